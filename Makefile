@@ -1,0 +1,62 @@
+# The one entry point. `make help` lists what there is.
+PYTHON ?= python3
+SANDBOX = PYTHONPATH=$(CURDIR) .venv/sandbox/bin/python -m sandbox.platform
+export AIRFLOW_PORT MLFLOW_PORT SANDBOX_HOME DEMO_PARAMS
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-tests up demo status down clean test lint types unit integration e2e lock bench bench-handoff
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+setup: ## virtual environments from the pinned requirement files
+	@$(PYTHON) -m sandbox.setup
+
+setup-tests:
+	@$(PYTHON) -m sandbox.setup --tests
+	@$(PYTHON) tests/packages.py
+	@.venv/dev/bin/python -m tests.schemas.argocd.install
+
+up: setup ## start the platform (Airflow, MLflow, git, Kubernetes and Argo CD stand-ins)
+	@$(SANDBOX) up
+
+demo: setup ## start the platform, run the pipeline once, report (DEMO_PARAMS='{"epochs": 4}' changes its parameters)
+	@$(SANDBOX) demo
+
+status: setup ## addresses, and which version of each model is in git and which answers
+	@$(SANDBOX) status
+
+down: ## stop everything that `up` or `demo` started; data stays
+	@if [ -x .venv/sandbox/bin/python ]; then $(SANDBOX) down; fi
+
+clean: ## stop everything and forget all runs, models and commits of the sandbox
+	@if [ -x .venv/sandbox/bin/python ]; then $(SANDBOX) clean; fi
+
+test: setup-tests lint types unit integration e2e ## everything that CI checks
+
+lint: setup-tests
+	.venv/dev/bin/ruff check .
+	.venv/dev/bin/ruff format --check .
+
+types: setup-tests
+	.venv/dev/bin/python tests/check_types.py
+
+unit: setup-tests
+	.venv/dev/bin/python tests/run.py unit
+
+integration: setup-tests
+	.venv/dev/bin/python tests/run.py integration
+
+e2e: setup-tests
+	.venv/dev/bin/python tests/run.py e2e
+
+bench: setup-tests ## measure serving: from a JPEG to boxes, beside the usual ways (minutes)
+	PYTHONPATH=plugins .venv/dev/bin/python -m benchmarks.serving
+
+bench-handoff: setup-tests ## measure the handoff beside full clone, PyYAML and one push (minutes)
+	PYTHONPATH=plugins .venv/dev/bin/python -m benchmarks.handoff
+
+lock: setup ## compile the pinned requirement files from the .in files
+	@$(PYTHON) -m sandbox.lock
+
+-include cluster/cluster.mk

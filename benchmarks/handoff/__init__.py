@@ -1,0 +1,1 @@
+"""What one bump costs and what it damages: this project's handoff beside the plain way."""

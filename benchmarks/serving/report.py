@@ -1,0 +1,211 @@
+"""The rows, the tables and how the goals fare, out of one run."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving.cases import BARE, FLOAT, HTTP, IN_PROCESS, JPEG, OURS, USUAL, Case, Subject
+from benchmarks.serving.machine import Machine
+from benchmarks.serving.measure import Result, cpu_of, p50_of, percentile, ratio, rps_of
+
+HERE = Path(__file__).resolve().parent
+ROWS, PAGE, PLOT = HERE.parent / "serving.json", HERE / "README.md", HERE / "serving.png"
+ORT = Subject(BARE, "onnxruntime", "fp32")
+USUAL_SUBJECT = Subject(USUAL, "onnxruntime", "fp32")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One line of the issue's "Done means"; `value` None: it could not be measured, and `why` says why."""
+
+    name: str
+    limit: str
+    value: float | None
+    met: bool | None
+    why: str = ""
+
+    def cells(self) -> list[str]:
+        """Its row of the table."""
+        verdict = {True: "met", False: "**not met**", None: f"not measured: {self.why}"}[self.met]
+        return [self.name, self.limit, "" if self.value is None else f"{self.value:.2f}", verdict]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run.
+
+    Attributes:
+        command: how it was started.
+        candidates: anchors above the threshold in each of the photos.
+        others: processors that other processes kept busy meanwhile, on average.
+        seconds: length of the measurement.
+    """
+
+    machine: Machine
+    command: str
+    candidates: list[int]
+    others: float
+    seconds: float
+    results: dict[Case, Result]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What benchmarks/serving.json holds."""
+        return [_row(result) for result in self.results.values()]
+
+    def of(self, subject: Subject | None, kind: str, protocol: str, clients: int, batch: int = 1) -> Result | None:
+        """The result of a case, if it was run."""
+        return self.results.get(Case(subject, kind, protocol, clients, batch)) if subject else None
+
+    def ours(self) -> list[Subject]:
+        """What our server ran, the default first."""
+        return list(dict.fromkeys(case.subject for case in self.results if case.subject.path == OURS))
+
+    def goals(self) -> list[Goal]:
+        """The goals of the issue, as far as they are about speed."""
+        return [*self._jpeg_goals(), *self._same_engine_goals()]
+
+    def text(self) -> str:
+        """Tables in Markdown."""
+        when = time.strftime("%Y-%m-%d", time.gmtime())
+        lines = [
+            f"{when}, `{self.command}`, {self.seconds:.0f} s. {self.machine}. Other processes kept "
+            f"{self.others:.1f} of {self.machine.processors} processors busy meanwhile. The network finds "
+            f"{' and '.join(map(str, self.candidates))} candidates in the two photos.",
+            "",
+            *markdown_table(["goal", "limit", "measured", ""], [goal.cells() for goal in self.goals()]),
+            "",
+            *markdown_table(HEADER, [self._cells(result) for result in self._ordered()]),
+        ]
+        return "\n".join(lines)
+
+    def _ordered(self) -> list[Result]:
+        paths = (BARE, USUAL, OURS)
+        return sorted(self.results.values(), key=lambda result: paths.index(result.case.subject.path))
+
+    def _cells(self, result: Result) -> list[str]:
+        case, latencies = result.case, result.latencies
+        bare = self.of(ORT, FLOAT, IN_PROCESS, case.clients, case.batch)
+        usual = self.of(USUAL_SUBJECT, FLOAT, HTTP, case.clients, case.batch)
+        return [
+            f"{case.subject.path} {case.subject.engine} {case.subject.precision}",
+            case.input,
+            case.protocol,
+            str(case.clients),
+            str(case.batch),
+            f"{percentile(latencies, 0.5):.1f}",
+            f"{percentile(latencies, 0.99):.1f}",
+            f"{result.rps:.1f}",
+            f"{result.cpu_ms_per_image:.1f}",
+            f"{result.client_cpu_ms_per_image:.1f}",
+            f"{result.peak_mb:.0f}",
+            f"{result.wire_bytes / case.batch / 1000:.0f}",
+            _number(ratio(result, bare, p50_of)),
+            _number(ratio(result, usual, rps_of)),
+            _number(ratio(result, bare, cpu_of)),
+            str(len(latencies)),
+        ]
+
+    def _jpeg_goals(self) -> Iterator[Goal]:
+        bf16 = self.machine.has_bf16
+        most, least = (0.7, 2.0) if bf16 else (1.1, 1.3)
+        for subject in self.ours()[:1]:  # what the server chooses by itself
+            why = "the served model takes no encoded images"
+            latency = ratio(self.of(subject, JPEG, HTTP, 1), self.of(ORT, FLOAT, IN_PROCESS, 1), p50_of)
+            yield _at_most(f"{subject}: JPEG → boxes, 1 client: p50 / bare ONNX Runtime FP32's", most, latency, why)
+            speed = ratio(self.of(subject, JPEG, HTTP, 8), self.of(USUAL_SUBJECT, FLOAT, HTTP, 8), rps_of)
+            yield _at_least(f"{subject}: JPEG → boxes, 8 clients: requests/s / the usual model.py's", least, speed, why)
+
+    def _same_engine_goals(self) -> Iterator[Goal]:
+        for subject in self.ours():
+            bare = Subject(BARE, subject.engine, subject.precision)
+            latency = ratio(self.of(subject, FLOAT, HTTP, 1), self.of(bare, FLOAT, IN_PROCESS, 1), p50_of)
+            why = "the bare engine was not run"
+            yield _at_most(f"{subject}: tensor, 1 client: p50 / bare {bare.engine} {bare.precision}", 1.1, latency, why)
+            speed = ratio(self.of(subject, FLOAT, HTTP, 8), self.of(bare, FLOAT, IN_PROCESS, 8), rps_of)
+            yield _at_least(
+                f"{subject}: tensor, 8 clients: requests/s / bare {bare.engine} {bare.precision}", 0.95, speed, why
+            )
+
+
+HEADER = [
+    "path",
+    "input",
+    "protocol",
+    "clients",
+    "batch",
+    "p50 ms",
+    "p99 ms",
+    "requests/s",
+    "CPU ms/image",
+    "client CPU ms/image",
+    "peak MB",
+    "kB/image on the wire",
+    "p50 / bare ORT",
+    "rps / usual",
+    "CPU / bare ORT",
+    "requests",
+]
+
+
+def write_all(report: Report) -> list[Path]:
+    """Writes the rows, the tables and the plot; returns the files."""
+    from benchmarks.serving.plot import draw
+
+    lines = ",\n".join("  " + json.dumps(row) for row in report.rows())
+    ROWS.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    write_section("serving", report.text())
+    draw(report.results, PLOT)
+    return [ROWS, PAGE, PLOT]
+
+
+def write_section(name: str, text: str) -> None:
+    """Puts text between the page's two marks of that name.
+
+    Raises:
+        ValueError: the page has not got them.
+    """
+    begin, end = f"<!-- {name}: written by a run -->", f"<!-- end of {name} -->"
+    before, found, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        raise ValueError(f"{PAGE} has no section between {begin!r} and {end!r}: put both lines back")
+    PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
+def _row(result: Result) -> dict[str, Any]:
+    case, latencies = result.case, result.latencies
+    return {
+        "path": case.subject.path,
+        "input": case.input,
+        "engine": case.subject.engine,
+        "precision": case.subject.precision,
+        "protocol": case.protocol,
+        "clients": case.clients,
+        "batch": case.batch,
+        "p50_ms": round(percentile(latencies, 0.5), 2),
+        "p99_ms": round(percentile(latencies, 0.99), 2),
+        "rps": round(result.rps, 2),
+        "cpu_ms_per_image": round(result.cpu_ms_per_image, 2),
+        "peak_mb": round(result.peak_mb, 1),
+        "wire_bytes": result.wire_bytes,
+    }
+
+
+def _at_most(name: str, limit: float, value: float | None, why: str) -> Goal:
+    return Goal(name, f"≤ {limit:g}", value, None if value is None else value <= limit, why)
+
+
+def _at_least(name: str, limit: float, value: float | None, why: str) -> Goal:
+    return Goal(name, f"≥ {limit:g}", value, None if value is None else value >= limit, why)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a table."""
+    return ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]

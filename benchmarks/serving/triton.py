@@ -1,0 +1,73 @@
+"""The real Triton from the nvidia-pytriton wheel, as a process tree that can be measured."""
+
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving.processes import BenchmarkError, Tree, free_ports
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = "yolo"
+ENCODED_SUFFIX = "_encoded"
+START_SECONDS = 180
+
+
+class Triton:
+    """A running server. `http_port`, `grpc_port`: on 127.0.0.1; `models`: their names."""
+
+    def __init__(self, binary: Path, model: Path, work: Path, environment: Mapping[str, str]) -> None:
+        """Starts it on a copy of the model's folder, and of the one beside it that takes encoded pictures, if any."""
+        self.http_port, self.grpc_port = free_ports(2)
+        models = work / "models"
+        self.models = [MODEL]
+        shutil.copytree(model, models / MODEL)
+        encoded = model.with_name(model.name + ENCODED_SUFFIX)
+        if encoded.is_dir():
+            self.models.append(MODEL + ENCODED_SUFFIX)
+            shutil.copytree(encoded, models / self.models[-1])
+        command = [str(binary), f"--model-repository={models}", "--allow-metrics=false", "--exit-timeout-secs=5"]
+        command += ["--http-address=127.0.0.1", f"--http-port={self.http_port}"]
+        command += ["--grpc-address=127.0.0.1", f"--grpc-port={self.grpc_port}"]
+        self.tree = Tree(command, work / "triton.log", environment)
+
+    def wait_ready(self) -> None:
+        """Waits until every model can answer.
+
+        Raises:
+            BenchmarkError: it never does.
+        """
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and self.tree.running:
+            try:
+                for model in self.models:
+                    with urllib.request.urlopen(self._url(model, "/ready"), timeout=2):
+                        pass
+                return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        raise BenchmarkError(
+            f"Triton's models were not ready within {START_SECONDS} s; the end of its log:\n{self.tree.last_words(15)}"
+        )
+
+    def config(self, model: str) -> dict[str, Any]:
+        """A model's configuration, as Triton understood it."""
+        with urllib.request.urlopen(self._url(model, "/config"), timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def _url(self, model: str, path: str) -> str:
+        return f"http://127.0.0.1:{self.http_port}/v2/models/{model}{path}"
+
+
+def build_image(folder: Path) -> Path:
+    """Makes the sandbox's stand-in for the Triton image; returns its `tritonserver`."""
+    import runpy
+
+    build = runpy.run_path(str(ROOT / "sandbox" / "images" / "triton" / "build.py"))["build"]
+    binary: Path = build(ROOT / ".venv" / "triton", folder)
+    return binary

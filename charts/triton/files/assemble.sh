@@ -1,0 +1,61 @@
+# Makes one Triton model folder out of a template and the version that the values name.
+# All paths come from the environment: CHECKOUT, TEMPLATE (relative to it), MODELS, MODEL. SOURCE says what CHECKOUT is;
+# ENCODED is true where <template>_encoded goes beside it as <model>_encoded. INSTANCES, MAX_BATCH_SIZE and MAX_QUEUE_DELAY
+# (microseconds) replace the template's own, where they are not empty.
+set -eu
+
+template="$CHECKOUT/$TEMPLATE"
+if [ ! -f "$template/config.pbtxt" ]; then
+  echo "ERROR: there is no config.pbtxt in $TEMPLATE of $SOURCE. Set models[].template and modelRepository.path to" \
+    "a folder of it that holds one." >&2
+  exit 1
+fi
+
+target="$MODELS/$MODEL"
+rm -rf "$target"
+mkdir -p "$target"
+cp -R "$template/." "$target/"
+
+# replace FILE START LINE: puts LINE in place of the one line of FILE that begins with START.
+replace() {
+  if [ "$(grep -c "^$2" "$1")" != 1 ]; then
+    echo "ERROR: config.pbtxt in $TEMPLATE of $SOURCE has no single line that begins with $2, which a value under server" \
+      "is to replace. Leave that value null, or write the line into the template." >&2
+    exit 1
+  fi
+  sed "s/^$2.*/$3/" "$1" > "$1.new"
+  mv "$1.new" "$1"
+}
+if [ -n "$INSTANCES" ]; then
+  replace "$target/config.pbtxt" instance_group "instance_group [ { kind: KIND_CPU count: $INSTANCES } ]"
+fi
+if [ -n "$MAX_QUEUE_DELAY" ]; then
+  replace "$target/config.pbtxt" dynamic_batching "dynamic_batching { max_queue_delay_microseconds: $MAX_QUEUE_DELAY }"
+fi
+if [ -n "$MAX_BATCH_SIZE" ]; then
+  replace "$target/config.pbtxt" max_batch_size "max_batch_size: $MAX_BATCH_SIZE"
+fi
+
+# Triton's config endpoint answers with these, and model.py reads them.
+parameter() {
+  printf 'parameters { key: "%s" value { string_value: "%s" } }\n' "$1" "$2"
+}
+{
+  echo
+  parameter mlflow_model_name "$MLFLOW_MODEL_NAME"
+  parameter mlflow_model_version "$MLFLOW_MODEL_VERSION"
+  parameter mlflow_run_id "$RUN_ID"
+  parameter sha256 "$MODEL_SHA256"
+} >> "$target/config.pbtxt"
+
+# The model for picture files has no weights and no version of its own: it asks the one above.
+encoded="${template}_encoded"
+if [ "$ENCODED" = true ] && [ -f "$encoded/config.pbtxt" ]; then
+  rm -rf "${target}_encoded"
+  cp -R "$encoded" "${target}_encoded"
+  # It hands a whole batch on.
+  if [ -n "$MAX_BATCH_SIZE" ]; then
+    replace "${target}_encoded/config.pbtxt" max_batch_size "max_batch_size: $MAX_BATCH_SIZE"
+  fi
+fi
+echo "$MODEL: $TEMPLATE with version $MLFLOW_MODEL_VERSION of $MLFLOW_MODEL_NAME"

@@ -1,0 +1,79 @@
+{{/* The prefix of every object's name: the release's name, as the contract with the DAG says. */}}
+{{- define "triton.fullname" -}}
+{{- default .Release.Name .Values.fullnameOverride -}}
+{{- end -}}
+
+{{/* Name of one model's objects. Arguments: root, model. */}}
+{{- define "triton.modelName" -}}
+{{- printf "%s-%s" (include "triton.fullname" .root) .model.name -}}
+{{- end -}}
+
+{{/* Name of one model's pod of `helm test`. Arguments: root, model. */}}
+{{- define "triton.testName" -}}
+{{- printf "%s-test" (include "triton.modelName" .) -}}
+{{- end -}}
+
+{{/* What selects one model's pods; never changes in a release's life. Arguments: root, model. */}}
+{{- define "triton.selectorLabels" -}}
+app.kubernetes.io/name: triton
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .model.name }}
+{{- end -}}
+
+{{/* Labels of every object. Arguments: root, model (left out for objects that all models share). */}}
+{{- define "triton.labels" -}}
+{{- if .model -}}
+{{ include "triton.selectorLabels" . }}
+{{- else -}}
+app.kubernetes.io/name: triton
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- end }}
+app.kubernetes.io/part-of: yolo-lifecycle
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "triton.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "triton.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triton.image" -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+
+{{/* One probe. Arguments: path, settings. */}}
+{{- define "triton.probe" -}}
+httpGet:
+  path: {{ .path }}
+  port: http
+{{ toYaml .settings }}
+{{- end -}}
+
+{{/* The models that have a version, as {"models": [...]} in JSON: the only way out of a template. */}}
+{{- define "triton.served" -}}
+{{- $served := list -}}
+{{- range .Values.models -}}
+{{- if not (kindIs "invalid" .version) -}}{{- $served = append $served . -}}{{- end -}}
+{{- end -}}
+{{- dict "models" $served | toJson -}}
+{{- end -}}
+
+{{/* The claim of the cache. */}}
+{{- define "triton.cacheClaim" -}}
+{{- default (printf "%s-cache" (include "triton.fullname" .)) .Values.cache.persistentVolumeClaim.existingClaim -}}
+{{- end -}}
+
+{{/* The Secret with the keys of the bucket; empty where the nodes or the ServiceAccount may read it. */}}
+{{- define "triton.s3Secret" -}}
+{{- with .Values.modelRepository.s3 -}}
+{{- if .existingSecret -}}
+{{- .existingSecret -}}
+{{- else if .accessKeyId -}}
+{{- printf "%s-s3" (include "triton.fullname" $) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,192 @@
+{{/* The pod of one model. Arguments: root, model. */}}
+{{- define "triton.podSpec" -}}
+{{- $values := .root.Values -}}
+serviceAccountName: {{ include "triton.serviceAccountName" .root }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+terminationGracePeriodSeconds: {{ int $values.terminationGracePeriodSeconds }}
+{{- with $values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+securityContext:
+  {{- toYaml $values.podSecurityContext | nindent 2 }}
+{{- with $values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+initContainers:
+  {{- with include "triton.fetchContainer" . }}
+  - {{ . | nindent 4 | trim }}
+  {{- end }}
+  - {{ include "triton.assembleContainer" . | nindent 4 | trim }}
+containers:
+  - {{ include "triton.serverContainer" . | nindent 4 | trim }}
+volumes:
+  {{- with include "triton.templatesVolume" . }}
+  - {{ . | nindent 4 | trim }}
+  {{- end }}
+  - name: models
+    emptyDir: {}
+  - name: cache
+    {{- include "triton.cacheVolume" .root | nindent 4 }}
+  - name: shared-memory
+    emptyDir:
+      medium: Memory
+      sizeLimit: {{ $values.sharedMemory.sizeLimit }}
+  {{- with $values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- $own := dict "labelSelector" (dict "matchLabels" (include "triton.selectorLabels" $ | fromYaml)) }}
+  {{- range . }}
+  - {{ hasKey . "labelSelector" | ternary dict $own | merge (deepCopy .) | toYaml | nindent 4 | trim }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Which version the pod is for. */}}
+{{- define "triton.modelEnv" -}}
+- name: MLFLOW_MODEL_NAME
+  value: {{ .model.registeredModel | quote }}
+- name: MLFLOW_MODEL_VERSION
+  value: {{ int64 .model.version | quote }}
+- name: MODEL_SHA256
+  value: {{ .model.sha256 | quote }}
+{{- end -}}
+
+{{- define "triton.serverContainer" -}}
+{{- $values := .root.Values -}}
+{{- $ready := printf "/v2/models/%s/ready" .model.name -}}
+name: triton
+image: {{ include "triton.image" .root }}
+imagePullPolicy: {{ $values.image.pullPolicy }}
+command:
+  - tritonserver
+args:
+  - --model-repository=/models
+  - --model-control-mode={{ $values.server.modelControlMode }}
+  {{- if eq $values.server.modelControlMode "explicit" }}
+  # The model and, where there is one, its twin for picture files.
+  - --load-model=*
+  {{- end }}
+  - --strict-readiness=true
+  - --exit-on-error=true
+  - --exit-timeout-secs={{ int $values.server.exitTimeoutSeconds }}
+  - --log-verbose={{ int $values.server.logVerbose }}
+  - --http-address={{ $values.server.bindAddress }}
+  - --http-port=8000
+  - --grpc-address={{ $values.server.bindAddress }}
+  - --grpc-port=8001
+  {{- with int $values.server.preStopSleepSeconds }}
+  # A kept connection stays on its pod. Renewed twice in the time that a stopping pod goes on serving, each one moves to
+  # another pod before this one stops; the client sees nothing of it.
+  - --grpc-max-connection-age={{ mul . 500 }}
+  - --grpc-max-connection-age-grace={{ mul (int $values.server.exitTimeoutSeconds) 1000 }}
+  {{- end }}
+  - --metrics-address={{ $values.server.bindAddress }}
+  - --metrics-port=8002
+  {{- with $values.monitoring }}
+  {{- if or .serviceMonitor.enabled .prometheusRule.enabled .dashboard.enabled }}
+  # Request times as quantiles, which Triton leaves out by default.
+  - --metrics-config=summary_latencies=true
+  - --metrics-config=summary_quantiles=0.5:0.05,0.99:0.001
+  {{- end }}
+  {{- end }}
+  {{- range $values.server.extraArgs }}
+  - {{ . | quote }}
+  {{- end }}
+ports:
+  - name: http
+    containerPort: 8000
+    protocol: TCP
+  - name: grpc
+    containerPort: 8001
+    protocol: TCP
+  - name: metrics
+    containerPort: 8002
+    protocol: TCP
+envFrom:
+  - secretRef:
+      name: {{ $values.mlflow.existingSecret }}
+  {{- with $values.extraEnvFrom }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+env:
+  - name: POD_IP
+    valueFrom:
+      fieldRef:
+        fieldPath: status.podIP
+  {{- include "triton.modelEnv" . | nindent 2 }}
+  - name: MODEL_CACHE_DIR
+    value: {{ $values.cache.mountPath | quote }}
+  - name: MODEL_CACHE_LIMIT_MB
+    value: {{ int $values.cache.limitMB | quote }}
+  - name: PYTHONDONTWRITEBYTECODE
+    value: "1"
+  {{- with $values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+startupProbe:
+  {{- include "triton.probe" (dict "path" $ready "settings" $values.probes.startup) | nindent 2 }}
+readinessProbe:
+  {{- include "triton.probe" (dict "path" $ready "settings" $values.probes.readiness) | nindent 2 }}
+livenessProbe:
+  {{- include "triton.probe" (dict "path" "/v2/health/live" "settings" $values.probes.liveness) | nindent 2 }}
+lifecycle:
+  preStop:
+    exec:
+      command: ["sleep", {{ int $values.server.preStopSleepSeconds | quote }}]
+terminationMessagePolicy: FallbackToLogsOnError
+securityContext:
+  {{- toYaml $values.securityContext | nindent 2 }}
+resources:
+  {{- include "triton.serverResources" .root | nindent 2 }}
+volumeMounts:
+  - name: models
+    mountPath: /models
+    readOnly: true
+  - name: cache
+    mountPath: {{ $values.cache.mountPath }}
+  - name: shared-memory
+    mountPath: /dev/shm
+  {{- with $values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* What the server gets, with its GPUs: Kubernetes takes an extended resource's request from its limit. */}}
+{{- define "triton.serverResources" -}}
+{{- $resources := deepCopy .Values.resources -}}
+{{- with .Values.gpu -}}
+{{- if .resourceName -}}
+{{- $_ := set $resources "limits" (merge (dict .resourceName (int .count)) ($resources.limits | default dict)) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
+
+{{- define "triton.cacheVolume" -}}
+{{- if eq .Values.cache.type "persistentVolumeClaim" -}}
+persistentVolumeClaim:
+  claimName: {{ include "triton.cacheClaim" . }}
+{{- else -}}
+emptyDir:
+  sizeLimit: {{ .Values.cache.sizeLimit }}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,187 @@
+{{/*
+Where the model templates come from: `triton.fetchContainer` brings them into a volume (nothing for an image or a claim, where
+they already are), and `triton.assembleContainer` makes Triton's model folder out of one of them.
+*/}}
+
+{{/* Folder in which modelRepository.path is found. */}}
+{{- define "triton.checkout" -}}
+{{- $repository := .root.Values.modelRepository -}}
+{{- if eq $repository.source "gitSync" -}}
+/git/current
+{{- else if eq $repository.source "image" -}}
+{{- $repository.image.root -}}
+{{- else -}}
+/templates
+{{- end -}}
+{{- end -}}
+
+{{/* The source in a person's words, for the message that a template is missing. */}}
+{{- define "triton.sourceText" -}}
+{{- $repository := .root.Values.modelRepository -}}
+{{- if eq $repository.source "gitSync" -}}
+the git repository at {{ $repository.gitSync.ref }}
+{{- else if eq $repository.source "image" -}}
+the image {{ include "triton.image" .root }} below {{ $repository.image.root }}
+{{- else if eq $repository.source "persistentVolumeClaim" -}}
+the claim {{ $repository.persistentVolumeClaim.claimName }}
+{{- else -}}
+the bucket {{ $repository.s3.bucket }}
+{{- end -}}
+{{- end -}}
+
+{{- define "triton.templatePath" -}}
+{{- printf "%s/%s" .root.Values.modelRepository.path (default "yolo" .model.template) -}}
+{{- end -}}
+
+{{- define "triton.templatesVolume" -}}
+{{- $repository := .root.Values.modelRepository -}}
+{{- if eq $repository.source "gitSync" -}}
+name: git
+emptyDir: {}
+{{- else if eq $repository.source "s3" -}}
+name: templates
+emptyDir: {}
+{{- else if eq $repository.source "persistentVolumeClaim" -}}
+name: templates
+persistentVolumeClaim:
+  claimName: {{ $repository.persistentVolumeClaim.claimName }}
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{- define "triton.fetchContainer" -}}
+{{- $source := .root.Values.modelRepository.source -}}
+{{- if eq $source "gitSync" -}}
+{{- include "triton.gitSyncContainer" . -}}
+{{- else if eq $source "s3" -}}
+{{- include "triton.s3Container" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What every init container has. */}}
+{{- define "triton.initCommon" -}}
+terminationMessagePolicy: FallbackToLogsOnError
+securityContext:
+  {{- toYaml .root.Values.securityContext | nindent 2 }}
+resources:
+  {{- toYaml .root.Values.initResources | nindent 2 }}
+{{- end -}}
+
+{{- define "triton.gitSyncContainer" -}}
+{{- $git := .root.Values.modelRepository.gitSync -}}
+name: git-sync
+image: {{ $git.image }}
+env:
+  - name: GITSYNC_REPO
+    value: {{ $git.repo | quote }}
+  - name: GITSYNC_REF
+    value: {{ $git.ref | quote }}
+  - name: GITSYNC_DEPTH
+    value: {{ int $git.depth | quote }}
+  - name: GITSYNC_ROOT
+    value: /git
+  - name: GITSYNC_LINK
+    value: current
+  - name: GITSYNC_ONE_TIME
+    value: "true"
+  - name: GITSYNC_SYNC_TIMEOUT
+    value: {{ printf "%ds" (int $git.timeoutSeconds) | quote }}
+  - name: GITSYNC_MAX_FAILURES
+    value: {{ int $git.maxFailures | quote }}
+  - name: GITSYNC_SUBMODULES
+    value: "off"
+  {{- with $git.credentialsSecret }}
+  - name: GITSYNC_USERNAME
+    valueFrom:
+      secretKeyRef:
+        name: {{ . }}
+        key: username
+  - name: GITSYNC_PASSWORD
+    valueFrom:
+      secretKeyRef:
+        name: {{ . }}
+        key: password
+  {{- end }}
+{{ include "triton.initCommon" . }}
+volumeMounts:
+  - name: git
+    mountPath: /git
+{{- end -}}
+
+{{/* s5cmd copies one template; the bucket's address and the keys are in its environment. */}}
+{{- define "triton.s3Container" -}}
+{{- $s3 := .root.Values.modelRepository.s3 -}}
+{{- $template := include "triton.templatePath" . -}}
+{{- $from := printf "%s/%s" $s3.prefix $template | trimAll "/" -}}
+name: s3
+image: {{ $s3.image }}
+args:
+  - --log=error
+  - --retry-count=5
+  - cp
+  - {{ printf "s3://%s/%s/*" $s3.bucket $from | quote }}
+  - {{ printf "/templates/%s/" $template | quote }}
+env:
+  {{- with $s3.endpoint }}
+  - name: S3_ENDPOINT_URL
+    value: {{ . | quote }}
+  {{- end }}
+  - name: AWS_REGION
+    value: {{ $s3.region | quote }}
+  {{- with include "triton.s3Secret" .root }}
+  {{- range $key := list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+  - name: {{ $key }}
+    valueFrom:
+      secretKeyRef:
+        name: {{ $.root | include "triton.s3Secret" }}
+        key: {{ $key }}
+  {{- end }}
+  {{- end }}
+{{ include "triton.initCommon" . }}
+volumeMounts:
+  - name: templates
+    mountPath: /templates
+{{- end -}}
+
+{{- define "triton.assembleContainer" -}}
+{{- $values := .root.Values -}}
+{{- $volume := include "triton.templatesVolume" . | fromYaml -}}
+name: assemble
+image: {{ include "triton.image" .root }}
+imagePullPolicy: {{ $values.image.pullPolicy }}
+command:
+  - /bin/sh
+  - -c
+args:
+  - |
+    {{- .root.Files.Get "files/assemble.sh" | trim | nindent 4 }}
+env:
+  - name: CHECKOUT
+    value: {{ include "triton.checkout" . | quote }}
+  - name: SOURCE
+    value: {{ include "triton.sourceText" . | quote }}
+  - name: TEMPLATE
+    value: {{ include "triton.templatePath" . | quote }}
+  - name: MODELS
+    value: /models
+  - name: MODEL
+    value: {{ .model.name | quote }}
+  - name: ENCODED
+    value: {{ .root.Values.server.encodedImages | quote }}
+  {{- range $variable, $value := dict "INSTANCES" .root.Values.server.instances "MAX_BATCH_SIZE" .root.Values.server.maxBatchSize "MAX_QUEUE_DELAY" .root.Values.server.maxQueueDelayMicroseconds }}
+  - name: {{ $variable }}
+    value: {{ kindIs "invalid" $value | ternary "" (printf "%v" $value) | quote }}
+  {{- end }}
+  - name: RUN_ID
+    value: {{ .model.runId | default "" | quote }}
+  {{- include "triton.modelEnv" . | nindent 2 }}
+{{ include "triton.initCommon" . }}
+volumeMounts:
+  {{- with $volume.name }}
+  - name: {{ . }}
+    mountPath: {{ ternary "/git" "/templates" (eq . "git") }}
+    readOnly: true
+  {{- end }}
+  - name: models
+    mountPath: /models
+{{- end -}}

@@ -1,0 +1,143 @@
+{{/*
+What the schema cannot say: rules that tie one value to another. Each message starts with the key that is wrong.
+*/}}
+{{- define "triton.validate" -}}
+{{- $names := dict -}}
+{{- range $index, $model := .Values.models -}}
+{{- if hasKey $names $model.name -}}
+{{- fail (printf "models[%d].name: %q is already models[%d]; each model of a release needs a name of its own" $index $model.name (get $names $model.name | int)) -}}
+{{- end -}}
+{{- $_ := set $names $model.name $index -}}
+{{- $full := include "triton.modelName" (dict "root" $ "model" $model) -}}
+{{- if gt (len $full) 63 -}}
+{{- fail (printf "models[%d].name: the Service would be called %s, which is longer than the 63 characters that Kubernetes allows; shorten it or the release's name" $index $full) -}}
+{{- end -}}
+{{- if not (kindIs "invalid" $model.version) -}}
+{{- if not $model.sha256 -}}
+{{- fail (printf "models[%d].sha256: version %d of %s is served only by the checksum of its ONNX file; write it, or set version to null" $index (int $model.version) $model.name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with (include "triton.served" . | fromJson).models -}}
+{{- include "triton.validateRepository" (dict "root" $ "model" (first .).name) -}}
+{{- if gt (len .) 1 -}}
+{{- range $port, $number := $.Values.service.nodePorts -}}
+{{- if $number -}}
+{{- fail (printf "service.nodePorts.%s: the Services of several models cannot share port %d of the nodes; set it to null, or give each model a release of its own" $port (int $number)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- include "triton.validateService" . -}}
+{{- include "triton.validateScaling" . -}}
+{{- include "triton.validatePod" . -}}
+{{- $stop := add .Values.server.preStopSleepSeconds .Values.server.exitTimeoutSeconds -}}
+{{- if le (int .Values.terminationGracePeriodSeconds) (int $stop) -}}
+{{- fail (printf "terminationGracePeriodSeconds: %d is not more than server.preStopSleepSeconds + server.exitTimeoutSeconds = %d; running requests would be cut off" (int .Values.terminationGracePeriodSeconds) (int $stop)) -}}
+{{- end -}}
+{{- $startup := mul .Values.probes.startup.periodSeconds .Values.probes.startup.failureThreshold -}}
+{{- if le (int .Values.progressDeadlineSeconds) (int $startup) -}}
+{{- fail (printf "progressDeadlineSeconds: %d is not more than probes.startup.periodSeconds × failureThreshold = %d; a rollout would be called failed while its model may still load" (int .Values.progressDeadlineSeconds) (int $startup)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The source of the templates is complete. Arguments: root, model (the name of one that is served). */}}
+{{- define "triton.validateRepository" -}}
+{{- $repository := .root.Values.modelRepository -}}
+{{- $why := printf "model %s has a version, so the chart needs" .model -}}
+{{- if eq $repository.source "gitSync" -}}
+{{- if not $repository.gitSync.repo -}}
+{{- fail (printf "modelRepository.gitSync.repo: %s the URL of the repository that holds %s" $why $repository.path) -}}
+{{- end -}}
+{{- else if eq $repository.source "persistentVolumeClaim" -}}
+{{- if not $repository.persistentVolumeClaim.claimName -}}
+{{- fail (printf "modelRepository.persistentVolumeClaim.claimName: %s the name of the claim that holds %s" $why $repository.path) -}}
+{{- end -}}
+{{- else if eq $repository.source "s3" -}}
+{{- with $repository.s3 -}}
+{{- if not .bucket -}}
+{{- fail (printf "modelRepository.s3.bucket: %s the name of the bucket that holds %s" $why $repository.path) -}}
+{{- end -}}
+{{- if ne (empty .accessKeyId) (empty .secretAccessKey) -}}
+{{- fail (printf "modelRepository.s3.%s: it is needed beside the other half of the key" (ternary "accessKeyId" "secretAccessKey" (empty .accessKeyId))) -}}
+{{- end -}}
+{{- if and .existingSecret .accessKeyId -}}
+{{- fail "modelRepository.s3.existingSecret: it contradicts modelRepository.s3.accessKeyId; give the keys in one of the two ways" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triton.validateService" -}}
+{{- with .Values.service -}}
+{{- if eq .type "ClusterIP" -}}
+{{- range $port, $number := .nodePorts -}}
+{{- if $number -}}
+{{- fail (printf "service.nodePorts.%s: service.type ClusterIP opens no port of the nodes; set the type to NodePort or LoadBalancer" $port) -}}
+{{- end -}}
+{{- end -}}
+{{- if ne .externalTrafficPolicy "Cluster" -}}
+{{- fail "service.externalTrafficPolicy: service.type ClusterIP has no traffic from outside; set the type to NodePort or LoadBalancer" -}}
+{{- end -}}
+{{- end -}}
+{{- if ne .type "LoadBalancer" -}}
+{{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" -}}
+{{- if get $.Values.service $key -}}
+{{- fail (printf "service.%s: service.type %s has no load balancer; set the type to LoadBalancer" $key $.Values.service.type) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.networkPolicy -}}
+{{- if and .enabled .restrictEgress (not .egress) -}}
+{{- fail "networkPolicy.egress: with restrictEgress the pods reach only what it names, and they need MLflow and the model repository; name these" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triton.validateScaling" -}}
+{{- $least := int .Values.replicas -}}
+{{- with .Values.autoscaling -}}
+{{- if .enabled -}}
+{{- $least = int .minReplicas -}}
+{{- if not .metrics -}}
+{{- fail "autoscaling.metrics: autoscaling is on and needs at least one measure to scale on, e.g. {measure: pendingRequests, target: \"8\"}" -}}
+{{- end -}}
+{{- if gt (int .minReplicas) (int .maxReplicas) -}}
+{{- fail (printf "autoscaling.minReplicas: %d is more than autoscaling.maxReplicas = %d" (int .minReplicas) (int .maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.podDisruptionBudget -}}
+{{- if .enabled -}}
+{{- if not (or (kindIs "invalid" .minAvailable) (kindIs "invalid" .maxUnavailable)) -}}
+{{- fail "podDisruptionBudget.minAvailable: it contradicts podDisruptionBudget.maxUnavailable; give one of them" -}}
+{{- end -}}
+{{- if and (not (kindIs "invalid" .minAvailable)) (not (kindIs "string" .minAvailable)) (ge (int .minAvailable) $least) -}}
+{{- fail (printf "podDisruptionBudget.minAvailable: %d of %d pods have to stay, so no node with one of them could ever be drained; run more replicas or use maxUnavailable" (int .minAvailable) $least) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triton.validatePod" -}}
+{{- with .Values.gpu.resourceName -}}
+{{- range $part := list "limits" "requests" -}}
+{{- if hasKey (get $.Values.resources $part | default dict) $.Values.gpu.resourceName -}}
+{{- fail (printf "gpu.resourceName: %s is also in resources.%s; say it in one place" $.Values.gpu.resourceName $part) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $own := list "git" "templates" "models" "cache" "shared-memory" -}}
+{{- range $index, $volume := .Values.extraVolumes -}}
+{{- if has $volume.name $own -}}
+{{- fail (printf "extraVolumes[%d].name: the chart itself has a volume %s; choose another name" $index $volume.name) -}}
+{{- end -}}
+{{- $own = append $own $volume.name -}}
+{{- end -}}
+{{- range $index, $mount := .Values.extraVolumeMounts -}}
+{{- if not (has $mount.name $own) -}}
+{{- fail (printf "extraVolumeMounts[%d].name: there is no volume %s in extraVolumes" $index $mount.name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,36 @@
+"""Where things are and how to log in; passwords are told by commands, never printed."""
+
+from __future__ import annotations
+
+from cluster.settings import Settings
+
+
+def places(settings: Settings, context: str) -> list[str]:
+    """Lines for a person who has just brought the cluster up."""
+    kubectl = f"kubectl --context {context}" if context else "kubectl"
+    ingress, domain = settings.on("ingress.enabled"), settings.text("ingress.domain")
+    lines = []
+    for title, service, namespace, ports, host in (
+        ("Airflow", "airflow-api-server", "platform", "8080:8080", "airflow"),
+        ("MLflow", "mlflow", "platform", "5000:5000", ""),
+        ("Argo CD", "argocd-server", "argocd", "8081:80", "argocd"),
+        ("Grafana", "kube-prometheus-stack-grafana", "monitoring", "3000:80", "grafana"),
+    ):
+        if ingress and host:
+            lines.append(f"{title:<9} https://{host}.{domain}")
+        else:
+            local = ports.partition(":")[0]
+            lines.append(
+                f"{title:<9} http://localhost:{local} while this runs: "
+                f"{kubectl} -n {namespace} port-forward service/{service} {ports}"
+            )
+    lines.append("Log in as admin; the passwords:")
+    for title, namespace, secret, key in (
+        ("Airflow", "platform", "airflow-admin", "password"),
+        ("Argo CD", "argocd", "argocd-initial-admin-secret", "password"),
+        ("Grafana", "monitoring", "grafana-admin", "admin-password"),
+    ):
+        lines.append(
+            f"{title:<9} {kubectl} -n {namespace} get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d"
+        )
+    return lines

@@ -1,0 +1,48 @@
+"""``python -m trainer <command>``: runs it and turns what it raises into an exit status and one paragraph."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from types import FrameType
+
+from trainer.errors import Terminated, TrainerError
+from trainer.settings import read_settings
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def main(argv: list[str]) -> int:
+    """Run the command of ``argv``; return 0, 2 (the input is wrong) or another status (may be retried)."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        settings = read_settings(argv)
+        # Each command brings its own weight in libraries: prepare must not wait for torch.
+        if settings.command == "prepare":
+            from trainer.commands.prepare import prepare as command
+        elif settings.command == "train":
+            from trainer.commands.train import train as command
+        else:
+            from trainer.commands.evaluate import evaluate as command
+        command(settings)
+    except TrainerError as error:
+        sys.stderr.write(f"ERROR: {' '.join(str(error).split())}\n")
+        return error.exit_status
+    except Terminated as stop:
+        sys.stderr.write("ERROR: Stopped by SIGTERM. What was saved is in the workspace; a retry goes on from it.\n")
+        return stop.exit_status
+    except Exception as error:
+        traceback.print_exc()
+        sys.stderr.write(
+            f"ERROR: {type(error).__name__}: {' '.join(str(error).split())} (the traceback is above; this "
+            "is not an error that the trainer knows, so a retry may or may not help).\n"
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

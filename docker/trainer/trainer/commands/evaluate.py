@@ -1,0 +1,152 @@
+"""``evaluate``: measure the ONNX, the thing that is served, on the held-out test split, beside the live version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from trainer import runtime
+from trainer.datasets.cache import materialise
+from trainer.datasets.model import Dataset
+from trainer.detection import Detector
+from trainer.errors import TrackingError
+from trainer.live import download_live
+from trainer.progress import say
+from trainer.settings import Settings
+from trainer.tracking import Run
+
+EXAMPLES = 12
+
+
+def evaluate(settings: Settings) -> None:
+    """Run the command.
+
+    Raises:
+        InputError: `prepare` or `train` has not finished in this run, or the live version is not in the registry.
+    """
+    run = Run(settings.tracking_uri, settings.run_id)
+    uri, sha256 = run.required_tag("model_uri", "train"), run.required_tag("sha256", "train")
+    image_size = int(run.required_tag("image_size", "train"))
+    dataset = materialise(settings.dataset, settings.workspace, run.required_tag("dataset_digest", "prepare"))
+    runtime.start(settings.workspace)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        candidate = _download_candidate(run, uri, sha256, folder / "candidate")
+        metrics, drop = _measure_candidate(run, dataset, candidate, image_size, folder / "evaluation")
+        comparison, live = _measure_live(run, settings, dataset, folder / "live")
+        images = _verify(run, settings, dataset, image_size, folder)
+    _log(run, metrics | live | {"verification_images": images})
+    tags = {"live_version": settings.live_version, "live_comparison": comparison, "precision_drop": json.dumps(drop)}
+    run.set_tags(tags)
+    say(comparison)
+
+
+def _download_candidate(run: Run, uri: str, sha256: str, folder: Path) -> Path:
+    file = next(run.download(uri, folder).rglob("model.onnx"))
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if found != sha256:
+        raise TrackingError(
+            f"The model.onnx that MLflow returns for {uri} has sha256 {found}, and `train` logged "
+            f"{sha256}. See whether the artifact store is sound; then retry."
+        )
+    return file
+
+
+def _measure_candidate(
+    run: Run, dataset: Dataset, file: Path, image_size: int, folder: Path
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The candidate's metrics, and what lower precisions cost it."""
+    from trainer.detection import OnnxDetector
+    from trainer.measure import measure
+    from trainer.precision import precision_drop
+
+    folder.mkdir()
+    detector = OnnxDetector(file)
+    samples = dataset.splits["test"]
+    say(f"Evaluating the ONNX on {len(samples)} test images")
+    found = measure(detector, samples, dataset.names, image_size, plots=folder)
+    found.write_csv(folder / "by_class.csv")
+    _draw_examples(detector, dataset, image_size, folder / "examples.png")
+    run.log_files(folder, "evaluation")
+    say(
+        f"candidate: mAP50 {found.map50:.4f}, mAP50-95 {found.map50_95:.4f}, precision {found.precision:.4f}, recall "
+        f"{found.recall:.4f}"
+    )
+    metrics = {
+        "test/mAP50": found.map50,
+        "test/mAP50-95": found.map50_95,
+        "test/precision": found.precision,
+        "test/recall": found.recall,
+    }
+    return metrics, precision_drop(file, found, samples, dataset.names, image_size)
+
+
+def _measure_live(run: Run, settings: Settings, dataset: Dataset, folder: Path) -> tuple[str, dict[str, float]]:
+    """A sentence for the tag ``live_comparison``, and the live version's metrics on the same images."""
+    from trainer.detection import OnnxDetector
+    from trainer.measure import measure
+
+    if not (settings.registered_model and settings.live_version):
+        return "not compared: no version is live", {}
+    which = f"version {settings.live_version} of {settings.registered_model}"
+    live = download_live(run, settings.registered_model, settings.live_version, folder)
+    if live.class_names != dataset.names:
+        return (
+            f"not compared: {which} knows other classes ({', '.join(live.class_names[:10])}) than the candidate "
+            f"({', '.join(dataset.names[:10])})"
+        ), {}
+    found = measure(OnnxDetector(live.file), dataset.splits["test"], dataset.names, live.image_size)
+    say(f"live {which}: mAP50 {found.map50:.4f}, mAP50-95 {found.map50_95:.4f}")
+    return (
+        f"compared with {which} on the same {found.images} test images",
+        {"live/mAP50": found.map50, "live/mAP50-95": found.map50_95},
+    )
+
+
+def _verify(run: Run, settings: Settings, dataset: Dataset, image_size: int, folder: Path) -> int:
+    """Keep images to check the server with; return how many there are."""
+    from trainer.detection import TorchDetector
+    from trainer.verification import write_verification
+
+    weights = settings.run_folder / "training/weights/best.pt"
+    if not weights.exists():
+        weights = run.download(f"runs:/{run.run_id}/weights/best.pt", folder / "weights")
+    count = write_verification(
+        TorchDetector(weights), dataset.splits["test"], dataset.names, image_size, folder / "verification"
+    )
+    run.log_files(folder / "verification", "verification")
+    say(
+        f"{count} test images for the check of the server"
+        + ("" if count else ": the model finds nothing on them that is clear enough")
+    )
+    return count
+
+
+def _draw_examples(detector: Detector, dataset: Dataset, image_size: int, file: Path) -> None:
+    """Test images with what the ONNX finds at the server's threshold."""
+    from PIL import Image
+
+    from trainer.detection import read_letterboxed, suppress, to_batch
+    from trainer.drawing import draw_boxes, grid, scale_to_tile
+
+    samples = dataset.splits["test"]
+    tiles = []
+    for number in np.unique(np.linspace(0, len(samples) - 1, EXAMPLES).astype(int)):
+        picture = read_letterboxed(samples[number].image, image_size, image_size)
+        rows = suppress(detector.raw(to_batch([picture])))[0]
+        image = Image.fromarray(picture)
+        texts = [f"{dataset.names[int(row[5])]} {row[4]:.2f}" for row in rows]
+        tiles.append(draw_boxes(image, rows[:, [5, 0, 1, 2, 3]], texts, scale_to_tile(image)))
+    grid(tiles).save(file)
+
+
+def _log(run: Run, metrics: dict[str, float]) -> None:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    run.log_metrics([Metric(key, value, now, 0) for key, value in metrics.items()])

@@ -1,0 +1,81 @@
+"""``prepare``: fetch the dataset, check it before a minute of training is spent, and record what it is."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from trainer.architecture import check_model
+from trainer.datasets.cache import materialise
+from trainer.datasets.labels import parse_labels
+from trainer.datasets.model import SPLITS, Dataset
+from trainer.drawing import draw_boxes, grid, load_image, scale_to_tile
+from trainer.progress import say
+from trainer.settings import Settings
+from trainer.tracking import Run
+from trainer.training.arguments import check_hyperparameters
+
+SAMPLES_A_SPLIT = 4
+
+
+def prepare(settings: Settings) -> None:
+    """Run the command.
+
+    Raises:
+        InputError: the dataset or the model cannot be used.
+    """
+    check_model(settings.model, settings.image_size)
+    check_hyperparameters(settings.hyperparameters)
+    run = Run(settings.tracking_uri, settings.run_id)
+    dataset = materialise(settings.dataset, settings.workspace)
+    for split, counts in dataset.summary["splits"].items():
+        say(
+            f"{split}: {counts['images']} images, {counts['boxes']} boxes, "
+            f"{counts['background_images']} images without objects"
+        )
+    if made := dataset.summary["splits_made"]:
+        say(f"Made {' and '.join(made['splits'])} from train, {made['share_each']:.0%} each")
+    for warning in dataset.summary["warnings"]:
+        say(f"Warning: {warning}")
+    _record(run, dataset)
+    say(f"Dataset digest: {dataset.digest}")
+
+
+def _record(run: Run, dataset: Dataset) -> None:
+    params = {"dataset": dataset.summary["dataset"]}
+    for split, counts in dataset.summary["splits"].items():
+        params |= {f"dataset_{split}_{what}": str(counts[what]) for what in ("images", "boxes")}
+    run.log_params(params)
+    run.log_json(dataset.summary, "dataset/summary.json")
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "samples.png"
+        draw_samples(dataset).save(picture)
+        run.log_file(picture, "dataset")
+    # Last: with these, the next command knows that this one is done.
+    run.set_tags({"dataset_digest": dataset.digest, "class_names": json.dumps(dataset.names, ensure_ascii=False)})
+
+
+def draw_samples(dataset: Dataset) -> Image.Image:
+    """A grid, a row for each split: images spread over it, with their boxes."""
+    tiles = []
+    for split in SPLITS:
+        samples = dataset.splits[split]
+        for number in np.unique(np.linspace(0, len(samples) - 1, SAMPLES_A_SPLIT).astype(int)):
+            sample = samples[number]
+            image = load_image(sample.image)
+            text = sample.label.read_text(encoding="utf-8") if sample.label else ""
+            boxes = to_pixels(parse_labels(text, len(dataset.names)).boxes, image.size)
+            names = [dataset.names[int(row[0])] for row in boxes]
+            tiles.append(draw_boxes(image, boxes, names, scale_to_tile(image)))
+    return grid(tiles, SAMPLES_A_SPLIT)
+
+
+def to_pixels(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Boxes (n, 5) class cx cy w h in 0–1 to class x1 y1 x2 y2 in pixels of an image of ``size`` (width, height)."""
+    scale = np.array([*size, *size], dtype=np.float64)
+    center, half = boxes[:, 1:3], boxes[:, 3:5] / 2
+    return np.concatenate([boxes[:, :1], np.concatenate([center - half, center + half], 1) * scale], 1)

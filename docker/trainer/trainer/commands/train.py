@@ -1,0 +1,96 @@
+"""``train``: from a prepared dataset to an ONNX in MLflow that finds what the PyTorch model finds."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from trainer import runtime
+from trainer.agreement import Agreement, prove_agreement
+from trainer.architecture import check_model
+from trainer.datasets.cache import materialise
+from trainer.datasets.model import Dataset
+from trainer.detection import OnnxDetector, TorchDetector
+from trainer.export import export_onnx
+from trainer.logged_model import find_logged, log_onnx
+from trainer.metric_queue import MetricQueue
+from trainer.progress import say
+from trainer.settings import Settings
+from trainer.tracking import Run
+from trainer.training.arguments import check_hyperparameters, params_for_mlflow, train_arguments
+
+PROOF_IMAGES = 12
+PICTURES = ("*.png", "*.jpg")
+
+
+def train(settings: Settings) -> None:
+    """Run the command; on a retry, go on from where the last attempt was.
+
+    Raises:
+        InputError: an option, the model or the dataset cannot be used.
+        Disagreement: the export is wrong.
+        TrackingError: MLflow is away at the end.
+    """
+    check_model(settings.model, settings.image_size)
+    check_hyperparameters(settings.hyperparameters)
+    run = Run(settings.tracking_uri, settings.run_id)
+    dataset = materialise(settings.dataset, settings.workspace, run.required_tag("dataset_digest", "prepare"))
+    say("Starting torch and Ultralytics")
+    runtime.start(settings.workspace, settings.device)
+    folder = settings.run_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = train_arguments(settings, dataset.data_yaml, folder / "training")
+    run.log_params(params_for_mlflow(arguments))
+
+    from trainer.training.loop import run_training
+
+    with MetricQueue(run) as queue:
+        best = run_training(arguments, folder, queue)
+    _store(run, folder / "training", best)
+    _export(run, settings, dataset, best)
+
+
+def _store(run: Run, training: Path, best: Path) -> None:
+    """The weights, and what Ultralytics drew: results, PR curves, the confusion matrix, batches."""
+    run.log_file(best, "weights")
+    for picture in sorted(path for pattern in PICTURES for path in training.glob(pattern)):
+        run.log_file(picture, "plots")
+
+
+def _export(run: Run, settings: Settings, dataset: Dataset, best: Path) -> None:
+    """Export, prove and log the ONNX; one that an earlier attempt logged is proved and kept."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if logged := find_logged(run, folder):
+            say(f"The run's model is already in MLflow: {logged.uri}")
+            agreement = _prove(best, logged.file, dataset, settings.image_size)
+        else:
+            say("Exporting to ONNX")
+            file = export_onnx(best, settings.run_folder / "model.onnx", settings.image_size)
+            agreement = _prove(best, file, dataset, settings.image_size)
+            logged = log_onnx(run, file, dataset.names, settings.image_size, folder)
+    run.set_tags(
+        {
+            "onnx_agreement": json.dumps(agreement.to_json()),
+            "image_size": str(settings.image_size),
+            "class_names": json.dumps(dataset.names, ensure_ascii=False),
+            "sha256": logged.sha256,
+            "model_uri": logged.uri,
+        }
+    )
+    say(f"Model {logged.uri}, sha256 {logged.sha256}")
+
+
+def _prove(weights: Path, file: Path, dataset: Dataset, image_size: int) -> Agreement:
+    samples = dataset.splits["val"]
+    chosen = np.unique(np.linspace(0, len(samples) - 1, PROOF_IMAGES).astype(int))
+    images = [samples[number].image for number in chosen]
+    agreement = prove_agreement(TorchDetector(weights), OnnxDetector(file), images, image_size)
+    say(
+        f"The ONNX agrees with the PyTorch model: {agreement.comparisons} comparisons, {agreement.detections} boxes, "
+        f"scores within {agreement.largest_score_difference:.6f}"
+    )
+    return agreement

@@ -1,0 +1,76 @@
+"""Unpacks zip and tar archives without letting them write, or point, outside of their folder."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from trainer.errors import InputError, TrainerError
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the file's content (not its name) is a zip or a tar, compressed or not."""
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+
+
+def unpack(archive: Path, folder: Path, shown: str) -> None:
+    """Unpack ``archive`` into ``folder``; ``shown`` names it in errors.
+
+    Raises:
+        InputError: it is not an archive, is broken, or has a member that leaves the folder.
+        TrainerError: the disk has not enough room for its content.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if zipfile.is_zipfile(archive):
+            _unpack_zip(archive, folder, shown)
+        elif tarfile.is_tarfile(archive):
+            _unpack_tar(archive, folder, shown)
+        else:
+            raise InputError(
+                f"The dataset {shown} is neither a zip nor a tar archive (nor a directory). Give one that "
+                "holds an Ultralytics-format tree with data.yaml."
+            )
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError, NotImplementedError) as error:
+        raise InputError(
+            f"The archive {shown} cannot be unpacked: {error}. It is broken, or not safe to unpack; make it again."
+        ) from error
+
+
+def _unpack_zip(archive: Path, folder: Path, shown: str) -> None:
+    with zipfile.ZipFile(archive) as zipped:
+        members = zipped.infolist()
+        for member in members:
+            path = PurePosixPath(member.filename.replace("\\", "/"))
+            if path.is_absolute() or ".." in path.parts or ":" in path.parts[0:1]:
+                raise InputError(
+                    f"The archive {shown} has a member that leaves its folder: {member.filename!r}. It is "
+                    "not safe to unpack; make it again with relative paths."
+                )
+            if stat.S_ISLNK(member.external_attr >> 16):
+                raise InputError(
+                    f"The archive {shown} has a link as a member: {member.filename!r}. Make it again with "
+                    "the files themselves."
+                )
+        _require_room(sum(member.file_size for member in members), folder, shown)
+        zipped.extractall(folder)
+
+
+def _unpack_tar(archive: Path, folder: Path, shown: str) -> None:
+    with tarfile.open(archive) as tarred:
+        members = tarred.getmembers()
+        _require_room(sum(member.size for member in members), folder, shown)
+        # The "data" filter refuses absolute paths, "..", links that leave the folder, and devices.
+        tarred.extractall(folder, members, filter="data")
+
+
+def _require_room(size: int, folder: Path, shown: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise TrainerError(
+            f"The archive {shown} unpacks to {size / 1e9:.1f} GB and the workspace has {free / 1e9:.1f} "
+            "GB free. Make room in it, or give it a larger volume."
+        )

@@ -1,0 +1,15 @@
+"""The digest of a dataset: the same content has the same digest on any machine, in any form, in any order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+Entry = tuple[str, str, str, str]  # split, key (relative path), SHA-256 of the image, SHA-256 of the label file or "-"
+
+
+def dataset_digest(names: list[str], entries: Iterable[Entry]) -> str:
+    """SHA-256 (64 hex digits) over the class names and the sorted entries."""
+    content = json.dumps({"names": names, "samples": sorted(entries)}, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -1,0 +1,42 @@
+"""The version that is live, from the registry, to be measured beside the candidate."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.errors import InputError
+from trainer.tracking import Run, translated
+
+
+@dataclass(frozen=True)
+class LiveVersion:
+    """A registered version's file and what it says of itself."""
+
+    file: Path
+    class_names: list[str]
+    image_size: int
+
+
+def download_live(run: Run, name: str, version: str, folder: Path) -> LiveVersion:
+    """Download version ``version`` of the registered model ``name``.
+
+    Raises:
+        InputError: it is not in the registry, or lacks the tags that say how to use it.
+        TrackingError: the server is away.
+    """
+    with translated(run.uri, f"reading version {version} of {name}, which is live"):
+        tags = run.client.get_model_version(name, version).tags
+    try:
+        class_names, image_size = json.loads(tags["class_names"]), int(tags["image_size"])
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"Version {version} of {name}, which is live, lacks a sound tag class_names or image_size "
+            f"({error}), so the candidate cannot be compared with it. Set the tags in MLflow, then "
+            "trigger the run again."
+        ) from error
+    file = next(run.download(f"models:/{name}/{version}", folder).rglob("model.onnx"), None)
+    if file is None:
+        raise InputError(f"Version {version} of {name}, which is live, has no model.onnx. Register the ONNX again.")
+    return LiveVersion(file, class_names, image_size)

@@ -1,0 +1,88 @@
+"""Ultralytics' detection trainer, quick on a CPU, with checkpoints that a retried pod goes on from."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils.torch_utils import strip_optimizer
+
+from trainer.metric_queue import MetricQueue
+from trainer.progress import say
+from trainer.runtime import has_quick_bfloat16
+from trainer.training.checkpoint import Checkpoint
+from trainer.training.history import History
+
+
+class LifecycleTrainer(DetectionTrainer):
+    """Trains channels-last on a CPU, and in bfloat16 where that is quicker; Ultralytics does either on GPUs alone.
+
+    Weights, loss scaling and validation stay in FP32. The hyperparameter ``amp: false`` turns bfloat16 off.
+    """
+
+    history: History
+    model: Any
+
+    def set_model_attributes(self) -> None:
+        """Called when the model is on its device, before the optimiser and the averaged copy take its weights."""
+        super().set_model_attributes()
+        if self.device.type == "cpu":
+            self.model = self.model.to(memory_format=torch.channels_last)
+
+    def _setup_train(self) -> None:
+        super()._setup_train()
+        # Ultralytics has just turned autocast off, as it does for every CPU.
+        if self.device.type == "cpu" and self.args.amp is True and has_quick_bfloat16():
+            self.amp = True
+
+    def save_metrics(self, metrics: dict[str, Any]) -> None:
+        """Called once an epoch, after validation and before the checkpoint."""
+        super().save_metrics(metrics)
+        self.history.end_epoch(self.epoch + 1, metrics)
+
+
+def run_training(arguments: dict[str, Any], folder: Path, queue: MetricQueue) -> Path:
+    """Train, or go on from the checkpoint in ``folder``; return the best weights.
+
+    Args:
+        arguments: of Ultralytics; ``save_dir`` is a folder in ``folder``.
+        folder: of this MLflow run, in the workspace.
+        queue: takes the metrics.
+    """
+    training = Path(arguments["save_dir"])
+    checkpoint = Checkpoint(folder / "checkpoint", training)
+    history = History(folder / "epochs.jsonl", queue, arguments["epochs"])
+    queue.put({"epochs_total": float(arguments["epochs"])}, step=0, timestamp=_begun(folder))
+    state = checkpoint.state()
+    history.replay(upto=state.epoch if state else 0)
+    best = training / "weights/best.pt"
+    if state:
+        checkpoint.restore()
+        if state.finished:
+            say(f"The training of {arguments['epochs']} epochs was already finished; going on with the export")
+            return _stripped(best)
+        say(f"Going on from the checkpoint after epoch {state.epoch} of {arguments['epochs']}")
+        arguments = arguments | {"resume": str(checkpoint.last)}
+    trainer = LifecycleTrainer(overrides=arguments)
+    trainer.history = history
+    trainer.add_callback("on_train_epoch_start", lambda _: history.begin_epoch())
+    trainer.add_callback("on_model_save", lambda it: checkpoint.save(it.epoch + 1, finished=bool(it.stop)))
+    trainer.train()
+    return best
+
+
+def _begun(folder: Path) -> int:
+    """When this run's training began, in milliseconds since 1970: a retry reads what the first attempt wrote."""
+    file = folder / "begun"
+    if not file.exists():
+        file.write_text(str(int(time.time() * 1000)))
+    return int(file.read_text())
+
+
+def _stripped(weights: Path) -> Path:
+    """The same weights without the optimiser's state, as a training that ends by itself leaves them."""
+    strip_optimizer(weights)
+    return weights

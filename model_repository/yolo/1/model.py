@@ -1,0 +1,142 @@
+"""Serves one YOLO version from MLflow on Triton's Python backend.
+
+`initialize` finds the version that the model's parameters or the environment name, downloads and verifies it, and warms
+it up: only then is the model ready. `execute` spreads the images that Triton hands over together over the threads. What
+it takes and gives is in config.pbtxt; the parts are in yolo_server/.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+# Python's cache files in this folder would make Triton's poll mode load the model again; for model.py itself, which is
+# compiled before this line runs, see the file __pycache__.
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).parent))
+
+from yolo_server.artifact import load_artifact  # noqa: E402
+from yolo_server.choose import choose  # noqa: E402
+from yolo_server.cpu import cpu_limit  # noqa: E402
+from yolo_server.detect import detect  # noqa: E402
+from yolo_server.engine import Engine  # noqa: E402
+from yolo_server.errors import LoadError, RequestError, one_line  # noqa: E402
+from yolo_server.metrics import Metrics  # noqa: E402
+from yolo_server.request import Job, Limits, check_images, threshold  # noqa: E402
+from yolo_server.settings import read_settings  # noqa: E402
+
+DEFAULT_SIZE = 640
+
+
+class TritonPythonModel:
+    """One instance of the model, in a process of its own."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Loads the version; raises with one line where that cannot be done, and the model does not become ready."""
+        self._title = args["model_name"]
+        self._metrics: Metrics | None = None
+        self._engine: Engine | None = None
+        try:
+            self._load(json.loads(args["model_config"]))
+        except LoadError as error:
+            pb_utils.Logger.log_error(f"{self._title} is not ready: {error}")
+            raise pb_utils.TritonModelException(str(error)) from None
+
+    def finalize(self) -> None:
+        """Takes the model's series out of Triton's metrics, which would otherwise still tell it as loaded."""
+        self._metrics = None
+        if self._engine:
+            self._engine.close()
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answers the requests, each with a response or an error of its own, in their order."""
+        assert self._engine, "Triton asks only a model that was loaded"
+        responses: list[Any] = [None] * len(requests)
+        jobs: dict[int, Job] = {}
+        for index, request in enumerate(requests):
+            if set(request.requested_output_names()) == {"model_info"}:
+                responses[index] = pb_utils.InferenceResponse([pb_utils.Tensor("model_info", self._info[None])])
+                continue
+            try:
+                jobs[index] = self._job(request)
+            except RequestError as error:
+                responses[index] = self._failure(str(error), "INVALID_ARG")
+        for index, answer in zip(jobs, detect(self._engine, list(jobs.values())), strict=True):
+            if isinstance(answer, Exception):
+                pb_utils.Logger.log_error(f"{self._title}: inference failed: {one_line(answer)}")
+                responses[index] = self._failure(f"inference failed: {one_line(answer)}", "INTERNAL")
+            else:
+                responses[index] = self._response(requests[index], answer)
+        return responses
+
+    def _load(self, config: dict[str, Any]) -> None:
+        started = time.perf_counter()
+        settings = read_settings(config)
+        self._settings = settings
+        content, record = load_artifact(settings, self._log)
+        fetched = time.perf_counter()
+        instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
+        threads = settings.threads or max(1, cpu_limit() // instances)
+        self._engine = engine = Engine(content, threads, *choose(settings, record, self._log))
+        size = record.image_size or engine.image_size or DEFAULT_SIZE
+        once = engine.warm_up(size)
+        fixed = engine.fixed
+        self._limits = Limits(engine.stride, settings.max_side, fixed[1], fixed[2])
+        info = {
+            "name": record.name,
+            "version": record.version,
+            "run_id": record.run_id,
+            "sha256": record.sha256,
+            "class_names": record.class_names or engine.class_names,
+            "image_size": size,
+            "stride": engine.stride,
+            "height": fixed[1],
+            "width": fixed[2],
+            "end_to_end_rows": engine.end_to_end_rows,
+            "engine": engine.name,
+            "precision": engine.precision,
+        }
+        self._info = np.frombuffer(json.dumps(info).encode(), np.uint8)
+        self._metrics = Metrics(pb_utils, self._title, info)
+        pb_utils.Logger.log_info(
+            f"{self._title} serves {record.name!r} version {record.version} with {engine.name} in "
+            f"{engine.precision} on {threads} threads: found in {fetched - started:.2f} s, loaded in "
+            f"{time.perf_counter() - fetched:.2f} s, {once * 1000:.1f} ms an image of {size}"
+        )
+
+    def _log(self, line: str) -> None:
+        pb_utils.Logger.log_info(f"{self._title}: {line}")
+
+    def _job(self, request: Any) -> Job:
+        parameters = request.parameters()
+        return Job(
+            images=check_images(_input(request, "images"), _input(request, "pixels"), self._limits),
+            confidence=threshold(parameters, "confidence", self._settings.confidence),
+            iou=threshold(parameters, "iou", self._settings.iou),
+        )
+
+    def _failure(self, message: str, reason: str) -> Any:
+        if self._metrics:
+            self._metrics.error(reason)
+        return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, getattr(pb_utils.TritonError, reason)))
+
+    def _response(self, request: Any, rows: list[np.ndarray]) -> Any:
+        wanted = request.requested_output_names()
+        counts = np.array([[len(each)] for each in rows], np.int32)
+        padded = np.zeros((len(rows), int(counts.max()), 6), np.float32)
+        for target, each in zip(padded, rows, strict=True):
+            target[: len(each)] = each
+        tensors = [pb_utils.Tensor("detections", padded), pb_utils.Tensor("num_detections", counts)]
+        if "model_info" in wanted:
+            tensors.append(pb_utils.Tensor("model_info", np.tile(self._info, (len(rows), 1))))
+        return pb_utils.InferenceResponse([tensor for tensor in tensors if tensor.name() in wanted])
+
+
+def _input(request: Any, name: str) -> np.ndarray | None:
+    """An optional input's array."""
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return None if tensor is None else tensor.as_numpy()

@@ -1,0 +1,77 @@
+"""Brings the bytes of the version to serve, from the cache or from MLflow, verified wherever a sha256 is known."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from yolo_server.cache import Cache
+from yolo_server.errors import LoadError
+from yolo_server.registry import Registry, VersionRecord
+from yolo_server.settings import Settings
+
+Log = Callable[[str], None]
+
+
+def load_artifact(settings: Settings, log: Log) -> tuple[bytes, VersionRecord]:
+    """Finds the version and returns its ONNX file and what MLflow says about it.
+
+    The sha256 of the settings (the values file's) decides; without it, the one that is tagged on the version.
+
+    Raises:
+        LoadError: it does not exist, did not arrive in time, or is not what it should be.
+    """
+    cache = Cache(settings.cache_dir, int(settings.cache_limit_mb * 2**20))
+    cache.open()
+    known = cache.record(settings)
+    if settings.sha256 and known is not None and known.sha256 == settings.sha256:
+        content = cache.read(settings.sha256)
+        if content is not None:
+            log(f"{_title(settings)}: from the cache, sha256 {settings.sha256} as the settings say")
+            return content, known
+
+    registry = Registry(settings, log)
+    record = registry.find_version()
+    if settings.sha256 and record.sha256 and settings.sha256 != record.sha256:
+        raise LoadError(
+            f"{_title(settings)} has sha256 {record.sha256} in MLflow, but {settings.sha256} is expected (sha256 in "
+            "the values file, or MODEL_SHA256): correct it, or serve the version that it belongs to"
+        )
+    expected = settings.sha256 or record.sha256
+    content = cache.read(expected) if expected else None
+    if content is not None:
+        log(f"{_title(settings)}: from the cache, sha256 {expected} {_source(settings)}")
+    else:
+        content, expected = _download(settings, registry, cache, expected, log)
+    record = replace(record, sha256=expected)
+    cache.remember(settings, record)
+    return content, record
+
+
+def _download(settings: Settings, registry: Registry, cache: Cache, expected: str, log: Log) -> tuple[bytes, str]:
+    with cache.incoming() as folder:
+        file = registry.download(folder)
+        content = file.read_bytes()
+        actual = hashlib.sha256(content).hexdigest()
+        if expected and actual != expected:
+            raise LoadError(
+                f"{_title(settings)} as downloaded has sha256 {actual} ({len(content)} bytes), but {expected} is "
+                f"expected {_source(settings)}: the file in MLflow was changed or is damaged; serve another version or "
+                "register it again"
+            )
+        cache.write(actual, file)
+    if expected:
+        log(f"{_title(settings)}: downloaded {len(content)} bytes, sha256 {actual} {_source(settings)}")
+    else:
+        log(
+            f"{_title(settings)}: downloaded {len(content)} bytes, sha256 {actual}, NOT CHECKED: the version has no "
+            "tag sha256 and MODEL_SHA256 is not set"
+        )
+    return content, actual
+
+
+def _title(settings: Settings) -> str:
+    return f"{settings.name!r} version {settings.version}"
+
+
+def _source(settings: Settings) -> str:
+    return "as the settings say" if settings.sha256 else "as the version's tag says"

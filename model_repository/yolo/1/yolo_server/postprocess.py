@@ -1,0 +1,74 @@
+"""From a YOLO's output to detections, in numpy.
+
+Gives what Ultralytics' `non_max_suppression` gives (best class of each anchor, class-aware greedy suppression after
+https://arxiv.org/abs/1311.2524, at most 300), without its code: that is AGPL-3.0 and stays in the training image.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+MAX_DETECTIONS = 300
+MAX_CANDIDATES = 30_000
+# Moving every class to a place of its own lets one pass treat all of them; the distance is the one that Ultralytics
+# uses, so that rounding, too, falls the same way.
+CLASS_OFFSET = np.float32(7680)
+
+
+def is_end_to_end(shape: tuple[int, ...]) -> bool:
+    """Whether an output (N, k, 6) is already final rows; a raw one is (N, 4 + classes, anchors), anchors >= 21."""
+    return len(shape) == 3 and shape[2] == 6
+
+
+def detections_of(output: Floats, confidence: Floats, iou: NDArray[np.float64]) -> list[Floats]:
+    """Final detections of every image of a batch.
+
+    Args:
+        output: (N, 4 + classes, anchors), boxes as centre, width, height in input pixels; or (N, k, 6), final rows.
+        confidence: (N,) least confidence of each image, exclusive.
+        iou: (N,) overlap above which the less confident of two boxes of a class goes.
+
+    Returns:
+        For each image (n, 6): x1, y1, x2, y2, confidence, class; most confident first.
+    """
+    if is_end_to_end(output.shape):
+        return [rows[rows[:, 4] > least][:MAX_DETECTIONS] for rows, least in zip(output, confidence, strict=True)]
+    best = output[:, 4:].max(axis=1)
+    return [
+        _suppress(_candidates(image, np.flatnonzero(scores > least)), float(limit))
+        for image, scores, least, limit in zip(output, best, confidence, iou, strict=True)
+    ]
+
+
+def _candidates(image: Floats, anchors: NDArray[np.intp]) -> Floats:
+    """Rows (n, 6) of the chosen anchors of one raw output (4 + classes, anchors)."""
+    chosen = image[:, anchors]
+    rows = np.empty((anchors.size, 6), np.float32)
+    half = chosen[2:4] / 2
+    rows[:, 0:2] = (chosen[0:2] - half).T
+    rows[:, 2:4] = (chosen[0:2] + half).T
+    classes = chosen[4:].argmax(axis=0)
+    rows[:, 4] = chosen[4 + classes, np.arange(anchors.size)]
+    rows[:, 5] = classes
+    return rows
+
+
+def _suppress(rows: Floats, limit: float) -> Floats:
+    """Greedy suppression within each class: rows (n, 6) to the kept ones, most confident first."""
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")[:MAX_CANDIDATES]]
+    boxes = rows[:, :4] + rows[:, 5:6] * CLASS_OFFSET
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    kept: list[int] = []
+    left = np.arange(len(rows))
+    while left.size and len(kept) < MAX_DETECTIONS:
+        first, left = left[0], left[1:]
+        kept.append(int(first))
+        others = boxes[left]
+        top_left = np.maximum(boxes[first, :2], others[:, :2])
+        bottom_right = np.minimum(boxes[first, 2:], others[:, 2:])
+        shared = np.maximum(bottom_right - top_left, 0).prod(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):  # two empty boxes overlap by 0/0: not above any limit
+            overlap = shared / (areas[first] + areas[left] - shared)
+        left = left[~(overlap.astype(np.float64) > limit)]
+    return rows[kept]

@@ -1,0 +1,216 @@
+"""Asks MLflow for one version of a registered model and downloads its files.
+
+Only here is mlflow imported, and only when it is needed: its import takes more than a second.
+"""
+
+import ast
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from yolo_server.errors import LoadError, one_line
+from yolo_server.retry import Deadline, pauses, within
+from yolo_server.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+Result = TypeVar("Result")
+Log = Callable[[str], None]
+
+MAY_COME_BACK = {408, 425, 429}
+
+
+@dataclass(frozen=True)
+class VersionRecord:
+    """What MLflow says about a version.
+
+    `sha256` is empty where neither its tags nor the settings give one. `precision_drop` is what the evaluation found a
+    lower precision to cost, in mAP50-95 against FP32, by precision.
+    """
+
+    name: str
+    version: int
+    run_id: str
+    sha256: str
+    class_names: list[str]
+    image_size: int | None
+    precision_drop: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The record as one JSON object."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "VersionRecord":
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            return cls(**json.loads(text))
+        except TypeError as error:
+            raise ValueError(f"not a version record: {error}") from error
+
+
+class Registry:
+    """One MLflow server, as one load sees it: every call shares the load's time limit, which starts here."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self._settings = settings
+        self._log = log
+        self._client = _client(settings)
+        self._deadline = Deadline(settings.load_timeout)
+
+    def find_version(self) -> VersionRecord:
+        """Looks the version up.
+
+        Raises:
+            LoadError: there is no such model or version, or MLflow did not answer in time.
+        """
+        name, number = self._settings.name, self._settings.version
+        found = self._retrying(
+            f"version {number} of the registered model {name!r}",
+            lambda: self._client.get_model_version(name, str(number)),
+        )
+        tags: Mapping[str, str] = found.tags or {}
+        return VersionRecord(
+            name=name,
+            version=number,
+            run_id=found.run_id or tags.get("run_id", ""),
+            sha256=tags.get("sha256", "").strip().lower(),
+            class_names=_names(tags.get("class_names", "")),
+            image_size=int(tags["image_size"]) if tags.get("image_size", "").isdigit() else None,
+            precision_drop=_figures(tags.get("precision_drop", "")),
+        )
+
+    def download(self, folder: Path) -> Path:
+        """Downloads the version's files into an empty folder and returns the ONNX file.
+
+        Raises:
+            LoadError: the files are not there, are not an ONNX model, or did not arrive in time.
+        """
+        name, number = self._settings.name, self._settings.version
+        self._retrying(
+            f"the files of {name!r} version {number}", lambda: self._fetch(f"models:/{name}/{number}", folder)
+        )
+        found = sorted(folder.rglob("*.onnx"))
+        if len(found) != 1:
+            what = ", ".join(path.name for path in sorted(folder.rglob("*")) if path.is_file()) or "no files"
+            raise LoadError(
+                f"{name!r} version {number} in MLflow has {len(found)} ONNX files (it has: {what}): register one model "
+                "with mlflow.onnx.log_model and serve that version"
+            )
+        return found[0]
+
+    def _fetch(self, uri: str, folder: Path) -> None:
+        import mlflow
+
+        mlflow.set_tracking_uri(self._settings.tracking_uri)
+        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
+
+    def _retrying(self, what: str, action: Callable[[], Result]) -> Result:
+        """Repeats an action while that can help and time is left; `what` is what it is after, for messages."""
+        pause, attempt = pauses(), 0
+        while True:
+            try:
+                return within(self._deadline, action)
+            except Exception as error:
+                if not can_help_to_wait(error):
+                    raise LoadError(self._explain(what, error)) from error
+                wait = pause(attempt)
+                if self._deadline.left <= wait:
+                    raise LoadError(
+                        f"MLflow at {self._settings.tracking_uri} did not give {what} within "
+                        f"{self._deadline.seconds:g} s ({_reason(error)}): start it or correct MLFLOW_TRACKING_URI, "
+                        "then load the model again"
+                    ) from error
+                attempt += 1
+                self._log(
+                    f"MLflow at {self._settings.tracking_uri} did not give {what} ({_reason(error)}): attempt "
+                    f"{attempt + 1} in {wait:.1f} s, for {self._deadline.left:.0f} s more"
+                )
+                time.sleep(wait)
+
+    def _explain(self, what: str, error: Exception) -> str:
+        status, uri = status_of(error), self._settings.tracking_uri
+        if status in (401, 403):
+            return (
+                f"MLflow at {uri} refused access to {what} (HTTP {status}): set MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD to an account that may read it"
+            )
+        if status == 404:
+            return (
+                f"MLflow at {uri} has not got {what} ({_reason(error)}): correct MLFLOW_MODEL_NAME and "
+                "MLFLOW_MODEL_VERSION (the values file's registeredModel and version), or register it"
+            )
+        return f"MLflow at {uri} cannot give {what} ({_reason(error)}): correct MLFLOW_TRACKING_URI or the version"
+
+
+def _client(settings: Settings) -> "MlflowClient":
+    """mlflow's client, imported with our limits."""
+    # One attempt a call, because the retries here also know which errors cannot be mended by waiting.
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(int(settings.request_timeout))
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=settings.tracking_uri)
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status behind an error of mlflow's client, however deep it is wrapped; None: there is none."""
+    seen: BaseException | None = error
+    while seen is not None:
+        response = getattr(seen, "response", None)
+        if getattr(response, "status_code", None):
+            return int(response.status_code)  # type: ignore[union-attr]
+        read = getattr(seen, "get_http_status_code", None)
+        # mlflow gives 500 to whatever has no status, such as a refused connection: look for a better one below.
+        if read is not None and read() != 500:
+            return int(read())
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def can_help_to_wait(error: BaseException) -> bool:
+    """Whether the same call may succeed later: not where MLflow understood it and said no."""
+    status = status_of(error)
+    return status is None or status >= 500 or status in MAY_COME_BACK
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost message that says something, short: mlflow's outer ones repeat the whole chain."""
+    text = one_line(error) or type(error).__name__
+    for mark in ("Connection refused", "Name or service not known", "Read timed out", "Connection reset by peer"):
+        if mark in text:
+            return mark.lower()
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def _figures(text: str) -> dict[str, float]:
+    """Numbers by name from a JSON object; none: an empty one."""
+    try:
+        return {str(key): float(value) for key, value in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _names(text: str) -> list[str]:
+    """Class names from a JSON list, or from Ultralytics' own notation `{0: 'person', ...}`; none: an empty list."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(text)
+        except (ValueError, SyntaxError):
+            continue
+        if isinstance(value, list):
+            return [str(name) for name in value]
+        if isinstance(value, dict):
+            return [str(value[index]) for index in sorted(value)]
+    return []

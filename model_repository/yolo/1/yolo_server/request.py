@@ -1,0 +1,104 @@
+"""Checks one request before it joins a batch, so that a bad one fails alone."""
+
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_server.errors import RequestError
+
+Images = NDArray[np.generic]
+
+# A resize may overshoot 0-1 by a hair; values such as 0-255 are what this is to catch.
+TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked request: images (b, 3, H, W), FP32 0-1 or bytes 0-255, and its thresholds."""
+
+    images: Images
+    confidence: float
+    iou: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the loaded model takes; `height` and `width` None: any multiple of `stride` up to `max_side`."""
+
+    stride: int
+    max_side: int
+    height: int | None
+    width: int | None
+
+
+def check_images(images: NDArray[np.generic] | None, pixels: NDArray[np.generic] | None, limits: Limits) -> Images:
+    """Returns the images of a request as they are, FP32 or bytes, if the model can take them.
+
+    Args:
+        images: input `images`, 0-1; None: not in the request.
+        pixels: input `pixels`, 0-255; None: not in the request.
+        limits: of the loaded model.
+
+    Raises:
+        RequestError: they have the wrong type, shape or size, or values that are not 0-1; or not exactly one is given.
+    """
+    if (images is None) == (pixels is None):
+        raise RequestError(
+            "the request must have one of the inputs 'images' (FP32, 0-1) and 'pixels' (UINT8), not both"
+        )
+    if pixels is not None:
+        _check_shape("pixels", pixels, np.uint8, limits)
+        return pixels
+    assert images is not None
+    _check_shape("images", images, np.float32, limits)
+    least, most = float(images.min()), float(images.max())
+    if not (math.isfinite(least) and math.isfinite(most)):
+        raise RequestError("'images' has values that are not finite (NaN or infinity)")
+    if least < -TOLERANCE or most > 1 + TOLERANCE:
+        raise RequestError(f"'images' has values from {least:g} to {most:g}, but must be 0 to 1: divide pixels by 255")
+    return images
+
+
+def _check_shape(name: str, images: NDArray[np.generic], dtype: type[np.generic], limits: Limits) -> None:
+    """Raises RequestError unless the array has this type and a shape that the model takes."""
+    if images.dtype != dtype or images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+        raise RequestError(
+            f"{name!r} is {images.dtype} with shape {list(images.shape)}, but must be {np.dtype(dtype)} with shape "
+            "[batch, 3, height, width]"
+        )
+    height, width = images.shape[2:]
+    if (limits.height or height, limits.width or width) != (height, width):
+        raise RequestError(
+            f"{name!r} are {width}x{height} pixels, but this model was exported for "
+            f"{limits.width or 'any'}x{limits.height or 'any'} only: letterbox to that size"
+        )
+    if height % limits.stride or width % limits.stride:
+        raise RequestError(
+            f"{name!r} are {width}x{height} pixels, but width and height must be multiples of {limits.stride}: "
+            "letterbox to such a size"
+        )
+    if max(height, width) > limits.max_side:
+        raise RequestError(
+            f"{name!r} are {width}x{height} pixels, but the longest side may be {limits.max_side}: send them smaller"
+        )
+
+
+def threshold(parameters: str, name: str, default: float) -> float:
+    """A threshold from the request's parameters (a JSON object, as Triton gives it).
+
+    Raises:
+        RequestError: it is not a number from 0 to 1.
+    """
+    if not parameters:
+        return default
+    value = json.loads(parameters).get(name, default)
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise RequestError(f"the parameter {name!r} is {value!r}, but must be a number from 0 to 1")
+    return number

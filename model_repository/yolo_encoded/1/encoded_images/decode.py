@@ -1,0 +1,83 @@
+"""Decodes a picture from bytes that anybody may have sent: looks at its header first, and refuses in time."""
+
+import io
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+
+# The limit is ours and comes before decoding; Pillow's own would only warn.
+Image.MAX_IMAGE_PIXELS = None
+# The instances of the model and its thread pool are the parallelism.
+cv2.setNumThreads(1)
+
+FORMATS = {"JPEG": (b"\xff\xd8\xff",), "PNG": (b"\x89PNG\r\n\x1a\n",), "WebP": (b"RIFF",)}
+
+
+class PictureError(Exception):
+    """This picture cannot be taken; the message says why."""
+
+
+def decode(content: bytes, max_pixels: int) -> Pixels:
+    """Decodes a JPEG, PNG or WebP.
+
+    With OpenCV, as Ultralytics does, so that the pixels are the same: upright after EXIF, 16 bits to 8, grey and CMYK
+    to RGB, transparency dropped, the first frame of an animation.
+
+    Args:
+        content: the file's bytes.
+        max_pixels: more are refused, before memory is taken for them.
+
+    Returns:
+        RGB, (height, width, 3).
+
+    Raises:
+        PictureError: it is something else, is damaged, or is too large.
+    """
+    kind = _format(content)
+    width, height = _size(content, kind)
+    if width * height > max_pixels:
+        raise PictureError(
+            f"is {width}x{height} pixels, {width * height / 1e6:.0f} million, but at most {max_pixels / 1e6:g} million "
+            "are decoded: send it smaller"
+        )
+    if not _complete(content, kind):
+        raise PictureError(f"is a {kind} that ends too early (truncated after {len(content)} bytes)")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise PictureError(f"is a damaged {kind} ({' '.join(str(error).split())[:200]})") from error
+    if pixels is None:
+        raise PictureError(f"is a damaged {kind}")
+    return pixels.astype(np.uint8, copy=False)
+
+
+def _format(content: bytes) -> str:
+    if not content:
+        raise PictureError("is empty (zero bytes)")
+    for kind, starts in FORMATS.items():
+        if content.startswith(starts) and (kind != "WebP" or content[8:12] == b"WEBP"):
+            return kind
+    raise PictureError(f"is not a JPEG, PNG or WebP (it starts with {content[:8].hex(' ')})")
+
+
+def _size(content: bytes, kind: str) -> tuple[int, int]:
+    """Width and height from the header, without decoding."""
+    try:
+        with Image.open(io.BytesIO(content), formats=(kind.upper(),)) as picture:
+            return picture.size
+    except Exception as error:  # Pillow's readers raise many types on damaged headers
+        raise PictureError(f"is a damaged {kind} ({' '.join(str(error).split())[:200]})") from error
+
+
+def _complete(content: bytes, kind: str) -> bool:
+    """Whether the file's own end is there; OpenCV would fill what is missing of a JPEG with grey."""
+    if kind == "JPEG":
+        # The last scan must be followed by the end marker; a thumbnail inside has one of its own, before that scan.
+        return content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")
+    if kind == "PNG":
+        return b"IEND" in content[-4096:]
+    return len(content) >= int.from_bytes(content[4:8], "little") + 8

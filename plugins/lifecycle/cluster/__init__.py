@@ -1,0 +1,1 @@
+"""What the Kubernetes API tells: Services, serving pods, Applications."""

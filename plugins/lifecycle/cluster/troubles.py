@@ -1,0 +1,68 @@
+"""Why pods are not ready, in the words that their containers and the kubelet gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+MESSAGE_LIMIT = 600
+
+
+def pod_troubles(pods: list[dict[str, Any]]) -> str:
+    """Return one sentence a reason over all pods that are not ready, or an empty string.
+
+    Args:
+        pods: pod objects as the API gives them (camelCase).
+    """
+    sentences: list[str] = []
+    for pod in pods:
+        for sentence in _troubles(pod):
+            if sentence not in sentences:
+                sentences.append(sentence)
+    return "; ".join(sentences)
+
+
+def _troubles(pod: dict[str, Any]) -> Iterator[str]:
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
+    if conditions.get("Ready", {}).get("status") == "True":
+        return
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False":
+        yield f"pod {name} is not scheduled ({scheduled.get('reason', '')}: {_short(scheduled.get('message', ''))})"
+    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    reasons = [text for container in containers if (text := _container_trouble(name, container))]
+    yield from reasons
+    if not reasons and scheduled.get("status") != "False":
+        if status.get("reason") or status.get("message"):
+            yield f"pod {name}: {status.get('reason', '')} {_short(status.get('message', ''))}".rstrip()
+        elif containers:
+            yield f"pod {name} runs but does not become ready"
+        else:
+            yield f"pod {name} is {status.get('phase', 'Pending')}"
+
+
+def _container_trouble(pod: str, container: dict[str, Any]) -> str:
+    state = container.get("state", {})
+    waiting, now = state.get("waiting") or {}, state.get("terminated") or {}
+    last = (container.get("lastState") or {}).get("terminated") or {}
+    where = f"pod {pod}, container {container['name']}"
+    if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
+        said = f"it {_ended(last)}" if last else _short(waiting.get("message", ""))
+        return f"{where} waits ({waiting['reason']}){f': {said}' if said else ''}"
+    if now.get("exitCode"):
+        return f"{where} {_ended(now)}"
+    if last.get("exitCode"):
+        return f"{where} was restarted {container.get('restartCount', 1)} times; it {_ended(last)}"
+    return ""
+
+
+def _ended(terminated: dict[str, Any]) -> str:
+    said = _short(terminated.get("message") or terminated.get("reason") or "")
+    return f"ended with exit code {terminated.get('exitCode')}{f': {said}' if said else ''}"
+
+
+def _short(text: str) -> str:
+    """The end of a message, which is where a log says what went wrong, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= MESSAGE_LIMIT else f"…{line[-MESSAGE_LIMIT:]}"

@@ -1,0 +1,51 @@
+"""The errors that a person may have to act on.
+
+Each message is one paragraph: what happened, to what, and what to do next. `retryable` says whether the same call may
+succeed later with nothing changed; Airflow's retries follow it (see `lifecycle.operators.retry`).
+"""
+
+
+class LifecycleError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    retryable: bool = False
+
+
+class BadParameter(LifecycleError):
+    """The DAG run's parameters do not fit together or name something that does not exist."""
+
+
+class RegistryError(LifecycleError):
+    """MLflow answered, and the answer is not what the run needs: a tag, a version or an artifact is missing."""
+
+
+class RegistryUnavailable(LifecycleError):
+    """MLflow did not answer, or answered with a server error."""
+
+    retryable = True
+
+
+class ClusterError(LifecycleError):
+    """The Kubernetes API refused a call, or an object that must be there is not."""
+
+
+class ObjectMissing(ClusterError):
+    """The Kubernetes API has no such object."""
+
+
+class ClusterUnavailable(LifecycleError):
+    """The Kubernetes API did not answer, or answered with a server error."""
+
+    retryable = True
+
+
+class RolloutFailed(LifecycleError):
+    """Argo CD or the serving pods say that the wanted revision does not work."""
+
+
+class RolloutTimeout(LifecycleError):
+    """The wanted revision was not synced and healthy within the time given."""
+
+
+class Restored(LifecycleError):
+    """The rollout failed and the former version is back: the DAG run fails with both facts."""

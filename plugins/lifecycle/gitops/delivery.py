@@ -1,0 +1,250 @@
+"""The handoff: read what is pinned, and deliver a bump exactly once, against other writers and bad moments."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .clone import Clone, CommitNote, TreeFile
+from .credentials import GitCredentials
+from .edit import Edit, edit_model, read_model, read_models
+from .errors import (
+    BumpInvalid,
+    DeliveryTimeout,
+    FileRefused,
+    GitOpsError,
+    RemoteUnavailable,
+    RevertedCommitNotFound,
+)
+from .faults import Race
+from .guards import why_stop
+from .history import Relation, find_own_commit, relation, revisions
+from .hosts import Host, host_of, number_of
+from .message import message_of, target_of, trailers_of
+from .models import Bump, Delivery, ModelPin, PinnedModel, RequestState, Revision
+from .proposal import Proposal, propose
+from .settings import GitOpsSettings
+from .workspace import private_folder
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass
+class _Attempt:
+    """What one delivery remembers from one attempt to the next."""
+
+    number: int = 0
+    last_trouble: str = ""
+    pushed_unsure: str | None = None
+
+
+class GitOps:
+    """One GitOps repository, through which alone versions are deployed."""
+
+    def __init__(self, settings: GitOpsSettings, credentials: GitCredentials | None = None) -> None:
+        self._settings = settings
+        self._credentials = credentials
+
+    def read(self, environment: str, app: str, model: str) -> tuple[PinnedModel, str]:
+        """What the branch pins now for that model, and the commit in which it was read."""
+        path = self._settings.path(environment, app)
+
+        def work(clone: Clone, _: _Attempt) -> tuple[PinnedModel, str]:
+            tip = clone.fetch(1)
+            return read_model(_present(clone, tip, path).content, model, path=path), tip
+
+        return self._insist(f"reading {path}", work)
+
+    def inventory(self) -> tuple[list[tuple[str, str, PinnedModel]], str]:
+        """Every (environment, app, model) that the branch pins now, and the commit in which it was read."""
+        pattern = re.compile(
+            re.escape(self._settings.path("0environment0", "0app0"))
+            .replace("0environment0", "(?P<environment>[^/]+)")
+            .replace("0app0", "(?P<app>[^/]+)")
+        )
+        folder = self._settings.path("0environment0", "0app0").partition("/0environment0")[0]
+
+        def work(clone: Clone, _: _Attempt) -> tuple[list[tuple[str, str, PinnedModel]], str]:
+            tip = clone.fetch(1)
+            found = (match for name in clone.files(tip, folder) if (match := pattern.fullmatch(name)))
+            return [
+                (match["environment"], match["app"], model)
+                for match in found
+                for model in read_models(_present(clone, tip, match[0]).content, path=match[0])
+            ], tip
+
+        return self._insist(f"reading {folder}", work)
+
+    def history(self, environment: str, app: str, model: str, limit: int = 20) -> list[Revision]:
+        """The pins of that model that the branch has held, newest first, each with the commit that wrote it.
+
+        Looks back at most some thousands of commits of the branch.
+        """
+        path = self._settings.path(environment, app)
+        return self._insist(f"reading {path}", lambda clone, _: revisions(clone, model, path, limit))
+
+    def relation(self, commit: str, revision: str) -> Relation:
+        """How a revision of the branch (what a cluster has synced, say) relates to a commit that was delivered.
+
+        `contains`: it is the commit or a descendant. `lacks`: it is neither (older, of another branch, or further back
+        than `search_depth`). `commit_gone`: the commit itself is not on the branch any more.
+        """
+        return self._insist(
+            f"comparing {commit[:12]} with {revision[:12]}",
+            lambda clone, _: relation(clone, self._settings.search_depth, commit, revision),
+        )
+
+    def deliver(self, bump: Bump) -> Delivery:
+        """Make the bump, or find out that it is made or no longer wanted.
+
+        Raises a GitOpsError; `retryable` on it tells whether the same call may succeed later.
+        """
+        _check(bump)
+        host = host_of(self._settings, self._credentials) if self._settings.delivery != "push" else None
+        return self._insist(
+            f"delivery of {target_of(bump)}", lambda clone, attempt: self._try(clone, host, bump, attempt)
+        )
+
+    def request_state(self, request_url: str) -> RequestState:
+        """What became of a merge request that `deliver` opened. RemoteUnavailable: asking again may help."""
+        found = host_of(self._settings, self._credentials).get(number_of(request_url))
+        return RequestState(found.state, found.url, found.merge_commit)
+
+    def _try(self, clone: Clone, host: Host | None, bump: Bump, attempt: _Attempt) -> Delivery:
+        path = self._settings.path(bump.environment, bump.app)
+        tip = clone.fetch(self._settings.search_depth + 1)
+        if (mine := find_own_commit(clone, bump, attempt.pushed_unsure)) is not None:
+            return self._already(clone, bump, path, mine, pushed_now=mine.commit == attempt.pushed_unsure)
+        file = _present(clone, tip, path)
+        edit = edit_model(
+            file.content, bump.model, bump.pin, path=path, registered_model=bump.registered_model, hold=bump.hold
+        )
+        stop = why_stop(bump, edit.before, self._reverted(clone, bump, path))
+        if stop is not None:
+            return Delivery(stop.outcome, tip, edit.before.pin, "", stop.detail)
+        diff = _diff(file.content, edit.content, path)
+        message = message_of(bump, edit.before.pin, self._settings)
+
+        def commit() -> str:
+            return clone.commit(tip, path, file.mode, edit.content, message)
+
+        if host is not None:
+            return propose(clone, host, self._settings.branch, Proposal(bump, edit.before.pin, message, diff, commit))
+        attempt.pushed_unsure = pushed = commit()
+        clone.push(pushed, onto=tip)
+        return Delivery("pushed", pushed, edit.before.pin, diff, _pushed(bump, edit, attempt))
+
+    def _already(self, clone: Clone, bump: Bump, path: str, note: CommitNote, *, pushed_now: bool) -> Delivery:
+        after = _present(clone, note.commit, path)
+        before = _present(clone, clone.parent(note.commit), path)
+        former = read_model(before.content, bump.model, path=path).pin
+        diff = _diff(before.content, after.content, path)
+        if pushed_now:
+            return Delivery(
+                "pushed", note.commit, former, diff, "The push arrived although the remote's answer did not."
+            )
+        return Delivery(
+            "already_there", note.commit, former, diff, f"This run made the commit {note.commit[:12]} earlier."
+        )
+
+    def _reverted(self, clone: Clone, bump: Bump, path: str) -> ModelPin | None:
+        """What the commit that a restore takes back had written."""
+        if bump.kind != "restore" or bump.reverts is None:
+            return None
+        try:
+            file = _present_in(clone.file_anywhere(bump.reverts, path), clone, bump.reverts, path)
+            return read_model(file.content, bump.model, path=path).pin
+        except RemoteUnavailable:
+            raise
+        except GitOpsError as error:
+            raise RevertedCommitNotFound(
+                f"What the commit {bump.reverts} wrote, which is to be taken back, cannot be read: {error} Look at the "
+                "branch, then use the DAG yolo_rollback with the version that you want."
+            ) from error
+
+    def _insist(self, doing: str, work: Callable[[Clone, _Attempt], T]) -> T:
+        """Do the work in a private clone, again and again while another writer or the network is in its way."""
+        deadline = time.monotonic() + self._settings.time_limit
+        with private_folder(self._settings.work_dir) as folder:
+            clone = Clone(folder, self._settings, self._credentials, deadline)
+            for attempt in self._attempts(deadline):
+                try:
+                    return work(clone, attempt)
+                except Race as race:
+                    attempt.last_trouble = f"another writer was faster ({race})"
+                except RemoteUnavailable as error:
+                    # What our own time limit cut off tells less than what went wrong before.
+                    if time.monotonic() < deadline or not attempt.last_trouble:
+                        attempt.last_trouble = str(error)
+                log.info("Attempt %d at %s: %s", attempt.number, doing, attempt.last_trouble)
+        raise AssertionError("_attempts ends by raising")
+
+    def _attempts(self, deadline: float) -> Iterator[_Attempt]:
+        """Attempts with full-jitter backoff between them, until the time limit; then DeliveryTimeout."""
+        settings = self._settings
+        attempt = _Attempt()
+        while True:
+            attempt.number += 1
+            yield attempt
+            ceiling = min(settings.backoff_cap, settings.backoff_base * 2 ** min(attempt.number - 1, 30))
+            pause = random.uniform(0, ceiling)
+            if time.monotonic() + pause > deadline:
+                raise DeliveryTimeout(
+                    f"Gave up on the branch {settings.branch} after {attempt.number} attempts within the limit of "
+                    f"{settings.time_limit:.0f} s. The last one: {attempt.last_trouble.rstrip('.')}. Clear the task to "
+                    "go on: if its commit has arrived after all, it will be found."
+                )
+            time.sleep(pause)
+
+
+def _check(bump: Bump) -> None:
+    """Refuse what must never get into the file, whoever asks."""
+    pin = bump.pin
+    if pin.version is None:
+        if pin.sha256 or pin.run_id:
+            raise BumpInvalid(f"{bump.model}: a pin without a version must have neither checksum nor run id.")
+    elif isinstance(pin.version, bool) or pin.version < 0:
+        raise BumpInvalid(f"{bump.model}: {pin.version!r} is not a version number.")
+    elif not _SHA256.fullmatch(pin.sha256):
+        raise BumpInvalid(f"{bump.model}: the checksum {pin.sha256!r} is not 64 lower-case hex digits.")
+    elif not pin.run_id or not pin.run_id.isprintable():
+        raise BumpInvalid(f"{bump.model}: the run id {pin.run_id!r} is not one line of text.")
+    if bump.kind == "restore" and not bump.reverts:
+        raise BumpInvalid(f"{bump.model}: a restore must name the commit that it takes back.")
+    if bump.reverts is not None and not _COMMIT.fullmatch(bump.reverts):
+        raise BumpInvalid(f"{bump.model}: {bump.reverts!r} is not the full id of a commit.")
+    trailers_of(bump)
+
+
+def _present(clone: Clone, commit: str, path: str) -> TreeFile:
+    return _present_in(clone.file(commit, path), clone, commit, path)
+
+
+def _present_in(file: TreeFile | None, clone: Clone, commit: str, path: str) -> TreeFile:
+    if file is None:
+        raise FileRefused(
+            path,
+            1,
+            f"there is no such file in {clone.url} at {commit[:12]}. Add it, or correct the environment and app.",
+        )
+    return file
+
+
+def _pushed(bump: Bump, edit: Edit, attempt: _Attempt) -> str:
+    tries = "" if attempt.number == 1 else f" (attempt {attempt.number})"
+    return f"{target_of(bump)}: {edit.before.pin.version} → {edit.after.pin.version}{tries}"
+
+
+def _diff(before: bytes, after: bytes, path: str) -> str:
+    """The unified diff, with the lines as they are in the file."""
+    old, new = (content.decode(errors="replace").splitlines(keepends=True) for content in (before, after))
+    return "".join(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}", n=1))

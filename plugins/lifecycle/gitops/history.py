@@ -1,0 +1,86 @@
+"""What the branch's commits tell: whether this delivery was made before, and which versions a file has held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+from .clone import Clone, CommitNote
+from .edit import entry_bytes, read_model
+from .errors import FileRefused
+from .message import target_of, trailers_of
+from .models import Bump, Revision
+
+Relation = Literal["contains", "lacks", "commit_gone"]
+
+# How far back to look for earlier versions: most questions are answered by the first step.
+_DEPTHS = (64, 512, 4096)
+
+
+def find_own_commit(clone: Clone, bump: Bump, pushed_unsure: str | None) -> CommitNote | None:
+    """This delivery's own commit, if an earlier attempt (of a killed task, perhaps) has landed.
+
+    The newest commit of the same DAG run on the same entry decides: after a restore by that run, a promotion asked for
+    again is a new wish and not the old one. `pushed_unsure` is a commit of this very call, whose push had no answer.
+    """
+    wanted = trailers_of(bump)
+    run = wanted.get("Dag-Run")
+    if run is None and pushed_unsure is None:
+        return None
+    for note in clone.notes(containing=f"Dag-Run: {run}" if run else wanted["Delivery"]):
+        if note.commit == pushed_unsure:
+            return note
+        same_entry = note.trailers.get("Delivery", "").partition(" ")[2] == target_of(bump)
+        if run and same_entry and note.trailers.get("Dag-Run") == run:
+            same = all(note.trailers.get(key) == wanted[key] for key in ("Delivery", "Model-Version"))
+            return note if same else None
+    return None
+
+
+def relation(clone: Clone, depth: int, commit: str, revision: str) -> Relation:
+    """How a revision relates to a commit, among the branch's last `depth` commits."""
+    tip = clone.fetch(depth)
+    on_branch = clone.fetched(tip)
+    if commit not in on_branch:
+        return "commit_gone"
+    return "contains" if revision in on_branch and commit in clone.fetched(revision) else "lacks"
+
+
+def revisions(clone: Clone, model: str, path: str, limit: int) -> list[Revision]:
+    """The pins of that model that the file has held, newest first, each with the commit that wrote it."""
+    found: list[Revision] = []
+    for depth in _DEPTHS:
+        complete = clone.fetch_with_trees(depth)
+        found = list(_changes(clone, model, path))
+        if complete or len(found) > limit:
+            break
+        # Who wrote the oldest one cannot be told: its commit may lie further back.
+        found = found[:-1]
+    return found[:limit]
+
+
+def _changes(clone: Clone, model: str, path: str) -> Iterator[Revision]:
+    """Newest first. Many commits touch other models only: those are told by the entry's bytes, without parsing."""
+    current: Revision | None = None
+    unchanged = b""
+    for note, content in clone.versions(path):
+        if current is not None and unchanged in content:
+            current = _revision(current, note)
+            continue
+        try:
+            pinned = read_model(content, model, path=path)
+            unchanged = entry_bytes(content, model, path=path)
+        except FileRefused:  # a broken file, or one from before this model: nothing was pinned then
+            continue
+        written = Revision(pinned, "", datetime.fromtimestamp(0, UTC), "", {})
+        if current is not None and current.model.pin != pinned.pin:
+            yield current
+        current = _revision(written, note)
+    if current is not None:
+        yield current
+
+
+def _revision(revision: Revision, note: CommitNote) -> Revision:
+    """The same pin, written by an older commit than thought so far."""
+    return Revision(revision.model, note.commit, datetime.fromtimestamp(note.time, UTC), note.subject, note.trailers)

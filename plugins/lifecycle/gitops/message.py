@@ -1,0 +1,77 @@
+"""The commit's message: a text that a team words as it likes, and trailers that it cannot change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from .errors import BumpInvalid
+from .models import Bump, ModelPin
+from .settings import GitOpsSettings
+
+_VERBS = {"promote": "Promote", "restore": "Restore", "rollback": "Roll back to"}
+_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+
+
+def version_words(registered_model: str, pin: ModelPin) -> str:
+    """`<registered model>/<version>`, with `none` where nothing is served."""
+    return f"{registered_model}/{'none' if pin.version is None else pin.version}"
+
+
+def trailers_of(bump: Bump) -> dict[str, str]:
+    """All trailers of the bump's commit. What the bump itself says goes before what its caller says about it."""
+    found = {
+        "Model-Version": version_words(bump.registered_model, bump.pin),
+        "MLflow-Run": bump.pin.run_id,
+        "Dataset-Digest": bump.trailers.get("Dataset-Digest", ""),
+        "Dag-Run": bump.trailers.get("Dag-Run", ""),
+        "Reverts": bump.reverts or "",
+        "Delivery": f"{bump.kind} {target_of(bump)}",
+    }
+    found = {key: value for key, value in found.items() if value} | {
+        key: value for key, value in bump.trailers.items() if value and key not in found
+    }
+    for key, value in found.items():
+        if not _TOKEN.fullmatch(key) or not value.isprintable() or value != value.strip():
+            raise BumpInvalid(
+                f"The trailer {key!r}: {value!r} cannot be written into a commit. Use one line of plain text."
+            )
+    return found
+
+
+def target_of(bump: Bump) -> str:
+    """Which entry of which file: `<environment>/<app>/<model>`."""
+    return f"{bump.environment}/{bump.app}/{bump.model}"
+
+
+def message_of(bump: Bump, former: ModelPin, settings: GitOpsSettings) -> str:
+    """The whole commit message."""
+    words = {
+        "verb": _VERBS[bump.kind],
+        "kind": bump.kind,
+        "environment": bump.environment,
+        "app": bump.app,
+        "model": bump.model,
+        "registered_model": bump.registered_model,
+        "version": "none" if bump.pin.version is None else str(bump.pin.version),
+        "what": f"{bump.registered_model} {'(no version)' if bump.pin.version is None else bump.pin.version}",
+        "former": "nothing" if former.version is None else f"version {former.version}",
+        "dag_run": bump.trailers.get("Dag-Run", ""),
+        "reverts": bump.reverts or "",
+    }
+    try:
+        text = settings.message_template.format_map(words).strip()
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise BumpInvalid(
+            f"The commit message template cannot be filled ({error!r}); it may use {', '.join(words)}."
+        ) from error
+    if not text:
+        raise BumpInvalid("The commit message template gives an empty text.")
+    lines = "\n".join(f"{key}: {value}" for key, value in trailers_of(bump).items())
+    return f"{text}\n\n{lines}\n"
+
+
+def parse_trailers(text: str) -> Mapping[str, str]:
+    """Trailers as git prints them, one a line."""
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {key: value.strip() for key, colon, value in pairs if colon and _TOKEN.fullmatch(key)}

@@ -1,0 +1,91 @@
+"""The words of the handoff: what is pinned, what shall be, and what became of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Literal
+
+Kind = Literal["promote", "restore", "rollback"]
+Outcome = Literal["pushed", "already_there", "superseded", "held", "requested"]
+
+
+@dataclass(frozen=True)
+class ModelPin:
+    """One exact version of a registered model.
+
+    `version` is None where nothing is served yet; then `sha256` (of the ONNX file, 64 lower-case hex digits) and
+    `run_id` (of MLflow) are empty.
+    """
+
+    version: int | None
+    sha256: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class PinnedModel:
+    """One entry of a values file, as read."""
+
+    name: str
+    registered_model: str
+    pin: ModelPin
+    hold: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bump:
+    """One wanted change of one model in one values file.
+
+    `promote` moves on: it stops for a newer version and for a hold. `restore` is the machine's way back: it acts only
+    while the file still holds what the commit `reverts` wrote, and stops for a hold. `rollback` is a person's word: it
+    may go anywhere, and stops for nothing. `hold` sets the entry's hold as well.
+
+    `trailers` are written into the commit; `Dag-Run` among them makes the delivery happen once per DAG run.
+    """
+
+    environment: str
+    app: str
+    model: str
+    registered_model: str
+    pin: ModelPin
+    kind: Kind = "promote"
+    trailers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    reverts: str | None = None
+    hold: bool | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of a bump.
+
+    `commit` is the commit that made the change (`pushed`, `requested`), or in which the file was found as described by
+    `detail`. `former` is the pin before the change: the way back. `diff` is unified, empty where nothing changed.
+    """
+
+    outcome: Outcome
+    commit: str | None
+    former: ModelPin
+    diff: str
+    detail: str
+    request_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One pin that a values file held, and the commit that wrote it."""
+
+    model: PinnedModel
+    commit: str
+    time: datetime
+    subject: str
+    trailers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RequestState:
+    """Where a merge request stands. `merge_commit` is what to wait for once `state` is `merged`."""
+
+    state: Literal["open", "merged", "closed"]
+    url: str
+    merge_commit: str | None

@@ -1,0 +1,1 @@
+"""Airflow operators of the lifecycle: thin, over the rest of this package."""

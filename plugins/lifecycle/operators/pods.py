@@ -1,0 +1,117 @@
+"""The pods of the DAG: one step of the trainer image each, run by the unmodified KubernetesPodOperator."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from kubernetes.client import models as k8s
+
+from lifecycle.settings import Settings
+
+WORKSPACE = "/workspace"
+# The user of the image; the workspace is made writable for its group.
+USER = 1000
+
+
+def trainer_pod(
+    settings: Settings,
+    step: str,
+    *,
+    run_id: Any,
+    arguments: list[Any],
+    seconds: int,
+    **kwargs: Any,
+) -> KubernetesPodOperator:
+    """Make the operator that runs `python -m trainer <step>`.
+
+    Args:
+        settings: image, namespace, resources.
+        step: `prepare`, `train` or `evaluate`; also the task's id.
+        run_id: the MLflow run to write to (a value from an earlier task).
+        arguments: the step's options (templated).
+        seconds: time limit of the pod.
+        kwargs: for the operator (documentation and the like).
+    """
+    return KubernetesPodOperator(
+        task_id=step,
+        kubernetes_conn_id=settings.kubernetes_conn_id,
+        namespace=settings.pod_namespace,
+        name=f"yolo-{step}",
+        image=settings.trainer_image,
+        cmds=["python", "-m", "trainer", step],
+        arguments=[*arguments, "--workspace", WORKSPACE],
+        env_vars={"MLFLOW_RUN_ID": run_id},
+        env_from=[k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name="mlflow"))],
+        labels={
+            "app.kubernetes.io/name": "yolo-trainer",
+            "app.kubernetes.io/component": step,
+            "app.kubernetes.io/part-of": "yolo-lifecycle",
+        },
+        # Labels dag_id and run_id are the operator's own; label values are short and this is not.
+        annotations={"yolo-lifecycle/dag-run": "{{ dag.dag_id }}/{{ run_id }}"},
+        container_resources=_resources(settings, light=step == "prepare"),
+        volumes=[_workspace(settings), _shared_memory()],
+        volume_mounts=[
+            k8s.V1VolumeMount(name="workspace", mount_path=WORKSPACE),
+            k8s.V1VolumeMount(name="shared-memory", mount_path="/dev/shm"),
+        ],
+        service_account_name=settings.pod_service_account or None,
+        automount_service_account_token=False,
+        security_context=k8s.V1PodSecurityContext(
+            run_as_non_root=True,
+            run_as_user=USER,
+            run_as_group=USER,
+            fs_group=USER,
+            fs_group_change_policy="OnRootMismatch",
+            seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
+        ),
+        container_security_context=k8s.V1SecurityContext(
+            allow_privilege_escalation=False, capabilities=k8s.V1Capabilities(drop=["ALL"])
+        ),
+        # Synchronous, because only then does the log stream while the pod runs. A worker that dies loses nothing: the
+        # next try finds the pod by its stored identity and goes on with it.
+        deferrable=False,
+        durable=True,
+        get_logs=True,
+        container_name_log_prefix_enabled=False,
+        startup_check_interval_seconds=1,
+        schedule_timeout_seconds=3600,
+        startup_timeout_seconds=900,
+        active_deadline_seconds=seconds,
+        execution_timeout=timedelta(seconds=seconds + 3600),
+        # Whatever a person needs of a failed pod (log, last words, events, container states) is in the task's log.
+        on_finish_action="delete_pod",
+        termination_message_policy="FallbackToLogsOnError",
+        log_events_on_failure=True,
+        log_pod_spec_on_failure=False,
+        **kwargs,
+    )
+
+
+def _resources(settings: Settings, *, light: bool) -> k8s.V1ResourceRequirements:
+    """Requests and limits; `light` for a step that trains nothing: less memory, no GPU."""
+    if light:
+        return k8s.V1ResourceRequirements(
+            requests={"cpu": "500m", "memory": "1Gi"},
+            limits={"cpu": settings.trainer_cpu_limit, "memory": settings.trainer_memory_limit},
+        )
+    gpus = {"nvidia.com/gpu": str(settings.trainer_gpus)} if settings.trainer_gpus else {}
+    return k8s.V1ResourceRequirements(
+        requests={"cpu": settings.trainer_cpu, "memory": settings.trainer_memory, **gpus},
+        limits={"cpu": settings.trainer_cpu_limit, "memory": settings.trainer_memory_limit, **gpus},
+    )
+
+
+def _workspace(settings: Settings) -> k8s.V1Volume:
+    """Datasets and checkpoints: on the claim they outlive a pod, so that a retry goes on where the last try stopped."""
+    if not settings.workspace_claim:
+        return k8s.V1Volume(name="workspace", empty_dir=k8s.V1EmptyDirVolumeSource())
+    claim = k8s.V1PersistentVolumeClaimVolumeSource(claim_name=settings.workspace_claim)
+    return k8s.V1Volume(name="workspace", persistent_volume_claim=claim)
+
+
+def _shared_memory() -> k8s.V1Volume:
+    """PyTorch's data loaders pass batches through /dev/shm; a container's own is 64 MB."""
+    return k8s.V1Volume(name="shared-memory", empty_dir=k8s.V1EmptyDirVolumeSource(medium="Memory", size_limit="2Gi"))

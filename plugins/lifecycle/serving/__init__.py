@@ -1,0 +1,27 @@
+"""Talks to the served detector: a typed client, the check that a rollout really serves, and drawing.
+
+numpy, Pillow and tritonclient only: nothing of the training is needed to use a detector.
+"""
+
+from lifecycle.serving.client import Detector
+from lifecycle.serving.errors import (
+    DetectionsDiffer,
+    NotServing,
+    RequestRefused,
+    SamplesUnusable,
+    WrongModelServed,
+)
+from lifecycle.serving.served import ServedModel
+from lifecycle.serving.verify import VerificationReport, verify_served
+
+__all__ = [
+    "DetectionsDiffer",
+    "Detector",
+    "NotServing",
+    "RequestRefused",
+    "SamplesUnusable",
+    "ServedModel",
+    "VerificationReport",
+    "WrongModelServed",
+    "verify_served",
+]

@@ -1,0 +1,89 @@
+"""What is live, asked from those who know: git what should be, Triton what is, MLflow what was proved and how good."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import requests
+
+from lifecycle import connections
+from lifecycle.cluster.names import Target
+from lifecycle.errors import LifecycleError
+from lifecycle.gitops import PinnedModel
+from lifecycle.proof import endpoint
+
+# A page must not hang on one server that is away.
+SECONDS = 3
+METRICS = {"map50": "test/mAP50", "map50_95": "test/mAP50-95"}
+
+
+def models() -> dict[str, Any]:
+    """Every model of every environment, and the commit that they were read at.
+
+    Raises:
+        LifecycleError: git cannot be read. What Triton or MLflow cannot tell is said in the model's own row.
+    """
+    pinned, commit = connections.gitops().inventory()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        rows = list(pool.map(lambda entry: _row(*entry), pinned))
+    return {"commit": commit, "models": rows}
+
+
+def history(environment: str, app: str, model: str) -> list[dict[str, Any]]:
+    """The versions that the entry has held, newest first, with the commit and the DAG run that wrote each."""
+    return [
+        {
+            "version": revision.model.pin.version,
+            "commit": revision.commit,
+            "time": revision.time.isoformat(),
+            "subject": revision.subject,
+            "dag_run": revision.trailers.get("Dag-Run", ""),
+            "run_id": revision.model.pin.run_id,
+        }
+        for revision in connections.gitops().history(environment, app, model)
+    ]
+
+
+def _row(environment: str, app: str, model: PinnedModel) -> dict[str, Any]:
+    target = Target(environment, app, model.name)
+    return {
+        "environment": environment,
+        "app": app,
+        "model": model.name,
+        "registered_model": model.registered_model,
+        "version": model.pin.version,
+        "run_id": model.pin.run_id,
+        "hold": model.hold,
+        "application": target.application,
+        "served": _served(target) if model.pin.version else {"version": None, "problem": ""},
+        "registry": _registry(model) if model.pin.version else {},
+    }
+
+
+def _served(target: Target) -> dict[str, Any]:
+    """The version that answers, by the server's own word."""
+    try:
+        url = endpoint(target).url
+        answer = requests.get(f"{url}/v2/models/{target.model}/config", timeout=SECONDS)
+        answer.raise_for_status()
+        parameters = answer.json()["parameters"]
+        version = int(parameters["mlflow_model_version"]["string_value"])
+    except (LifecycleError, requests.RequestException, KeyError, ValueError) as error:
+        return {"version": None, "problem": f"{type(error).__name__}: {error}"[:500]}
+    return {"version": version, "problem": "", "url": url}
+
+
+def _registry(model: PinnedModel) -> dict[str, Any]:
+    """The champion, and how good the pinned version was on the held-out split."""
+    try:
+        hook = connections.mlflow()
+        with hook.session() as client:
+            champion = client.get_registered_model(model.registered_model).aliases.get("champion")
+            run = client.get_run(model.pin.run_id)
+    except LifecycleError as error:
+        return {"problem": str(error)[:500]}
+    measured = {name: run.data.metrics.get(metric) for name, metric in METRICS.items()}
+    page = f"{hook.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    digest = run.data.tags.get("dataset_digest", "")
+    return {"champion": champion, "dataset_digest": digest, "page": page, **measured}

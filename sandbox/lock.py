@@ -1,0 +1,50 @@
+"""Compile every pinned requirement file from its .in file, as `make lock` does.
+
+The .in files say what we chose and why; the .txt files say everything that gets installed. Versions that are already
+in a .txt stay unless the .in file asks for others (`make lock UPGRADE=1` takes the newest that fit).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from .setup import ROOT, installer
+
+# In this order: a file may be a constraint of a later one.
+FILES = (
+    ("requirements.in", "requirements.txt", None),
+    ("docker/airflow/requirements.in", "docker/airflow/requirements.txt", None),
+    ("docker/trainer/requirements.in", "docker/trainer/requirements.txt", "docker/trainer/overrides.txt"),
+    ("docker/triton/requirements.in", "docker/triton/requirements.txt", None),
+    ("sandbox/requirements.in", "sandbox/requirements.txt", None),
+    ("requirements-dev.in", "requirements-dev.txt", None),
+    ("requirements-pytest.in", "requirements-pytest.txt", None),
+)
+
+
+def main() -> int:
+    """Compile all files; stop at the first that cannot be."""
+    uv, variables = installer()
+    for source, target, overrides in FILES:
+        command = [str(uv), "pip", "compile", "--quiet", "--python-version", "3.11", "--no-header", "--no-annotate"]
+        command += ["--override", overrides] if overrides else []
+        command += ["--upgrade"] if os.environ.get("UPGRADE") else []
+        done = subprocess.run([*command, "--output-file", target, source], cwd=ROOT, env=variables)
+        if done.returncode:
+            return done.returncode
+        # A local build of torch (+cpu) must not be named: elsewhere the same version comes from the registry.
+        path = Path(ROOT, target)
+        path.write_text(re.sub(r"^(torch==[\d.]+)\+\w+$", r"\1", path.read_text(), flags=re.M))
+    # The Airflow image installs requirements.txt first: the second file holds only what comes on top.
+    common = set(Path(ROOT, "requirements.txt").read_text().splitlines())
+    extra = Path(ROOT, "docker/airflow/requirements.txt")
+    extra.write_text("".join(f"{line}\n" for line in extra.read_text().splitlines() if line not in common))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""`python -m sandbox.platform up|demo|status|down|clean`, as the Makefile calls it."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from . import demo, status, updown
+from .config import Config, SandboxError
+
+
+@contextmanager
+def _alone(config: Config) -> Iterator[None]:
+    """Only one command at a time may start or stop the platform."""
+    config.home.mkdir(parents=True, exist_ok=True)
+    with (config.home.parent / f".{config.home.name.lstrip('.')}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Run the command; errors that a person can mend are one paragraph on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.platform", description=__doc__)
+    parser.add_argument("command", choices=("up", "demo", "status", "down", "clean"))
+    command = parser.parse_args().command
+    try:
+        config = Config.from_environment()
+        if command == "status":
+            return status.show(config)
+        with _alone(config):
+            if command == "down":
+                updown.down(config)
+            elif command == "clean":
+                updown.clean(config)
+            else:
+                urls = updown.up(config)["urls"]
+        if command == "up":
+            return status.show(config)
+        return demo.run(config, urls) if command == "demo" else 0
+    except SandboxError as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\n{command}: interrupted. What was started goes on; `make down` stops it.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What is live: addresses, and for every model in git the version named there and the version that answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from . import cluster, gitremote, rest, updown
+from .config import Config, SandboxError
+
+
+def show(config: Config) -> int:
+    """Print addresses and the table of models; 1 if the platform is down."""
+    found = updown.running(config)
+    if found is None:
+        print("The platform is down. `make up` starts it, `make demo` starts it and runs the pipeline once.")
+        return 1
+    for name, url in found["urls"].items():
+        print(f"  {name:<12} {url}")
+    print(f"  {'kubectl':<12} kubectl --kubeconfig {config.kubeconfig} get pods,deployments,services,applications -A\n")
+    api = cluster.KubernetesApi(config)
+    print(f"  {'model':<28} {'in git':<8} {'answers':<8} {'Argo CD':<24} address")
+    for app, model in _models(config):
+        application = _application(api, f"sandbox-{app}")
+        address = _address(api, app, model["name"])
+        answers = _served(address, model["name"]) if address else "-"
+        name, version = f"{app}/{model['name']}", model["version"] or "-"
+        print(f"  {name:<28} {version:<8} {answers:<8} {application:<24} {address or '-'}")
+    return 0
+
+
+def _models(config: Config) -> list[tuple[str, dict[str, Any]]]:
+    bare = config.bare_repository
+    names = gitremote.git(
+        "ls-tree", "-r", "--name-only", gitremote.BRANCH, "argocd-apps/sandbox/", cwd=bare
+    ).splitlines()
+    found = []
+    for name in (name for name in names if name.endswith("/values.yaml")):
+        content = yaml.safe_load(gitremote.git("show", f"{gitremote.BRANCH}:{name}", cwd=bare))
+        found += [(name.split("/")[2], model) for model in content["models"]]
+    return found
+
+
+def _application(api: cluster.KubernetesApi, name: str) -> str:
+    try:
+        got = api.request("GET", f"apis/argoproj.io/v1alpha1/namespaces/argocd/applications/{name}").get("status", {})
+    except SandboxError:
+        return "not there yet"
+    return f"{got.get('sync', {}).get('status', '?')}, {got.get('health', {}).get('status', '?')}"
+
+
+def _address(api: cluster.KubernetesApi, app: str, model: str) -> str | None:
+    selector = f"app.kubernetes.io/instance%3D{app}%2Capp.kubernetes.io/component%3D{model}"
+    items = api.request("GET", f"api/v1/namespaces/sandbox/services?labelSelector={selector}")["items"]
+    return f"http://{items[0]['spec']['clusterIP']}:8000" if items else None
+
+
+def _served(address: str, model: str) -> str:
+    try:
+        parameters = rest.call("GET", f"{address}/v2/models/{model}/config")["parameters"]
+    except SandboxError:
+        return "nothing"
+    return str(parameters["mlflow_model_version"]["string_value"])

@@ -1,0 +1,181 @@
+"""Make every virtual environment that the sandbox needs, from pinned requirement files.
+
+Runs on a bare machine: the standard library only. Each environment stands in for one image, so it holds what that
+image's own requirements.txt says and nothing else. Environments that are already as their files say are left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+UV = "uv==0.13.8"
+PYTHONS = ((3, 11), (3, 13))
+
+
+class SetupError(Exception):
+    """Something that a person has to put right; the message is one line that says how."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One virtual environment under .venv and the pinned files that define it."""
+
+    name: str
+    requirements: tuple[str, ...]
+    overrides: str | None = None
+    no_deps: tuple[str, ...] = ()
+    target: bool = False
+    files: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        extra = (self.overrides,) if self.overrides else ()
+        object.__setattr__(self, "files", (*self.requirements, *extra, *self.no_deps))
+
+    def digest(self) -> str:
+        """What the environment should hold, as one hash: its files, the Python version and uv's version."""
+        content = hashlib.sha256(f"{sys.version_info[:3]} {UV}".encode())
+        for name in self.files:
+            content.update((ROOT / name).read_bytes())
+        return content.hexdigest()
+
+
+DEMO = (
+    Environment("sandbox", ("sandbox/requirements.txt",)),
+    Environment("triton", ("docker/triton/requirements.txt",), no_deps=("sandbox/requirements-tritonserver.txt",)),
+    Environment("trainer", ("docker/trainer/requirements.txt",), overrides="docker/trainer/overrides.txt"),
+    Environment("airflow", ("requirements.txt",)),
+)
+TESTS = (
+    Environment("dev", ("requirements-dev.txt",)),
+    # pytest alone, put on PYTHONPATH to test code inside the trainer's and Triton's environments as they are.
+    Environment("pytest", ("requirements-pytest.txt",), target=True),
+)
+
+
+def check_machine() -> None:
+    """Refuse a machine that cannot run the sandbox, with the way out in the message."""
+    version = sys.version_info[:2]
+    if not PYTHONS[0] <= version <= PYTHONS[1]:
+        raise SetupError(
+            f"Python {version[0]}.{version[1]} is not supported (3.11 to 3.13 are): "
+            "install one of these and run `make PYTHON=python3.11 …`."
+        )
+    if shutil.which("git") is None:
+        raise SetupError(
+            "git is not installed: the sandbox deploys by Git. Install it (`apt install git`) and run again."
+        )
+    machine = f"{platform.system()} {platform.machine()}"
+    if machine != "Linux x86_64":
+        raise SetupError(
+            f"{machine} cannot run the sandbox: the wheel that carries Triton's server exists for Linux x86-64 only. "
+            "Use a Linux x86-64 machine or virtual machine, or a cluster (docs/)."
+        )
+    if shutil.which("git") and _git_version() < (2, 32):
+        raise SetupError(
+            "git is older than 2.32, which the sandbox's repository mapping needs: upgrade git and run again."
+        )
+
+
+def _git_version() -> tuple[int, ...]:
+    words = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout.split()
+    return tuple(int(part) for part in words[2].split(".")[:2])
+
+
+def installer() -> tuple[Path, dict[str, str]]:
+    """uv and the environment to call it in; pip's own settings for find-links and index carry over."""
+    tools = VENV / "tools"
+    uv = tools / "bin" / "uv"
+    stamp = tools / ".stamp"
+    if not (uv.exists() and stamp.exists() and stamp.read_text() == UV):
+        shutil.rmtree(tools, ignore_errors=True)
+        try:
+            _call([sys.executable, "-m", "venv", str(tools)])
+        except SetupError as error:
+            raise SetupError(f"{error} On Debian and Ubuntu the package python3-venv is needed.") from error
+        _call([str(tools / "bin" / "python"), "-m", "pip", "install", "--quiet", UV])
+        stamp.write_text(UV)
+    environment = dict(os.environ)
+    for pip_name, uv_name in (
+        ("PIP_FIND_LINKS", "UV_FIND_LINKS"),
+        ("PIP_INDEX_URL", "UV_DEFAULT_INDEX"),
+        ("PIP_EXTRA_INDEX_URL", "UV_INDEX"),
+    ):
+        if environment.get(pip_name) and not environment.get(uv_name):
+            environment[uv_name] = environment[pip_name]
+    environment.setdefault("UV_HTTP_TIMEOUT", "180")
+    return uv, environment
+
+
+def _call(command: list[str], environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise SetupError(f"`{' '.join(command)}` ended with {done.returncode}:\n{tail}\n")
+
+
+def build(environment: Environment, uv: Path, variables: dict[str, str]) -> None:
+    """Make one environment anew; the stamp is written last, so that a half-made one is never taken for whole."""
+    home = VENV / environment.name
+    shutil.rmtree(home, ignore_errors=True)
+    if environment.target:
+        where = ["--target", str(home), "--python", sys.executable]
+    else:
+        _call([str(uv), "venv", "--quiet", "--python", sys.executable, str(home)], variables)
+        where = ["--python", str(home / "bin" / "python")]
+    command = [str(uv), "pip", "install", "--quiet", *where]
+    if environment.overrides:
+        command += ["--override", str(ROOT / environment.overrides)]
+    _call(command + [item for name in environment.requirements for item in ("-r", str(ROOT / name))], variables)
+    for name in environment.no_deps:
+        _call([str(uv), "pip", "install", "--quiet", *where, "--no-deps", "-r", str(ROOT / name)], variables)
+    (home / ".stamp").write_text(environment.digest())
+
+
+def stale(environments: tuple[Environment, ...]) -> Iterator[Environment]:
+    """The environments that are missing, half made, or older than their files."""
+    for environment in environments:
+        stamp = VENV / environment.name / ".stamp"
+        if not stamp.exists() or stamp.read_text() != environment.digest():
+            yield environment
+
+
+def main(arguments: list[str]) -> int:
+    """`python -m sandbox.setup [--tests]`: print a line a step, with its seconds."""
+    start = time.monotonic()
+    try:
+        check_machine()
+        todo = list(stale(DEMO + TESTS if "--tests" in arguments else DEMO))
+        if not todo:
+            return 0
+        step = time.monotonic()
+        uv, variables = installer()
+        _say("installer (uv)", step)
+        for environment in todo:
+            step = time.monotonic()
+            build(environment, uv, variables)
+            _say(f"environment {environment.name}: {', '.join(environment.files)}", step)
+    except SetupError as error:
+        sys.stderr.write(f"set-up: {error}\n")
+        return 1
+    _say("set-up done", start)
+    return 0
+
+
+def _say(what: str, since: float) -> None:
+    sys.stdout.write(f"  {what:<88} {time.monotonic() - since:6.1f} s\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

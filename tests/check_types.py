@@ -1,0 +1,35 @@
+"""Check types, each part against the environment of the image in which it runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# (environment, paths). Triton's models are programs of their own, each with a `model.py`: one call each.
+PARTS = [
+    ("dev", ["dags", "plugins", "sandbox", "cluster", "benchmarks", "examples", "tests"]),
+    ("trainer", ["docker/trainer/trainer"]),
+    *(("triton", [str(path.relative_to(ROOT))]) for path in sorted(ROOT.glob("model_repository/*/1"))),
+]
+# What another environment than `dev` has to be checked in.
+ELSEWHERE = "^(tests/(unit|integration)/trainer|tests/unit/model_repository|examples/export_onnx.py)"
+
+
+def main() -> int:
+    """Run mypy for each part; 1 if any has an error."""
+    failed = False
+    mypy = str(ROOT / ".venv" / "dev" / "bin" / "mypy")
+    for env, names in PARTS:
+        python = str(ROOT / ".venv" / env / "bin" / "python")
+        paths = [name for name in names if (ROOT / name).exists()]
+        command = [mypy, "--python-executable", python, "--exclude", ELSEWHERE, *paths]
+        print(f"== types in {env}: {' '.join(paths)}", flush=True)
+        failed |= subprocess.run(command, cwd=ROOT).returncode != 0
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Clients that ask all the time, as users do, and remember every answer and every failure.
+
+HTTP opens a connection for each request, gRPC keeps one. A kept HTTP connection is another matter: Triton closes it
+without notice when it stops, whichever request is on its way; such a client has to repeat that request.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from types import TracebackType
+
+import numpy as np
+import tritonclient.grpc as grpc
+import tritonclient.http as http
+
+
+class Asking:
+    """Asks Triton's model `digits` over HTTP and gRPC until the block ends."""
+
+    def __init__(self, http_url: str, grpc_url: str, size: int) -> None:
+        self.answers: dict[str, Counter[int]] = {"http": Counter(), "grpc": Counter()}
+        self.failures: list[str] = []
+        self._stop = threading.Event()
+        self._size = size
+        self._threads = [
+            threading.Thread(target=self._ask, args=("http", http, http_url.removeprefix("http://"))),
+            threading.Thread(target=self._ask, args=("grpc", grpc, grpc_url)),
+        ]
+
+    def _ask(self, protocol: str, module: object, address: str) -> None:
+        client = None
+        images = np.random.default_rng(0).random((1, 3, self._size, self._size), dtype=np.float32)
+        given = module.InferInput("images", list(images.shape), "FP32")  # type: ignore[attr-defined]
+        given.set_data_from_numpy(images)
+        wanted = [module.InferRequestedOutput(name) for name in ("num_detections", "model_info")]  # type: ignore[attr-defined]
+        while not self._stop.is_set():
+            try:
+                if client is None:
+                    client = module.InferenceServerClient(address)  # type: ignore[attr-defined]
+                answer = client.infer("digits", [given], outputs=wanted)
+                info = json.loads(answer.as_numpy("model_info").tobytes())
+                self.answers[protocol][int(info["version"])] += 1
+            except Exception as error:  # every failure counts, of whatever kind
+                self.failures.append(f"{protocol}: {type(error).__name__}: {error}")
+            if protocol == "http" and client is not None:
+                client.close()
+                client = None
+            self._stop.wait(0.15)
+        if client is not None:
+            client.close()
+
+    def __enter__(self) -> Asking:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)

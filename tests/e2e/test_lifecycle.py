@@ -1,0 +1,207 @@
+"""The whole way, on one platform: two releases, bad input, a lost pod, a model that cannot be served, the way back.
+
+The tests run in the order in which they stand: each starts from what the one before left live.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from clients import Asking
+from conftest import SMALL, TINY, Platform
+
+from sandbox.platform import processes, rest, updown
+from sandbox.platform.config import SandboxError
+
+pytestmark = pytest.mark.slow
+
+
+def test_first_demo_serves_what_it_registered(platform: Platform) -> None:
+    report = platform.report()
+    assert report["model_version"] == report["served_version"] == 1
+    assert report["champion"] == "1"
+    assert report["map50"] >= SMALL["min_map50"]
+    assert Path(report["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert len(report["dataset_digest"]) == len(report["sha256"]) == 64
+    assert report["commit"] == platform.tip()
+    output = (platform.home / "first-demo.txt").read_text()
+    assert "epoch 4/4" in output
+    for url in ("airflow", "mlflow", "triton"):
+        assert report["urls"][url] in output
+
+
+def test_trailers_name_where_the_version_comes_from(platform: Platform) -> None:
+    report = platform.report()
+    message = platform.git("show", "-s", "--format=%B", report["commit"])
+    assert "Model-Version: digits-detector/1" in message
+    assert f"MLflow-Run: {report['run_id']}" in message
+    assert f"Dataset-Digest: {report['dataset_digest']}" in message
+    assert f"Dag-Run: yolo_lifecycle/{report['dag_run_id']}" in message
+
+
+def test_second_demo_survives_a_lost_pod_and_rolls_without_a_failed_request(platform: Platform) -> None:
+    urls = platform.report()["urls"]
+    killed: list[int] = []
+    killer = threading.Thread(target=kill_first_training, args=(platform, killed))
+    with Asking(urls["triton"], urls["triton_grpc"], 160) as asking:
+        killer.start()
+        second = platform.make("demo", SMALL)
+        time.sleep(3)
+    killer.join()
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert killed, "no training process was found to kill"
+    report = platform.report()
+    assert report["model_version"] == report["served_version"] == 2
+    assert platform.versions() == [1, 2]
+    assert "try 2" in second.stdout
+    assert not asking.failures, asking.failures[:5]
+    for protocol, answers in asking.answers.items():
+        assert answers[1] > 100, f"{protocol}: {answers}"
+        assert answers[2] > 0, f"{protocol} never reached version 2: {answers}"
+
+
+def kill_first_training(platform: Platform, killed: list[int]) -> None:
+    """Kill the training process once it has made a checkpoint, as an evicted or out-of-memory pod ends."""
+    deadline = time.monotonic() + 300
+    while not killed and time.monotonic() < deadline:
+        for pid in platform.processes():
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") if Path(f"/proc/{pid}").exists() else []
+            if b"trainer" in words and b"train" in words:
+                time.sleep(15)
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+                return
+        time.sleep(0.5)
+
+
+def test_second_commit_touches_only_the_versions_lines(platform: Platform) -> None:
+    diff = platform.git("show", "--format=", "--unified=0", platform.report()["commit"])
+    changed = [line[1:].strip() for line in diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    assert sorted(line.split(":")[0] for line in changed) == sorted(["version", "sha256", "runId"] * 2)
+    assert platform.git("show", "--format=", "--name-only", "HEAD") == "argocd-apps/sandbox/detector/values.yaml"
+
+
+def test_broken_dataset_fails_at_the_first_step_that_reads_it(platform: Platform, tmp_path: Path) -> None:
+    tip, versions = platform.tip(), platform.versions()
+    run, state = platform.finish({**TINY, "dataset": str(tmp_path / "absent")})
+    tasks = platform.tasks(run)
+    assert (state, tasks["prepare"], tasks["train"]) == ("failed", "failed", "upstream_failed")
+    assert "ERROR: " in platform.log(run, "prepare")
+    assert str(tmp_path / "absent") in platform.log(run, "prepare")
+    assert (platform.tip(), platform.versions(), platform.served()) == (tip, versions, 2)
+
+
+@pytest.mark.parametrize("params", [{"epochs": 0}, {"image_size": 100}, {"min_map50": 2}, {"environment": ""}])
+def test_parameter_out_of_range_is_refused_when_triggered(platform: Platform, params: dict[str, object]) -> None:
+    with pytest.raises(SandboxError, match=next(iter(params))):
+        platform.airflow().trigger(params)
+
+
+def test_version_below_the_least_map_is_not_promoted(platform: Platform) -> None:
+    tip, versions = platform.tip(), platform.versions()
+    run, state = platform.finish({**TINY, "min_map50": 0.99})
+    tasks = platform.tasks(run)
+    assert state == "success"
+    assert (tasks["register"], tasks["promote"], tasks["set_champion"]) == ("skipped",) * 3, tasks
+    assert "0.99" in platform.log(run, "gate")
+    assert (platform.tip(), platform.versions(), platform.served()) == (tip, versions, 2)
+
+
+def test_version_that_cannot_be_served_is_taken_back_while_the_old_one_answers(platform: Platform) -> None:
+    urls, before = platform.report()["urls"], platform.git("show", "main:argocd-apps/sandbox/detector/values.yaml")
+    with Asking(urls["triton"], urls["triton_grpc"], 160) as asking:
+        loser = threading.Thread(target=lose_the_next_model, args=(platform,))
+        loser.start()
+        run, state = platform.finish(SMALL)
+        loser.join()
+    tasks = platform.tasks(run)
+    assert state == "failed"
+    assert (tasks["promote"], tasks["wait_for_rollout"], tasks["restore"]) == ("success", "failed", "failed"), tasks
+    log = platform.log(run, "restore")
+    assert "digits-detector" in log and "version 2" in log
+    assert platform.git("show", "main:argocd-apps/sandbox/detector/values.yaml") == before
+    assert "Reverts: " in platform.git("show", "-s", "--format=%B", "main")
+    assert platform.served() == 2
+    assert not asking.failures, asking.failures[:5]
+
+
+def lose_the_next_model(platform: Platform) -> None:
+    """Remove a version's file from MLflow's artifact store as soon as the version is registered."""
+    before, deadline = platform.versions(), time.monotonic() + 300
+    while (now := platform.versions()) == before:
+        assert time.monotonic() < deadline, "no version was registered"
+        time.sleep(0.2)
+    query = f"name=digits-detector&version={now[-1]}"
+    url = f"{platform.state()['urls']['mlflow']}/api/2.0/mlflow/model-versions/get?{query}"
+    model_id = rest.call("GET", url)["model_version"]["source"].removeprefix("models:/")
+    for found in (platform.home / "mlflow" / "artifacts").glob(f"*/models/{model_id}"):
+        shutil.rmtree(found)
+
+
+def test_rollback_puts_a_named_version_back(platform: Platform) -> None:
+    params = {"environment": "sandbox", "app": "detector", "served_model": "digits", "version": 1, "hold": False}
+    run, state = platform.finish(params, dag="yolo_rollback")
+    assert state == "success", platform.tasks(run, "yolo_rollback")
+    assert platform.served() == 1
+    alias = rest.Mlflow(platform.state()["urls"]["mlflow"]).alias("digits-detector", "champion")
+    assert alias == "1"
+
+
+def test_status_names_what_is_live(platform: Platform) -> None:
+    shown = platform.make("status").stdout
+    row = next(line.split() for line in shown.splitlines() if "detector/digits" in line)
+    assert row[1:5] == ["1", "1", "Synced,", "Healthy"]
+
+
+def test_occupied_port_is_named_with_the_way_out(platform: Platform, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = platform.make("up", AIRFLOW_PORT=port, SANDBOX_HOME=str(tmp_path / "other"))
+    assert refused.returncode != 0
+    line = next(line for line in refused.stderr.splitlines() if port in line)
+    assert "AIRFLOW_PORT" in line
+
+
+def test_nothing_listens_beyond_loopback(platform: Platform) -> None:
+    own = {f"socket:[{inode}]" for inode in listening_beyond_loopback()}
+    for pid in platform.processes():
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                assert str(descriptor.readlink()) not in own, Path(f"/proc/{pid}/cmdline").read_text()
+            except FileNotFoundError:
+                continue
+
+
+def listening_beyond_loopback() -> list[str]:
+    """Inodes of listening TCP sockets whose address is not in 127.0.0.0/8 or ::1."""
+    found = []
+    # Each 32-bit word of an address is reversed: 127.x.y.z ends with 7F, mapped into IPv6 too.
+    mapped = "0000000000000000FFFF0000"
+    for table in ("tcp", "tcp6"):
+        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = row.split()
+            address = fields[1].split(":")[0]
+            loopback = address.endswith("01000000") if len(address) == 32 else address.endswith("7F")
+            loopback |= address.startswith(mapped) and address.endswith("7F")
+            if fields[3] == "0A" and not loopback:
+                found.append(fields[9])
+    return found
+
+
+def test_down_leaves_no_process_and_no_port(platform: Platform) -> None:
+    state = platform.state()
+    assert platform.make("down").returncode == 0
+    assert processes.of_sandbox(state["identity"], updown.servers_of(state)) == []
+    for url in state["urls"].values():
+        with pytest.raises(OSError):
+            urllib.request.urlopen(url, timeout=2)
+    assert json.loads((platform.home / "report.json").read_text())["model_version"] == 2

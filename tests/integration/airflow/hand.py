@@ -1,0 +1,124 @@
+"""Does by hand what Argo CD does: follows the branch, rolls out what it pins, and writes the Application's status."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.integration.airflow.servers import Kube, Served
+
+FILE = "argocd-apps/sandbox/detector/values.yaml"
+APPLICATION = "apis/argoproj.io/v1alpha1/namespaces/argocd/applications/sandbox-detector"
+VALUES = """\
+models:
+  - name: digits  # Triton's name
+    registeredModel: {model}
+    version: null
+    sha256: ""
+    runId: ""
+    hold: false
+"""
+
+
+class Repository:
+    """A bare repository with one values file, and commits to it as a person would make them."""
+
+    def __init__(self, folder: Path, registered_model: str) -> None:
+        self.bare, self.work = folder / "release.git", folder / "work"
+        git("init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
+        git("clone", "--quiet", str(self.bare), str(self.work))
+        self.write(VALUES.format(model=registered_model))
+
+    @property
+    def tip(self) -> str:
+        return git("-C", str(self.bare), "rev-parse", "main")
+
+    def text(self, commit: str = "main") -> str:
+        return git("-C", str(self.bare), "show", f"{commit}:{FILE}") + "\n"
+
+    def message(self, commit: str = "main") -> str:
+        return git("-C", str(self.bare), "show", "-s", "--format=%B", commit)
+
+    def pin(self) -> dict[str, Any]:
+        """The entry of the only model."""
+        entry: dict[str, Any] = yaml.safe_load(self.text())["models"][0]
+        return entry
+
+    def write(self, text: str, path: str = FILE) -> str:
+        """Commit and push a file; return the commit."""
+        work = str(self.work)
+        git("-C", work, "pull", "--quiet", "--rebase", "origin", "main", check=False)
+        file = self.work / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        git("-C", work, "add", path)
+        identity = ("-c", "user.name=A Person", "-c", "user.email=person@example.com")
+        git("-C", work, *identity, "commit", "--quiet", "-m", f"Edit {path}")
+        git("-C", work, "push", "--quiet", "origin", "HEAD:main")
+        return self.tip
+
+
+def git(*arguments: str, check: bool = True) -> str:
+    return subprocess.run(["git", *arguments], check=check, capture_output=True, text=True).stdout.strip()
+
+
+class Hand(threading.Thread):
+    """Looks at the branch ten times a second. Versions in `broken` never become healthy; `paused` looks away."""
+
+    def __init__(self, repository: Repository, kube: Kube, served: Served) -> None:
+        super().__init__()
+        self.repository, self.kube, self.served = repository, kube, served
+        self.broken: dict[int, str] = {}
+        self.paused = threading.Event()
+        self._ended = threading.Event()
+        self._seen = ""
+        kube.apply(
+            "applications",
+            {
+                "apiVersion": "argoproj.io/v1alpha1",
+                "kind": "Application",
+                "metadata": {"name": "sandbox-detector", "namespace": "argocd"},
+                "spec": {"project": "default", "destination": {"namespace": "sandbox", "name": "in-cluster"}},
+            },
+        )
+        self.roll_out()
+
+    def run(self) -> None:
+        while not self._ended.wait(0.1):
+            if not self.paused.is_set() and self.repository.tip != self._seen:
+                self.roll_out()
+
+    def close(self) -> None:
+        self._ended.set()
+        self.join()
+
+    def roll_out(self) -> None:
+        tip, pin = self.repository.tip, self.repository.pin()
+        trouble = self.broken.get(pin["version"])
+        if trouble is None:
+            self.served.version, self.served.sha256, self.served.run_id = pin["version"], pin["sha256"], pin["runId"]
+            self.served.name = pin["registeredModel"]
+        health = {"status": "Degraded", "message": trouble} if trouble else {"status": "Healthy", "message": None}
+        self.set_status(tip, health)
+        self._seen = tip
+
+    def set_status(self, revision: str, health: dict[str, Any]) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        status = {
+            "sync": {"status": "Synced", "revision": revision},
+            "health": health,
+            "operationState": {"phase": "Succeeded", "finishedAt": now, "syncResult": {"revision": revision}},
+            "reconciledAt": now,
+        }
+        self.kube.request("PATCH", APPLICATION, {"status": status}, "application/merge-patch+json")
+
+    def refreshes(self) -> str | None:
+        """The refresh annotation as the DAG left it."""
+        annotations = self.kube.request("GET", APPLICATION)["metadata"].get("annotations") or {}
+        found: str | None = annotations.get("argocd.argoproj.io/refresh")
+        return found

@@ -1,0 +1,64 @@
+"""`python -m lifecycle lineage`: from a running server back to its origins, as a person calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.airflow_environment import ROOT
+from tests.integration.airflow.conftest import Platform, Run
+
+
+def lineage(platform: Platform, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lifecycle", "lineage", "--url", platform.served.url, "--model=digits", *options]
+    variables = {"PYTHONPATH": str(ROOT / "plugins"), "PATH": os.environ["PATH"]}
+    uri = platform.servers.mlflow_url
+    return subprocess.run(
+        command, env={**variables, "MLFLOW_TRACKING_URI": uri}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def live(platform: Platform, run: Run) -> tuple[Platform, str]:
+    ended = run(**platform.params())
+    assert ended.state == "success", ended.text[-5000:]
+    return platform, ended.run_id
+
+
+def test_chain_of_a_running_server(live: tuple[Platform, str]) -> None:
+    platform, dag_run = live
+    told = lineage(platform, "--json")
+    assert told.returncode == 0, told.stderr
+    names = {link["what"]: link["name"] for link in json.loads(told.stdout)}
+    run = platform.client.get_run(platform.served.run_id)
+    assert names == {
+        "server": platform.served.url,
+        "version": f"{platform.model} 1",
+        "run": platform.served.run_id,
+        "dataset": run.data.tags["dataset_digest"],
+        "dag_run": f"yolo_lifecycle/{dag_run}",
+        "commit": platform.repository.tip,
+    }
+    text = lineage(platform).stdout
+    assert f"version  {platform.model} 1" in text
+    assert "aliases champion" in text
+
+
+def test_server_that_serves_another_file_than_mlflow_has_is_told(live: tuple[Platform, str]) -> None:
+    platform, _ = live
+    platform.served.sha256 = "0" * 64
+    told = lineage(platform)
+    assert told.returncode == 1
+    assert told.stderr.startswith("ERROR: ") and "they are different files" in told.stderr
+
+
+def test_server_away_is_told(live: tuple[Platform, str]) -> None:
+    platform, _ = live
+    platform.served.version = None
+    told = lineage(platform)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "does not answer" in told.stderr

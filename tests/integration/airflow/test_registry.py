@@ -1,0 +1,135 @@
+"""Runs and versions on a real MLflow: found again instead of made twice, and refused in words."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.airflow.conftest import Servers
+
+NAMES = itertools.count(1)
+
+
+@pytest.fixture
+def client(servers: Servers) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(servers.mlflow_url)
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    yield f"registry-{next(NAMES)}"
+
+
+def trained(client: Any, name: str, dag_run_id: str, sha256: str = "a" * 64) -> Any:
+    """A run as `prepare` and `train` leave it."""
+    from lifecycle.registry import runs
+
+    run_id = runs.open_run(client, name, dag_id="d", dag_run_id=dag_run_id, tags={"dataset": "digits"})
+    model = client.create_logged_model(client.get_run(run_id).info.experiment_id, name="m", source_run_id=run_id)
+    tags = {
+        "model_uri": f"models:/{model.model_id}",
+        "sha256": sha256,
+        "dataset_digest": "d" * 64,
+        "image_size": "160",
+        "class_names": "[]",
+    }
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
+    return client.get_run(run_id)
+
+
+def test_run_is_found_again_by_its_dag_run(client: Any, name: str) -> None:
+    first, again, other = (
+        trained(client, name, dag_run) for dag_run in ("manual__1+00:00", "manual__1+00:00", "manual__2")
+    )
+    assert first.info.run_id == again.info.run_id != other.info.run_id
+    assert again.info.status == "RUNNING"
+
+
+def test_deleted_experiment_is_told_with_the_way_out(client: Any, name: str) -> None:
+    from lifecycle.errors import RegistryError
+    from lifecycle.registry import runs
+
+    client.delete_experiment(client.create_experiment(name))
+    with pytest.raises(RegistryError, match=r"deleted\. Restore it"):
+        runs.open_run(client, name, dag_id="d", dag_run_id="r", tags={})
+
+
+def test_one_dag_run_makes_one_version_however_often_it_is_tried(client: Any, name: str) -> None:
+    from lifecycle.registry import versions
+
+    run = trained(client, name, "r1")
+    made = [versions.register(client, name, run).version for _ in range(3)]
+    assert {str(version) for version in made} == {"1"}
+    tags = client.get_model_version(name, "1").tags
+    assert (tags["sha256"], tags["dag_run_id"], tags["run_id"]) == ("a" * 64, "r1", run.info.run_id)
+    assert str(versions.register(client, name, trained(client, name, "r2")).version) == "2"
+
+
+def test_a_version_tells_what_lower_precisions_cost_where_the_run_does(client: Any, name: str) -> None:
+    from lifecycle.registry import versions
+
+    run = trained(client, name, "r1")
+    client.set_tag(run.info.run_id, "precision_drop", '{"bf16": 0.001}')
+    for other in (client.get_run(run.info.run_id), trained(client, name, "r2")):
+        versions.register(client, name, other)
+    told = [client.get_model_version(name, number).tags.get("precision_drop") for number in ("1", "2")]
+    assert told == ['{"bf16": 0.001}', None]
+
+
+def test_dag_run_that_was_trained_again_makes_another_version(client: Any, name: str) -> None:
+    from lifecycle.registry import versions
+
+    versions.register(client, name, trained(client, name, "r1"))
+    assert str(versions.register(client, name, trained(client, name, "r1", "b" * 64)).version) == "2"
+
+
+@pytest.mark.parametrize("missing", ["sha256", "model_uri", "dataset_digest"])
+def test_run_that_lacks_a_tag_makes_no_version(client: Any, name: str, missing: str) -> None:
+    from lifecycle.errors import RegistryError
+    from lifecycle.registry import versions
+
+    run = trained(client, name, "r1")
+    client.delete_tag(run.info.run_id, missing)
+    with pytest.raises(RegistryError, match=f"no tag '{missing}'"):
+        versions.register(client, name, client.get_run(run.info.run_id))
+    assert versions.versions(client, name) == []
+
+
+def test_version_that_is_not_there_is_refused_with_the_list(client: Any, name: str) -> None:
+    from lifecycle.errors import BadParameter
+    from lifecycle.registry import versions
+
+    with pytest.raises(BadParameter, match="it has: none"):
+        versions.existing(client, name, 1)
+    for dag_run in ("r1", "r2"):
+        versions.register(client, name, trained(client, name, dag_run))
+    assert str(versions.existing(client, name, 2).version) == "2"
+    with pytest.raises(BadParameter, match="no version 3; it has: 2, 1"):
+        versions.existing(client, name, 3)
+
+
+def test_champion_keeps_since_when_it_is_live_for_the_same_commit(client: Any, name: str) -> None:
+    from lifecycle.registry import versions
+
+    versions.register(client, name, trained(client, name, "r1"))
+    client.set_model_version_tag(name, "1", "commit", "c1")
+    client.set_model_version_tag(name, "1", "live_since", "before")
+    versions.set_champion(client, name, 1, commit="c1", environment="sandbox")
+    assert client.get_model_version_by_alias(name, "champion").tags["live_since"] == "before"
+    versions.set_champion(client, name, 1, commit="c2", environment="sandbox")
+    assert client.get_model_version(name, "1").tags["live_since"] != "before"
+
+
+def test_missing_artifacts_are_told(client: Any, name: str, tmp_path: Any) -> None:
+    from lifecycle.errors import RegistryError
+    from lifecycle.registry import runs
+
+    run = trained(client, name, "r1")
+    with pytest.raises(RegistryError, match="no artifacts under 'verification'"):
+        runs.download(client, run.info.run_id, "verification", tmp_path)

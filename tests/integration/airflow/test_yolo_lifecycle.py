@@ -1,0 +1,136 @@
+"""`yolo_lifecycle` from end to end with Airflow's own task runner: good runs, refused ones, and failed ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.integration.airflow.conftest import Finished, Platform, Run
+from tests.integration.airflow.hand import FILE, git
+from tests.integration.airflow.servers import free_port, one_line
+
+LATE = ("register", "promote", "wait_for_rollout", "verify_serving", "set_champion")
+
+
+def states(ended: Finished, *tasks: str) -> list[str]:
+    return [ended.tasks[task] for task in tasks]
+
+
+def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run: Run) -> None:
+    ended = run(**platform.params())
+    assert ended.state == "success", ended.text[-5000:]
+    assert {task: state for task, state in ended.tasks.items() if state != "success"} == {"restore": "skipped"}
+    assert set(ended.tries.values()) <= {0, 1}
+    assert (platform.versions(), platform.champion()) == ([1], "1")
+    assert platform.hand.refreshes() == "normal"
+
+    opened, registered = ended.pull("open_run"), ended.pull("register")
+    pin, commit = platform.repository.pin(), platform.repository.tip
+    assert (pin["version"], pin["sha256"], pin["runId"]) == (1, registered["sha256"], opened["run_id"])
+    message = platform.repository.message()
+    for trailer in (
+        f"Model-Version: {platform.model}/1",
+        f"MLflow-Run: {opened['run_id']}",
+        f"Dataset-Digest: {registered['dataset_digest']}",
+        f"Dag-Run: yolo_lifecycle/{ended.run_id}",
+    ):
+        assert trailer in message.splitlines()
+
+    tags = platform.client.get_model_version(platform.model, "1").tags
+    assert (tags["commit"], tags["environment"], tags["dag_run_id"]) == (commit, "sandbox", ended.run_id)
+    assert tags["live_since"].endswith("+00:00")
+    assert ended.pull("promote")["former"]["version"] is None
+    served = ended.pull("verify_serving")
+    assert (served["version"], served["sha256"], served["url"]) == (1, pin["sha256"], platform.served.url)
+    assert (served["images"], served["matched"]) == (2, 2)
+    pictures = platform.client.list_artifacts(opened["run_id"], "serving")
+    assert [item.path for item in pictures] == ["serving/detections.png"]
+
+
+def test_second_run_is_compared_with_the_first_and_changes_three_lines(platform: Platform, run: Run) -> None:
+    run(**platform.params())
+    ended = run(**platform.params(hyperparameters={"map50": 0.95, "live": 0.9}))
+    assert ended.state == "success", ended.text[-5000:]
+    assert "the live version has 0.9000" in one_line(ended.text)
+    changed = git("-C", str(platform.repository.bare), "show", "--format=", "--unified=0", "main", "--", FILE)
+    lines = [line[1:].split(":")[0].strip() for line in changed.splitlines() if line[0] in "+-" and line[1] == " "]
+    assert lines == ["version", "sha256", "runId"] * 2
+    assert (platform.versions(), platform.champion()) == ([1, 2], "2")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"map50": 0.7}, "mAP50 0.7000 is 0.1500 below the least that is wanted, 0.8500"),
+        ({"map50": 0.9, "live": 0.95}, "mAP50 0.9000 is 0.0500 below the live version's 0.9500"),
+    ],
+)
+def test_candidate_that_is_not_good_enough_changes_nothing(
+    platform: Platform, run: Run, numbers: dict[str, float], said: str
+) -> None:
+    run(**platform.params())
+    before = platform.repository.tip
+    ended = run(**platform.params(hyperparameters=numbers))
+    assert ended.state == "success"
+    assert states(ended, "gate", *LATE, "restore") == ["success", *["skipped"] * 6]
+    assert (platform.repository.tip, platform.versions(), platform.served.version) == (before, [1], 1)
+    tags = platform.client.get_run(ended.pull("open_run")["run_id"]).data.tags
+    assert tags["gate"] == "rejected" and said in tags["gate_reason"]
+
+
+def test_bad_dataset_fails_at_once_and_leaves_nothing(platform: Platform, run: Run) -> None:
+    before = platform.repository.tip
+    ended = run(**platform.params(dataset="bad"))
+    assert ended.state == "failed"
+    assert (ended.tasks["prepare"], ended.tries["prepare"]) == ("failed", 1)
+    assert states(ended, "train", *LATE) == ["upstream_failed"] * 6
+    assert ended.tasks["restore"] == "skipped"
+    assert "ERROR: the dataset bad has no images" in ended.text
+    assert (platform.repository.tip, platform.versions()) == (before, [])
+
+
+def test_pod_that_dies_is_retried_in_the_same_run_with_one_version(platform: Platform, run: Run) -> None:
+    ended = run(**platform.params(dataset="flaky"))
+    assert ended.state == "success", ended.text[-5000:]
+    assert [ended.tries[step] for step in ("prepare", "train", "evaluate")] == [2, 2, 2]
+    assert platform.versions() == [1]
+    experiment = ended.pull("open_run")["experiment_id"]
+    assert len(platform.client.search_runs([experiment])) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"served_model": "letters"}, "no model letters"),
+        ({"app": "classifier"}, "there is no such file"),
+        ({"registered_model": "letters-detector"}, "serves the registered model"),
+    ],
+)
+def test_target_that_does_not_exist_fails_before_anything_is_done(
+    platform: Platform, run: Run, wrong: dict[str, Any], said: str
+) -> None:
+    ended = run(**platform.params(**wrong))
+    assert (ended.state, ended.tasks["open_run"], ended.tries["open_run"]) == ("failed", "failed", 1)
+    assert ended.tasks["prepare"] == "upstream_failed"
+
+
+def test_mlflow_away_is_an_error_and_never_a_decision(
+    platform: Platform, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = platform.repository.tip
+    nobody = f'{{"conn_type": "http", "host": "127.0.0.1", "port": {free_port()}}}'
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", nobody)
+    ended = run(**platform.params())
+    assert (ended.state, ended.tasks["open_run"], ended.tries["open_run"]) == ("failed", "failed", 3)
+    assert "does not answer" in ended.text
+    assert platform.repository.tip == before
+
+
+def test_model_on_hold_is_trained_and_registered_and_not_promoted(platform: Platform, run: Run) -> None:
+    before = platform.repository.write(platform.repository.text().replace("hold: false", "hold: true"))
+    ended = run(**platform.params())
+    assert ended.state == "success"
+    assert states(ended, *LATE, "restore") == ["success", *["skipped"] * 5]
+    assert "is on hold" in one_line(ended.text)
+    assert (platform.repository.tip, platform.versions()) == (before, [1])

@@ -1,0 +1,52 @@
+"""`yolo_rollback`: back to the former version or a named one, with a hold, and refused where there is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.airflow.conftest import Platform, Run
+from tests.integration.airflow.servers import one_line
+
+
+@pytest.fixture
+def two_versions(platform: Platform, run: Run) -> Platform:
+    for _ in range(2):
+        assert run(**platform.params()).state == "success"
+    assert (platform.served.version, platform.champion()) == (2, "2")
+    return platform
+
+
+def test_without_a_version_the_former_one_comes_back_with_its_reason(two_versions: Platform, run: Run) -> None:
+    platform = two_versions
+    ended = run("yolo_rollback", reason="misses\nthe sevens")
+    assert ended.state == "success", ended.text[-5000:]
+    assert (platform.repository.pin()["version"], platform.served.version, platform.champion()) == (1, 1, "1")
+    assert "Reason: misses the sevens" in platform.repository.message().splitlines()
+    assert f"Dag-Run: yolo_rollback/{ended.run_id}" in platform.repository.message().splitlines()
+    assert platform.repository.pin()["hold"] is False
+    assert platform.client.get_model_version(platform.model, "1").tags["commit"] == platform.repository.tip
+
+
+def test_hold_keeps_later_runs_from_promoting_over_it(two_versions: Platform, run: Run) -> None:
+    platform = two_versions
+    assert run("yolo_rollback", version=1, hold=True).state == "success"
+    assert platform.repository.pin()["hold"] is True
+    before = platform.repository.tip
+    ended = run(**platform.params())
+    assert (ended.state, ended.tasks["promote"]) == ("success", "skipped")
+    assert (platform.repository.tip, platform.served.version) == (before, 1)
+
+
+def test_unknown_version_is_refused_with_the_list(two_versions: Platform, run: Run) -> None:
+    platform, before = two_versions, two_versions.repository.tip
+    ended = run("yolo_rollback", version=9)
+    assert (ended.state, ended.tasks["choose_version"], ended.tries["choose_version"]) == ("failed", "failed", 1)
+    assert f"'{platform.model}' has no version 9; it has: 2, 1." in one_line(ended.text)
+    assert platform.repository.tip == before
+
+
+def test_nothing_to_go_back_to_is_refused(platform: Platform, run: Run) -> None:
+    run(**platform.params())
+    ended = run("yolo_rollback")
+    assert (ended.state, ended.tries["choose_version"]) == ("failed", 1)
+    assert "names no version of digits before the present one" in one_line(ended.text)

@@ -1,0 +1,100 @@
+"""The chart's pods, rendered by the real Helm: the server's on a real Triton, and `helm test`'s against one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import pytest
+import yaml
+
+from tests.integration.serving.servers import ROOT, Mlflow, Registered, Triton, free_port
+
+
+def rendered(template: str, model: str, registered: Registered, **changes: Any) -> dict[str, Any]:
+    """One object of the chart for a registered version; ``changes`` are of the entry in `models`, but for `server`."""
+    server = changes.pop("server", {})
+    served = {
+        "name": model,
+        "registeredModel": registered.name,
+        "version": registered.version,
+        "sha256": registered.sha256,
+        "runId": registered.run_id,
+    }
+    values = {
+        "models": [served | changes],
+        "modelRepository": {"source": "image", "image": {"root": str(ROOT)}},
+        "server": server,
+        "test": {"imageSize": 64},
+    }
+    with helm_python.Chart.load(ROOT / "charts" / "triton") as chart:
+        text = chart.render(values, name="detector", namespace="staging")[f"triton/templates/{template}"]
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+def environment(container: dict[str, Any], root: Path) -> dict[str, str]:
+    """What is given by value, with mount paths below a folder."""
+    mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
+    given = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+    return {key: f"{root}{value}" if value in mounts else value for key, value in given.items()}
+
+
+@pytest.mark.parametrize("mode", ["none", "explicit"])
+def test_the_rendered_pod_serves_the_model_and_its_twin_for_pictures(
+    mode: str, triton_executable: Path, mlflow_server: Mlflow, toy: Registered, tmp_path: Path
+) -> None:
+    deployment = rendered("deployment.yaml", "toy", toy, server={"modelControlMode": mode})
+    pod = deployment["spec"]["template"]["spec"]
+    (assemble,), (server,) = pod["initContainers"], pod["containers"]
+    for mount in server["volumeMounts"]:
+        Path(f"{tmp_path}{mount['mountPath']}").mkdir(parents=True)
+    command = assemble["command"] + assemble["args"]
+    variables = os.environ | environment(assemble, tmp_path)
+    subprocess.run(command, env=variables, check=True, capture_output=True, timeout=30)
+    options = [text for text in server["args"] if "-port=" not in text and "-address=" not in text]
+    assert options.pop(0) == "--model-repository=/models"
+    secret = {"MLFLOW_TRACKING_URI": mlflow_server.uri}
+    variables = environment(server, tmp_path) | secret
+    with Triton(triton_executable, tmp_path / "models", variables, tuple(options)).running() as triton:
+        triton.wait_ready("toy", "toy_encoded")
+        assert helm_test(triton.http, "toy", toy).returncode == 0
+
+
+def helm_test(server: str, model: str, registered: Registered, **changes: Any) -> subprocess.CompletedProcess[str]:
+    """Runs the command of the test's container, with the address of a server in place of the Service's."""
+    container = rendered("tests/request.yaml", model, registered, **changes)["spec"]["containers"][0]
+    variables = {entry["name"]: entry["value"] for entry in container["env"]} | {"SERVER": server}
+    assert container["command"][0] == "python3"
+    command = [sys.executable, *container["command"][1:], *container["args"]]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_it_passes_where_the_version_of_the_values_answers(serving: Triton, toy: Registered) -> None:
+    done = helm_test(serving.http, "toy", toy)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"toy: version {toy.version} of toy answers\n"
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"version": 99}, "the values name"),
+        ({"sha256": "0" * 64}, "the values name"),
+        ({"name": "absent"}, "refuses the request with"),
+    ],
+    ids=["another version", "another file", "another model"],
+)
+def test_it_fails_and_says_why(changes: dict[str, Any], said: str, serving: Triton, toy: Registered) -> None:
+    done = helm_test(serving.http, changes.pop("name", "toy"), toy, **changes)
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR: ")
+    assert said in done.stderr
+
+
+def test_it_fails_where_nothing_answers(toy: Registered) -> None:
+    done = helm_test(f"http://127.0.0.1:{free_port()}", "toy", toy)
+    assert done.returncode == 1
+    assert "does not answer as Triton does" in done.stderr

@@ -1,0 +1,182 @@
+"""prepare, train and evaluate, as the DAG's pods run them, against a real MLflow server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Pods, Server, make_pods
+from PIL import Image
+
+# The least training that finds digits with confidence: about 20 s on two free cores.
+LEARNS = [
+    "--dataset=digits?images=200&size=64",
+    "--epochs=16",
+    "--batch=8",
+    '--hyperparameters={"optimizer":"AdamW","lr0":0.003,"mosaic":0,"fliplr":0,"warmup_epochs":1,"nbs":8}',
+]
+
+
+@pytest.fixture(scope="module")
+def trained(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Pods:
+    """A run through all three commands that learned something."""
+    pods = make_pods(server, tmp_path_factory.mktemp("workspace"), *LEARNS)
+    for command in ("prepare", "train", "evaluate"):
+        pods.ok(command)
+    return pods
+
+
+def _onnx(pods: Pods, target: Path) -> Path:
+    import mlflow
+
+    mlflow.set_tracking_uri(pods.uri)
+    return next(Path(mlflow.artifacts.download_artifacts(pods.tags["model_uri"], dst_path=str(target))).rglob("*.onnx"))
+
+
+def test_prepare_records_what_the_dataset_is(trained: Pods, tmp_path: Path) -> None:
+    assert len(trained.tags["dataset_digest"]) == 64
+    assert json.loads(trained.tags["class_names"]) == [str(value) for value in range(10)]
+    params = trained.client.get_run(trained.run_id).data.params
+    assert (params["dataset"], params["dataset_train_images"]) == ("digits?images=200&size=64", "160")
+    assert int(params["dataset_test_boxes"]) > 16
+    assert trained.artifacts("dataset") == {"summary.json", "samples.png"}
+    summary = json.loads(trained.download("dataset/summary.json", tmp_path).read_text())
+    assert summary["digest"] == trained.tags["dataset_digest"]
+    with Image.open(trained.download("dataset/samples.png", tmp_path)) as picture:
+        assert picture.size == (4 * 320, 3 * 320)
+
+
+def test_train_logs_every_epoch_params_plots_and_weights(trained: Pods) -> None:
+    run = trained.client.get_run(trained.run_id)
+    for name in ("train/box_loss", "train/cls_loss", "val/mAP50", "val/mAP50-95", "val/precision", "val/recall"):
+        history = trained.client.get_metric_history(trained.run_id, name)
+        assert [point.step for point in history] == list(range(1, 17)), name
+    assert all(point.value > 0 for point in trained.client.get_metric_history(trained.run_id, "epoch_seconds"))
+    assert run.data.metrics["epochs_total"] == 16
+    assert (run.data.params["optimizer"], run.data.params["lr0"], run.data.params["epochs"]) == ("AdamW", "0.003", "16")
+    assert len(run.data.params) > 60, "the defaults of what was not given, too"
+    assert {"results.png", "confusion_matrix.png", "BoxPR_curve.png", "labels.jpg"} <= trained.artifacts("plots")
+    assert trained.artifacts("weights") == {"best.pt"}
+    assert run.info.status == "RUNNING", "ending the run is the DAG's to do"
+
+
+def test_the_model_is_onnx_with_signature_and_the_contracts_tags(trained: Pods, tmp_path: Path) -> None:
+    import mlflow
+    import onnxruntime
+
+    file = _onnx(trained, tmp_path)  # sets the tracking URI, too
+    assert file.name == "model.onnx"
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == trained.tags["sha256"]
+    assert trained.tags["model_uri"].startswith("models:/m-")
+    assert trained.tags["image_size"] == "64"
+    signature = mlflow.models.get_model_info(trained.tags["model_uri"]).signature
+    assert [(spec.name, spec.shape) for spec in signature.inputs.inputs] == [("images", (-1, 3, -1, -1))]
+    assert [spec.shape for spec in signature.outputs.inputs] == [(-1, 14, -1)]
+    session = onnxruntime.InferenceSession(str(file))
+    for count, height, width in ((1, 64, 64), (3, 96, 160)):
+        raw = session.run(None, {"images": np.zeros((count, 3, height, width), np.float32)})[0]
+        assert raw.shape == (count, 14, height * width // 64 + height * width // 256 + height * width // 1024)
+    agreement = json.loads(trained.tags["onnx_agreement"])
+    assert agreement["comparisons"] == agreement["images"] * 4
+    assert agreement["detections"] > 0
+    assert agreement["largest_score_difference"] <= agreement["score_tolerance"]
+
+
+def test_evaluate_measures_the_test_split(trained: Pods, tmp_path: Path) -> None:
+    metrics = trained.client.get_run(trained.run_id).data.metrics
+    assert 0.05 < metrics["test/mAP50-95"] < metrics["test/mAP50"] <= 1
+    assert {"test/precision", "test/recall"} <= set(metrics)
+    assert not any(name.startswith("live/") for name in metrics)
+    assert trained.tags["live_comparison"] == "not compared: no version is live"
+    drop = json.loads(trained.tags["precision_drop"])
+    assert set(drop) == ({"bf16"} if "avx512_bf16" in Path("/proc/cpuinfo").read_text() else set())
+    assert all(abs(each) < 0.05 for each in drop.values())
+    assert {"by_class.csv", "examples.png", "PR_curve.png"} <= trained.artifacts("evaluation")
+    rows = trained.download("evaluation/by_class.csv", tmp_path).read_text().splitlines()
+    assert len(rows) == 11
+    mean = np.mean([float(row.split(",")[4]) for row in rows[1:]])
+    assert mean == pytest.approx(metrics["test/mAP50"], abs=1e-4)
+
+
+def test_the_verification_images_are_found_by_the_onnx_as_expected(trained: Pods, tmp_path: Path) -> None:
+    from trainer import runtime
+
+    runtime.register_nms()
+    from trainer.agreement import box_iou
+    from trainer.detection import OnnxDetector, suppress, to_batch
+
+    folder = trained.download("verification", tmp_path)
+    expected = json.loads((folder / "expected.json").read_text())
+    assert (expected["image_size"], expected["confidence"], expected["iou"]) == (64, 0.25, 0.7)
+    assert expected["class_names"] == [str(value) for value in range(10)]
+    assert 1 <= len(expected["images"]) <= 8
+    pictures = [np.asarray(Image.open(folder / image["file"])) for image in expected["images"]]
+    assert {picture.shape for picture in pictures} == {(64, 64, 3)}
+    found = suppress(OnnxDetector(_onnx(trained, tmp_path)).raw(to_batch(pictures)))
+    for rows, image in zip(found, expected["images"], strict=True):
+        wanted = np.array(image["detections"])
+        assert len(rows) == len(wanted) > 0
+        assert (np.abs(wanted[:, 4] - 0.25) > 0.03).all(), "none next to the threshold"
+        assert box_iou(wanted[:, :4], rows[:, :4]).max(1).min() > 0.98
+
+
+def test_a_second_run_is_compared_with_the_live_version(trained: Pods, server: Server) -> None:
+    tags = {key: trained.tags[key] for key in ("sha256", "image_size", "class_names")}
+    uri = trained.tags["model_uri"]
+    trained.client.create_registered_model("digits-detector")
+    version = trained.client.create_model_version(
+        "digits-detector", uri, run_id=trained.run_id, tags=tags, model_id=uri.removeprefix("models:/")
+    )
+    metrics = trained.client.get_run(trained.run_id).data.metrics
+    live = ["--registered-model=digits-detector", f"--live-version={version.version}"]
+    result = trained.ok("evaluate", *live)
+    assert "compared with version 1 of digits-detector on the same 20 test images" in result.out
+    again = trained.client.get_run(trained.run_id)
+    assert again.data.metrics["live/mAP50"] == metrics["test/mAP50"], "the same file on the same images"
+    assert again.data.metrics["live/mAP50-95"] == metrics["test/mAP50-95"]
+    assert again.data.tags["live_version"] == "1"
+
+    trained.client.set_model_version_tag("digits-detector", "1", "class_names", '["cat", "dog"]')
+    other = trained.ok("evaluate", *live)
+    assert "not compared: version 1 of digits-detector knows other classes (cat, dog)" in other.out
+    gone = trained.run("evaluate", "--registered-model=digits-detector", "--live-version=99")
+    assert gone.status == 2
+    assert gone.last.startswith("ERROR: MLflow at") and "version 99 of digits-detector, which is live" in gone.last
+
+
+def test_an_end_to_end_architecture_is_exported_without_suppression(server: Server, tmp_path: Path) -> None:
+    pods = make_pods(server, tmp_path / "workspace", "--model=yolo26n.yaml", "--epochs=1", "--image-size=128")
+    for command in ("prepare", "train", "evaluate"):
+        pods.ok(command)
+    import mlflow
+
+    mlflow.set_tracking_uri(server.uri)
+    signature = mlflow.models.get_model_info(pods.tags["model_uri"]).signature
+    assert signature.outputs.inputs[0].shape[-1] == 6
+    assert json.loads(pods.tags["onnx_agreement"])["comparisons"] > 0
+
+
+def test_prepare_stops_at_a_broken_dataset(pods: Pods, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "data.yaml").write_text("train: images/train\nnames: [a]\n")
+    result = pods.run("prepare", f"--dataset={broken}")
+    assert result.status == 2
+    assert result.last.startswith("ERROR: The dataset") and "Splits that do not exist (1)" in result.last
+    assert not set(pods.tags) & {"dataset_digest", "class_names"}
+
+
+def test_train_needs_prepare(pods: Pods) -> None:
+    result = pods.run("train")
+    assert result.status == 2
+    assert "has no tag dataset_digest, which `prepare` writes" in result.last
+
+
+def test_a_run_that_is_not_there_is_no_reason_to_retry(pods: Pods) -> None:
+    pods.run_id = "0" * 32
+    result = pods.run("prepare")
+    assert result.status == 2
+    assert result.last.startswith("ERROR: MLflow at") and "opening the run" in result.last

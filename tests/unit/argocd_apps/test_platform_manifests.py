@@ -1,0 +1,363 @@
+"""The platform's Applications, values and charts hold together, and every Secret that they name is checked for."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import pytest
+import yaml
+from mlflow.server.security_utils import is_allowed_host_header
+
+from cluster import secrets, up
+from cluster.settings import ROOT, load
+from tests.unit.cluster.conftest import changed
+
+Object = dict[str, Any]
+APPS = ROOT / "argocd-apps"
+PLATFORM = sorted((APPS / "platform").glob("*.yaml"))
+APPLICATIONS = [path for path in PLATFORM if path.name != "project.yaml"]
+OURS = ("foundation", "postgresql", "mlflow")
+VERSIONS = ("1.28", "1.31", "1.34")
+# Made by the chart or by Argo CD itself, not by a person.
+NOT_EXPECTED = {"argocd-initial-admin-secret", "argocd-redis", "argocd-secret", "alertmanager", "in-cluster"}
+
+
+def read(path: Path) -> Any:
+    """A YAML file."""
+    return yaml.safe_load(path.read_text())
+
+
+def sources(application: Object) -> list[Object]:
+    """All sources of an Application."""
+    spec = application["spec"]
+    return spec["sources"] if "sources" in spec else [spec["source"]]
+
+
+def render(chart: str, values: Object | None = None) -> list[Object]:
+    """Objects of one of our charts, with the platform's values and others over them."""
+    content = read(ROOT / "charts" / "platform" / f"{chart}.yaml")
+    for key, value in (values or {}).items():
+        content[key] = {**content.get(key, {}), **value} if isinstance(value, dict) else value
+    rendered = helm_python.Chart.load(str(ROOT / "charts" / chart)).render(
+        values=content, name=chart, namespace="platform"
+    )
+    return [found for text in rendered.values() for found in yaml.safe_load_all(text) if found]
+
+
+def every(of: Any) -> list[Any]:
+    """A value and everything below it."""
+    if isinstance(of, dict):
+        return [of, *(each for value in of.values() for each in every(value))]
+    return [of, *(each for value in of for each in every(value))] if isinstance(of, list) else [of]
+
+
+def one(objects: list[Object], kind: str, name: str = "") -> Object:
+    """The object of that kind and name."""
+    [found] = [each for each in objects if each["kind"] == kind and name in ("", each["metadata"]["name"])]
+    return found
+
+
+@pytest.mark.parametrize("path", APPLICATIONS, ids=lambda path: path.stem)
+def test_each_application_is_pinned_and_may_do_what_it_does(path: Path) -> None:
+    application, project = read(path), read(APPS / "platform" / "project.yaml")
+    assert application["metadata"]["name"] == path.stem
+    assert application["spec"]["project"] == project["metadata"]["name"]
+    branch, url = load().text("repository.branch"), load().text("repository.url")
+    for source in sources(application):
+        assert source["repoURL"] in project["spec"]["sourceRepos"]
+        if "chart" in source:
+            assert re.fullmatch(r"\d+\.\d+\.\d+", source["targetRevision"]), (
+                "a chart of others is pinned to one version"
+            )
+        else:
+            assert (source["repoURL"], source["targetRevision"]) == (url, branch)
+        for name in source.get("helm", {}).get("valueFiles", []):
+            assert (ROOT / name.removeprefix("$values").lstrip("/")).is_file()
+        if "path" in source:
+            assert (ROOT / source["path"] / "Chart.yaml").is_file()
+    allowed = {entry["namespace"] for entry in project["spec"]["destinations"]}
+    assert application["spec"]["destination"]["namespace"] in allowed
+    policy = application["spec"]["syncPolicy"]
+    assert policy["automated"] == {"prune": True, "selfHeal": True}
+    assert policy["retry"]["limit"] > 0
+    assert "ServerSideApply=true" in policy["syncOptions"]
+
+
+def test_the_root_brings_the_platform_and_the_model_servers_and_no_environment() -> None:
+    root = read(APPS / "platform.yaml")
+    source = root["spec"]["source"]
+    assert source["directory"] == {"recurse": True, "include": "{platform/*.yaml,root.yaml}"}
+    assert ROOT / source["path"] == APPS
+    assert up.applications()[-1] == read(APPS / "root.yaml")["metadata"]["name"]
+    # Else the ApplicationSet would take the platform for an environment.
+    assert list((APPS / "platform").glob("*/values.yaml")) == []
+
+
+def test_the_sandbox_s_root_does_not_know_the_platform() -> None:
+    included = read(APPS / "root.yaml")["spec"]["source"]["directory"]["include"]
+    assert included == "{project.yaml,applicationset.yaml}"
+
+
+def test_argo_cd_waits_for_health_between_waves() -> None:
+    values = read(ROOT / "charts" / "platform" / "argo-cd.yaml")
+    assert "resource.customizations.health.argoproj.io_Application" in values["configs"]["cm"]
+    waves = [read(path)["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"] for path in PLATFORM]
+    assert all(re.fullmatch(r"-?\d+", wave) for wave in waves)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("chart", OURS)
+def test_our_charts_give_valid_objects(chart: str, version: str) -> None:
+    objects = render(chart)
+    assert objects
+    for found in objects:
+        if version == "1.28" and found["kind"].startswith("ValidatingAdmissionPolicy"):
+            continue
+        kubernetes_validate.validate(found, version, strict=True)
+
+
+@pytest.mark.parametrize("chart", OURS)
+def test_the_project_allows_what_our_charts_render_outside_of_namespaces(chart: str) -> None:
+    project = read(APPS / "platform" / "project.yaml")
+    allowed = {(entry["group"], entry["kind"]) for entry in project["spec"]["clusterResourceWhitelist"]}
+    cluster_wide = ("Namespace", "ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy")
+    for found in render(chart):
+        if found["kind"].startswith(cluster_wide):
+            assert (
+                found["apiVersion"].rpartition("/")[0] if "/" in found["apiVersion"] else "",
+                found["kind"],
+            ) in allowed
+
+
+@pytest.mark.parametrize("chart", OURS)
+def test_our_pods_pass_the_restricted_standard_and_are_limited(chart: str) -> None:
+    for found in render(chart):
+        pod = found.get("spec", {}).get("template", {}).get("spec")
+        if not pod:
+            continue
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in [*pod.get("initContainers", []), *pod["containers"]]:
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert container["resources"]["requests"]["cpu"]
+            assert container["resources"]["limits"]["memory"]
+            assert not container["image"].endswith(("latest", ":"))
+            assert ":" in container["image"]
+
+
+def named_secrets() -> set[tuple[str, str]]:
+    """(namespace, Secret) pairs that values and rendered charts name."""
+    airflow = read(ROOT / "charts" / "platform" / "airflow.yaml")
+    found = {("platform", airflow["data"]["metadataSecretName"])}
+    found |= {
+        ("platform", value)
+        for key, value in airflow.items()
+        if re.fullmatch(r"\w+(SecretName|jwtSecretName)|jwtSecretName", key)
+    }
+    found |= {("platform", entry["secretName"]) for entry in airflow["secret"]}
+    for each in every(airflow):
+        if isinstance(each, dict) and "secretKeyRef" in each:
+            found.add(("platform", each["secretKeyRef"]["name"]))
+    found |= {("platform", host["tls"]["secretName"]) for host in airflow["ingress"]["apiServer"]["hosts"]}
+    grafana = read(ROOT / "charts" / "platform" / "kube-prometheus-stack.yaml")["grafana"]
+    found.add(("monitoring", grafana["admin"]["existingSecret"]))
+    found |= {("monitoring", entry["secretName"]) for entry in grafana["ingress"]["tls"]}
+    for chart in ("postgresql", "mlflow"):
+        for each in every(render(chart)):
+            if isinstance(each, dict):
+                references = [each[key]["name"] for key in ("secretKeyRef", "secretRef") if key in each]
+                found |= {("platform", name) for name in references}
+    return found
+
+
+def test_every_secret_that_is_named_is_one_that_the_check_looks_for() -> None:
+    everything = changed(load(), **{"ingress.enabled": True, "repository.private": True})
+    looked_for = {(each.namespace, each.name) for each in secrets.expected(everything)}
+    assert named_secrets() <= looked_for
+    assert len(named_secrets()) >= 10
+    settings = load()
+    for namespace in ("lifecycle", *settings.served):
+        assert (namespace, "mlflow") in looked_for, "docs/contracts.md"
+    appset = read(APPS / "applicationset.yaml")["spec"]["template"]["spec"]["source"]["helm"]["valuesObject"]
+    assert "credentialsSecret" in appset["modelRepository"]["gitSync"]
+    assert (settings.served[0], "git-credentials") in looked_for
+
+
+def test_every_key_that_is_used_is_one_that_is_made() -> None:
+    keys = {(each.namespace, each.name): each.keys for each in secrets.expected(load())}
+    used = [
+        each["secretKeyRef"]
+        for each in every([render("postgresql"), render("mlflow")])
+        if isinstance(each, dict) and "secretKeyRef" in each
+    ]
+    used += [
+        each["valueFrom"]["secretKeyRef"]
+        for each in read(ROOT / "charts" / "platform" / "airflow.yaml")["createUserJob"]["env"]
+    ]
+    used += [
+        {"name": entry["secretName"], "key": entry["secretKey"]}
+        for entry in read(ROOT / "charts" / "platform" / "airflow.yaml")["secret"]
+    ]
+    assert len(used) >= 6
+    for reference in used:
+        assert reference["key"] in keys["platform", reference["name"]]
+    grafana = read(ROOT / "charts" / "platform" / "kube-prometheus-stack.yaml")["grafana"]["admin"]
+    assert (grafana["userKey"], grafana["passwordKey"]) == keys["monitoring", "grafana-admin"]
+
+
+def test_airflow_may_start_pods_in_one_namespace_annotate_applications_and_no_more() -> None:
+    objects = render("foundation")
+    rights = {
+        (role["metadata"]["namespace"], resource): sorted(rule["verbs"])
+        for role in objects
+        if role["kind"] == "Role"
+        for rule in role["rules"]
+        for resource in rule["resources"]
+    }
+    reads = {(name, kind): ["get", "list"] for name in load().served for kind in ("services", "pods")}
+    assert rights == {
+        ("lifecycle", "pods"): ["create", "delete", "get", "list", "patch", "watch"],
+        ("lifecycle", "pods/log"): ["get"],
+        ("lifecycle", "events"): ["get", "list", "watch"],
+        ("argocd", "applications"): ["get", "list", "patch"],
+        **reads,
+    }
+    assert not [found for found in objects if found["kind"].startswith("ClusterRole")]
+    subjects = {
+        (subject["namespace"], subject["name"])
+        for found in objects
+        if found["kind"] == "RoleBinding" and found["metadata"]["name"] != "airflow-reads-serving"
+        for subject in found["subjects"]
+    }
+    assert subjects == {("platform", "airflow-scheduler"), ("platform", "airflow-triggerer")}
+    policy = one(objects, "ValidatingAdmissionPolicy")["spec"]
+    assert any("object.spec == oldObject.spec" in rule["expression"] for rule in policy["validations"])
+    airflow = read(ROOT / "charts" / "platform" / "airflow.yaml")
+    assert airflow["rbac"]["create"] is False
+    assert airflow["allowPodLaunching"] is False
+
+
+def test_names_are_those_of_the_contracts() -> None:
+    foundation = render("foundation")
+    assert one(foundation, "PersistentVolumeClaim")["metadata"]["name"] == "workspace"
+    assert {found["metadata"]["name"] for found in foundation if found["kind"] == "Namespace"} == {
+        "lifecycle",
+        *load().served,
+    }
+    service = one(render("mlflow"), "Service")
+    address = f"http://{service['metadata']['name']}.platform.svc:{service['spec']['ports'][0]['port']}"
+    assert address == secrets.MLFLOW_URL
+    connection = next(
+        json.loads(entry["value"])
+        for entry in read(ROOT / "charts" / "platform" / "airflow.yaml")["env"]
+        if entry["name"] == "AIRFLOW_CONN_MLFLOW_DEFAULT"
+    )
+    assert f"{connection['schema']}://{connection['host']}:{connection['port']}" == address
+
+
+def test_an_environment_of_another_cluster_gets_nothing_here() -> None:
+    names = [{"name": "staging", "enabled": True}, {"name": "production", "enabled": False}]
+    objects = render("foundation", {"environments": names})
+    assert "production" not in {each for each in every(objects) if isinstance(each, str)}
+
+
+def test_what_holds_data_survives_git_and_cluster_down() -> None:
+    for found in [*render("foundation"), *render("mlflow")]:
+        if found["kind"] in ("Namespace", "PersistentVolumeClaim"):
+            options = found["metadata"]["annotations"]["argocd.argoproj.io/sync-options"]
+            assert {"Prune=false", "Delete=false"} <= set(options.split(","))
+
+
+@pytest.mark.parametrize(
+    ("chart", "values", "said"),
+    [
+        ("mlflow", {"artifacts": {"type": "s3", "s3": {"destination": ""}}}, "/artifacts/s3/destination"),
+        ("mlflow", {"worker": 3}, "worker"),
+        ("mlflow", {"artifacts": {"type": "nfs"}}, "/artifacts/type"),
+        ("postgresql", {"databases": ["air-flow"]}, "/databases/0"),
+        ("postgresql", {"storage": {"size": "20"}}, "/storage/size"),
+        ("foundation", {"environments": [{"name": "staging"}]}, "/environments/0"),
+        ("foundation", {"workspace": {"accessMode": "ReadOnly"}}, "/workspace/accessMode"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(chart: str, values: Object, said: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=re.escape(said)):
+        render(chart, values)
+
+
+def test_mlflow_keeps_artifacts_where_it_is_told() -> None:
+    container = one(render("mlflow"), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert "--artifacts-destination=/artifacts" in container["args"]
+    store = {"destination": "s3://bucket/mlflow", "endpoint": "http://minio.example.com:9000", "region": "eu-1"}
+    objects = render("mlflow", {"artifacts": {"type": "s3", "s3": store}})
+    assert not [found for found in objects if found["kind"] == "PersistentVolumeClaim"]
+    container = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert "--artifacts-destination=s3://bucket/mlflow" in container["args"]
+    variables = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert variables["MLFLOW_S3_ENDPOINT_URL"] == "http://minio.example.com:9000"
+
+
+def test_mlflow_answers_to_the_names_that_it_is_called_by_and_to_no_other() -> None:
+    container = one(render("mlflow", {"allowedHosts": ["mlflow.example.com"]}), "Deployment")["spec"]["template"][
+        "spec"
+    ]
+    [hosts] = [
+        arg.partition("=")[2] for arg in container["containers"][0]["args"] if arg.startswith("--allowed-hosts=")
+    ]
+    allowed = hosts.split(",")
+    for name in (
+        "mlflow.platform.svc:5000",
+        "mlflow.platform.svc.cluster.local:5000",
+        "localhost:5000",
+        "mlflow.example.com",
+    ):
+        assert is_allowed_host_header(allowed, name)
+    for name in ("evil.example.com", "mlflow.platform.svc.evil.com:5000"):
+        assert not is_allowed_host_header(allowed, name)
+
+
+def test_mlflow_upgrades_a_database_that_there_is_and_leaves_a_new_one_to_the_server(tmp_path: Path) -> None:
+    script = ROOT / "charts" / "mlflow" / "files" / "migrate.py"
+    database = f"sqlite:///{tmp_path}/mlflow.db"
+    environment = {
+        "MLFLOW_BACKEND_STORE_URI": database,
+        "PATH": str(Path(sys.executable).parent),
+        "HOME": str(tmp_path),
+    }
+
+    def migrate() -> str:
+        done = subprocess.run(
+            [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "The database is empty" in migrate()
+    store = "from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore"
+    make = f"{store}; SqlAlchemyStore({database!r}, {str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", make], env=environment, check=True, capture_output=True, timeout=120)
+    assert "Upgrading the database's schema" in migrate()
+
+
+def test_notifications_reach_the_webhook_for_failed_syncs_and_degraded_health() -> None:
+    notifications = read(ROOT / "charts" / "platform" / "argo-cd.yaml")["notifications"]
+    triggers = {name: yaml.safe_load(text)[0] for name, text in notifications["triggers"].items()}
+    sent = {template for trigger in triggers.values() for template in trigger["send"]}
+    assert {f"template.{name}" for name in sent} == set(notifications["templates"])
+    [subscription] = notifications["subscriptions"]
+    assert {f"trigger.{name}" for name in subscription["triggers"]} == set(triggers)
+    service = f"service.webhook.{subscription['recipients'][0]}"
+    notifier = yaml.safe_load(notifications["notifiers"][service])
+    expected = {each.name: each.keys for each in secrets.expected(load())}
+    assert notifier["url"] == f"${expected['argocd-notifications-secret'][0]}"
+    for text in notifications["templates"].values():
+        assert set(yaml.safe_load(text)["webhook"]) == set(subscription["recipients"])

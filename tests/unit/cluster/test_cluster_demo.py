@@ -1,0 +1,142 @@
+"""The demo on a cluster: what it asks Airflow, what a person sees, and when it is a failure."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from cluster import demo
+from cluster.airflow import Airflow
+from cluster.errors import ClusterError, SettingsError
+from cluster.settings import Settings
+from tests.unit.cluster.front import received, send
+
+RUN = "manual__2026-11-20T10:00:00+00:00"
+QUOTED = "manual__2026-11-20T10%3A00%3A00%2B00%3A00"
+SERVED = {
+    "version": 3,
+    "sha256": "5f2d",
+    "run_id": "8c1f",
+    "url": "http://10.0.0.9:8000",
+    "grpc_url": "10.0.0.9:8001",
+    "images": 8,
+    "matched": 8,
+}
+
+
+class Played:
+    """An Airflow that has one run, whose tasks end as the test says; it speaks as Airflow 3.3 was seen to."""
+
+    def __init__(self, **states: str) -> None:
+        self.states = states
+        self.triggered: list[Any] = []
+        played = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, format: str, *args: Any) -> None:
+                """Say nothing."""
+
+            def _serve(self) -> None:
+                status, body = played.answer(self.command, self.path, self.headers.get("Authorization"), received(self))
+                send(self, status, json.dumps(body).encode())
+
+            do_GET = do_POST = do_PATCH = _serve
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def answer(self, method: str, path: str, token: str | None, body: bytes) -> tuple[int, Any]:
+        """Status and body."""
+        run = f"/api/v2/dags/yolo_lifecycle/dagRuns/{QUOTED}"
+        if path == "/auth/token":
+            given = json.loads(body)
+            return (
+                (201, {"access_token": "t"})
+                if given["password"] == "right"
+                else (401, {"detail": "Invalid credentials"})
+            )
+        if token != "Bearer t":
+            return 401, {"detail": "Not authenticated"}
+        if (method, path) == ("POST", "/api/v2/dags/yolo_lifecycle/dagRuns"):
+            self.triggered.append(json.loads(body))
+            return 200, {"dag_run_id": RUN}
+        if path == run:
+            return 200, {"state": "failed" if "failed" in self.states.values() else "success"}
+        if path == f"{run}/taskInstances?limit=100":
+            return 200, {"task_instances": [self._task(*pair) for pair in self.states.items()]}
+        if path == f"{run}/taskInstances/train/logs/1?full_content=true":
+            return 200, {"content": [{"event": "epoch 1"}, {"event": "ERROR: no GPU"}]}
+        if path.endswith("/verify_serving/xcomEntries/return_value"):
+            return 200, {"value": json.dumps(SERVED)}
+        if path.endswith("/promote/xcomEntries/return_value"):
+            return 200, {"value": {"commit": "abc123", "diff": "-    version: 2\n+    version: 3"}}
+        return (200, {}) if method == "PATCH" else (404, {"detail": path})
+
+    @staticmethod
+    def _task(name: str, state: str) -> dict[str, Any]:
+        started = None if state == "upstream_failed" else "2026-11-20T10:00:01Z"
+        return {"task_id": name, "state": state, "start_date": started, "duration": 2.5, "try_number": 1}
+
+
+@pytest.fixture
+def airflows() -> Iterator[list[Played]]:
+    """The Airflows of a test; each is stopped at its end."""
+    found: list[Played] = []
+    yield found
+    for each in found:
+        each.server.shutdown()
+        each.server.server_close()
+
+
+def test_a_release_is_followed_to_what_is_served(airflows: list[Played]) -> None:
+    played = Played(train="success", promote="success", verify_serving="success", set_champion="success")
+    airflows.append(played)
+    airflow = Airflow(played.url, demo.DAG, "admin", "right")
+    run = airflow.trigger({"environment": "staging"})
+    assert played.triggered == [{"logical_date": None, "conf": {"environment": "staging"}}]
+    said: list[str] = []
+    tasks = demo.follow(airflow, run, said.append, interval=0.0)
+    assert [task["task_id"] for task in tasks] == ["train", "promote", "verify_serving", "set_champion"]
+    assert any("train" in line and "success" in line and "2.5 s" in line for line in said)
+    text = "\n".join(demo.report(airflow, run))
+    assert "+    version: 3" in text
+    assert "version 3, sha256 5f2d, MLflow run 8c1f" in text
+    assert "8 of 8" in text
+
+
+def test_a_failure_shows_the_end_of_the_log(airflows: list[Played]) -> None:
+    played = Played(train="failed", promote="upstream_failed")
+    airflows.append(played)
+    airflow = Airflow(played.url, demo.DAG, "admin", "right")
+    text = demo.explain(airflow, RUN, demo.follow(airflow, RUN, lambda line: None, interval=0.0))
+    assert "train failed" in text
+    assert "ERROR: no GPU" in text
+    assert "promote" not in text
+    assert "what was live before still is" in text
+
+
+def test_a_wrong_password_is_told(airflows: list[Played]) -> None:
+    played = Played()
+    airflows.append(played)
+    with pytest.raises(ClusterError, match=r"401.*Invalid credentials"):
+        Airflow(played.url, demo.DAG, "admin", "wrong")
+
+
+def test_no_airflow_is_told_with_where_to_look() -> None:
+    with pytest.raises(ClusterError, match="kubectl -n platform get pods"):
+        Airflow("http://127.0.0.1:1", demo.DAG, "admin", "right")
+
+
+def test_parameters_come_from_the_settings_and_from_demo_params(settings: Settings) -> None:
+    assert demo.parameters(settings, {}) == {"environment": "staging"}
+    given = demo.parameters(settings, {"DEMO_PARAMS": '{"environment": "production", "epochs": 4}'})
+    assert given == {"environment": "production", "epochs": 4}
+    for text in ("{", "[1]"):
+        with pytest.raises(SettingsError, match="DEMO_PARAMS"):
+            demo.parameters(settings, {"DEMO_PARAMS": text})

@@ -1,0 +1,186 @@
+"""What holds for every DAG, and how `yolo_lifecycle` is wired."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+from lifecycle.operators.retry import WhereItHelps
+
+from tests.airflow_environment import ROOT
+from tests.unit.dags.conftest import Load
+
+DAGS = sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
+ORDER = [
+    *("open_run", "prepare", "train", "evaluate", "gate", "register"),
+    *("promote", "wait_for_rollout", "verify_serving", "set_champion"),
+]
+PODS = ("prepare", "train", "evaluate")
+
+
+@pytest.fixture(params=DAGS)
+def any_dag(request: pytest.FixtureRequest, load: Load) -> Any:
+    return load()[request.param]
+
+
+@pytest.fixture
+def lifecycle(load: Load) -> Any:
+    return load()["yolo_lifecycle"]
+
+
+def test_there_is_one_dag_a_file(load: Load) -> None:
+    assert sorted(load()) == DAGS
+
+
+def test_dag_has_owner_tags_and_documentation(any_dag: Any) -> None:
+    assert any_dag.tags
+    assert any_dag.description
+    assert any_dag.doc_md and f"### {any_dag.dag_id}" in any_dag.doc_md
+    assert {task.owner for task in any_dag.tasks} == {"yolo-lifecycle"}
+
+
+def test_every_task_is_documented_limited_and_retried_where_that_helps(any_dag: Any) -> None:
+    for task in any_dag.tasks:
+        assert task.doc_md, task.task_id
+        assert task.retries >= 1, task.task_id
+        assert task.retry_exponential_backoff, task.task_id
+        assert isinstance(task.retry_policy, WhereItHelps), task.task_id
+
+
+def test_dag_does_not_run_by_itself_unless_a_setting_says_so(any_dag: Any) -> None:
+    assert any_dag.schedule is None
+    assert not any_dag.catchup
+
+
+def test_dag_survives_serialization(any_dag: Any) -> None:
+    restored = DagSerialization.from_dict(DagSerialization.to_dict(any_dag))
+    assert set(restored.task_dict) == set(any_dag.task_dict)
+
+
+def test_every_parameter_is_typed_described_and_in_a_section(any_dag: Any) -> None:
+    for name in any_dag.params:
+        param = any_dag.params.get_param(name)
+        assert param.description, name
+        assert {"type", "title", "section"} <= set(param.schema), name
+
+
+def test_defaults_are_valid(any_dag: Any) -> None:
+    any_dag.params.validate()
+
+
+def test_setting_turns_the_schedule_on(load: Load) -> None:
+    assert load(SCHEDULE="0 3 * * *")["yolo_lifecycle"].schedule == "0 3 * * *"
+
+
+def test_tasks_follow_each_other(lifecycle: Any) -> None:
+    assert [task.task_id for task in lifecycle.topological_sort() if task.task_id in ORDER] == ORDER
+    assert set(lifecycle.task_dict) == {*ORDER, "restore"}
+    for before, after in pairwise(ORDER):
+        assert before in lifecycle.get_task(after).upstream_task_ids, after
+
+
+def test_restore_runs_only_after_a_failure_of_rollout_or_proof(lifecycle: Any) -> None:
+    restore = lifecycle.get_task("restore")
+    assert restore.trigger_rule == "one_failed"
+    assert restore.upstream_task_ids == {"wait_for_rollout", "verify_serving"}
+
+
+def test_setting_puts_a_person_between_version_and_commit(load: Load) -> None:
+    dag = load(REQUIRE_APPROVAL="true")["yolo_lifecycle"]
+    approve = dag.get_task("approve")
+    assert (approve.upstream_task_ids, approve.downstream_task_ids) == ({"register"}, {"promote"})
+    assert approve.defaults == ["Reject"]
+    assert (
+        "register" not in dag.get_task("promote").upstream_task_ids
+        or "approve" in dag.get_task("promote").upstream_task_ids
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", "many"),
+        ("image_size", 100),
+        ("batch", 0),
+        ("min_map50", 1.5),
+        ("max_regression", -0.1),
+        ("device", "tpu"),
+        ("environment", ""),
+        ("environment", "../production"),
+        ("app", "Detector"),
+        ("dataset", ""),
+        ("hyperparameters", "lr0=1"),
+        ("registered_model", "a b"),
+    ],
+)
+def test_parameter_out_of_range_is_refused_by_its_name(lifecycle: Any, name: str, value: object) -> None:
+    lifecycle.params.get_param(name).resolve()
+    with pytest.raises(ParamValidationError):
+        lifecycle.params.get_param(name).resolve(value)
+
+
+@pytest.mark.usefixtures("kubeconfig")
+@pytest.mark.parametrize("step", PODS)
+def test_pod_has_requests_limits_labels_and_no_privilege(lifecycle: Any, step: str) -> None:
+    task = lifecycle.get_task(step)
+    pod = task.build_pod_request_obj()
+    container = pod.spec.containers[0]
+    for kind in (container.resources.requests, container.resources.limits):
+        assert {"cpu", "memory"} <= set(kind)
+    assert pod.metadata.labels["app.kubernetes.io/component"] == step
+    assert pod.metadata.namespace == "lifecycle"
+    assert pod.spec.security_context.run_as_non_root
+    assert container.security_context.allow_privilege_escalation is False
+    assert container.security_context.capabilities.drop == ["ALL"]
+    assert pod.spec.automount_service_account_token is False
+    assert container.termination_message_policy == "FallbackToLogsOnError"
+    assert [source.secret_ref.name for source in container.env_from] == ["mlflow"]
+    assert pod.spec.active_deadline_seconds
+    assert task.get_logs and task.durable and not task.deferrable and not task.log_pod_spec_on_failure
+
+
+def test_workspace_is_the_claim_or_without_one_an_empty_folder(load: Load) -> None:
+    claimed = load()["yolo_lifecycle"].get_task("train").volumes[0]
+    assert claimed.persistent_volume_claim.claim_name == "workspace"
+    empty = load(WORKSPACE_CLAIM="")["yolo_lifecycle"].get_task("train").volumes[0]
+    assert empty.persistent_volume_claim is None and empty.empty_dir is not None
+
+
+def test_setting_gives_the_training_gpus_and_not_the_preparation(load: Load) -> None:
+    dag = load(TRAINER_GPUS="2")["yolo_lifecycle"]
+    assert dag.get_task("train").container_resources.limits["nvidia.com/gpu"] == "2"
+    assert "nvidia.com/gpu" not in dag.get_task("prepare").container_resources.limits
+
+
+def test_no_environment_variable_is_read_outside_the_settings() -> None:
+    readers = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("dags", "plugins/lifecycle")
+        for path in (ROOT / folder).rglob("*.py")
+        if "getenv" in path.read_text() or "os.environ" in path.read_text()
+    ]
+    # The hook only sets, for the length of a call, what MLflow's client takes from nowhere else.
+    assert readers == ["plugins/lifecycle/registry/hook.py"]
+
+
+@pytest.mark.parametrize("name", DAGS)
+def test_import_costs_little_more_than_the_pod_operator(name: str) -> None:
+    script = (
+        "import time, airflow.sdk, airflow.providers.cncf.kubernetes.operators.pod\n"
+        "import airflow.providers.standard.operators.hitl\n"
+        f"start = time.perf_counter(); import {name}; print(time.perf_counter() - start)\n"
+        "import sys; print([m for m in ('torch', 'ultralytics', 'mlflow', 'tritonclient') if m in sys.modules])"
+    )
+    path = f"{ROOT / 'dags'}:{ROOT / 'plugins'}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={"PYTHONPATH": path, "PATH": ""}, capture_output=True, text=True, check=True
+    )
+    seconds, heavy = done.stdout.strip().splitlines()[-2:]
+    assert float(seconds) < 1
+    assert heavy == "[]"

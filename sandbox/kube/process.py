@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from sandbox.kube.logs import LogFile
@@ -73,8 +74,11 @@ class Process:
         self._signal(signal.SIGUSR1)
 
     def _signal(self, number: signal.Signals) -> None:
+        # Not handle.send_signal: before Python 3.12 it reaps a process that has just ended, and asyncio, which then
+        # finds nothing to reap, reports exit code 255 whatever the code was (python/cpython#87744).
         if self._handle.returncode is None:
-            self._handle.send_signal(number)
+            with suppress(ProcessLookupError):
+                os.kill(self._handle.pid, number)
 
 
 def check_command(argv: list[str], env: dict[str, str], workdir: Path) -> None:

@@ -38,6 +38,8 @@ def main() -> int:
     if main_pid == 0:
         _become(command, libc, shim, (pipe, wake_read, wake_write))
     code = _supervise(main_pid, pipe, wake_read)
+    # The interpreter's own end restores the default actions: a late SIGTERM would replace the exit code.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGUSR1))
     _kill_descendants()
     return code
 

@@ -17,8 +17,18 @@ class SandboxError(Exception):
 
 def repository_url() -> str:
     """What argocd-apps/ names as the repository's address (a fork's own); git maps it to the sandbox's bare one."""
+    return _root_source()["repoURL"]
+
+
+def repository_branch() -> str:
+    """The branch that argocd-apps/ follows."""
+    return _root_source()["targetRevision"]
+
+
+def _root_source() -> dict[str, str]:
     root = yaml.safe_load((REPOSITORY_ROOT / "argocd-apps" / "root.yaml").read_text())
-    return str(root["spec"]["source"]["repoURL"])
+    source: dict[str, str] = root["spec"]["source"]
+    return source
 
 
 def _port(name: str, default: int) -> int:

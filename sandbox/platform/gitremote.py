@@ -10,9 +10,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from .config import REPOSITORY_ROOT, Config, SandboxError, repository_url
+from .config import REPOSITORY_ROOT, Config, SandboxError, repository_branch, repository_url
 
-BRANCH = "main"
 BUMPED = "argocd-apps/sandbox/*/values.yaml"
 
 
@@ -37,10 +36,10 @@ def git(*arguments: str, cwd: Path, variables: dict[str, str] | None = None, dat
 
 def prepare(config: Config) -> str:
     """Make or update the bare repository; return the commit at its branch's tip."""
-    bare = config.bare_repository
+    bare, branch = config.bare_repository, repository_branch()
     if not bare.exists():
         bare.parent.mkdir(parents=True, exist_ok=True)
-        git("init", "--quiet", "--bare", f"--initial-branch={BRANCH}", str(bare), cwd=bare.parent)
+        git("init", "--quiet", "--bare", f"--initial-branch={branch}", str(bare), cwd=bare.parent)
         # Partial clones are what the handoff makes, from this remote as from any hosted one.
         git("config", "uploadpack.allowFilter", "true", cwd=bare)
         git("config", "uploadpack.allowAnySHA1InWant", "true", cwd=bare)
@@ -56,9 +55,9 @@ def prepare(config: Config) -> str:
             "clone the repository (or `git init` and commit) and run again."
         ) from error
     git("fetch", "--quiet", "--no-tags", str(REPOSITORY_ROOT), f"+{head}:refs/checkout/HEAD", cwd=bare)
-    tip = git("for-each-ref", "--format=%(objectname)", f"refs/heads/{BRANCH}", cwd=bare)
+    tip = git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}", cwd=bare)
     if not tip:
-        git("update-ref", f"refs/heads/{BRANCH}", head, cwd=bare)
+        git("update-ref", f"refs/heads/{branch}", head, cwd=bare)
         return head
     if not git("rev-list", "--max-count=1", head, f"^{tip}", cwd=bare):
         return tip
@@ -67,7 +66,7 @@ def prepare(config: Config) -> str:
 
 def _merge(config: Config, tip: str, head: str) -> str:
     """A merge commit with HEAD's tree, except the bumped files, which stay as the remote has them."""
-    bare = config.bare_repository
+    bare, branch = config.bare_repository, repository_branch()
     index = {"GIT_INDEX_FILE": str(bare / "import.index"), "GIT_CONFIG_GLOBAL": str(config.gitconfig)}
     git("read-tree", head, cwd=bare, variables=index)
     kept = git("ls-tree", "-r", tip, "--", "argocd-apps/sandbox/", cwd=bare)
@@ -76,7 +75,7 @@ def _merge(config: Config, tip: str, head: str) -> str:
     tree = git("write-tree", cwd=bare, variables=index)
     message = f"Bring the checkout's {head[:12]} into the sandbox\n\nThe versions in {BUMPED} stay as they are."
     commit = git("commit-tree", tree, "-p", tip, "-p", head, "-m", message, cwd=bare, variables=index)
-    git("update-ref", f"refs/heads/{BRANCH}", commit, tip, cwd=bare)
+    git("update-ref", f"refs/heads/{branch}", commit, tip, cwd=bare)
     return commit
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .config import REPOSITORY_ROOT, Config, repository_url
+from .config import REPOSITORY_ROOT, Config, repository_branch, repository_url
 
 # Only what a program needs to find its files; a person's own AIRFLOW__*, MLFLOW_* or proxy settings must not leak in.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME", "SSL_CERT_FILE")
@@ -121,6 +121,7 @@ def airflow_variables(config: Config, airflow_port: int, mlflow_port: int) -> di
         "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(kubernetes),
         "AIRFLOW_CONN_MLFLOW_DEFAULT": json.dumps(tracking),
         "LIFECYCLE_GITOPS_URL": repository_url(),
+        "LIFECYCLE_GITOPS_BRANCH": repository_branch(),
         "LIFECYCLE_ROLLOUT_TIMEOUT": os.environ.get("LIFECYCLE_ROLLOUT_TIMEOUT", "180"),
         **{name: value for name, value in os.environ.items() if name.startswith("LIFECYCLE_")},
     }

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from . import cluster, gitremote, rest, updown
-from .config import Config, SandboxError
+from .config import Config, SandboxError, repository_branch
 
 
 def show(config: Config) -> int:
@@ -32,12 +32,11 @@ def show(config: Config) -> int:
 
 def _models(config: Config) -> list[tuple[str, dict[str, Any]]]:
     bare = config.bare_repository
-    names = gitremote.git(
-        "ls-tree", "-r", "--name-only", gitremote.BRANCH, "argocd-apps/sandbox/", cwd=bare
-    ).splitlines()
+    branch = repository_branch()
+    names = gitremote.git("ls-tree", "-r", "--name-only", branch, "argocd-apps/sandbox/", cwd=bare).splitlines()
     found = []
     for name in (name for name in names if name.endswith("/values.yaml")):
-        content = yaml.safe_load(gitremote.git("show", f"{gitremote.BRANCH}:{name}", cwd=bare))
+        content = yaml.safe_load(gitremote.git("show", f"{branch}:{name}", cwd=bare))
         found += [(name.split("/")[2], model) for model in content["models"]]
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import copy
 import subprocess
@@ -68,15 +69,14 @@ def serving(name: str, *environments: str) -> Manifest:
     return cluster(name, **{f"yolo-lifecycle_environment-{environment}": "true" for environment in environments})
 
 
-async def expand(appset: Manifest, clusters: list[Manifest], cache: Path) -> dict[str, Manifest]:
+def expand(appset: Manifest, clusters: list[Manifest], cache: Path) -> dict[str, Manifest]:
     """The Applications by name."""
-    found = await applications(appset, Sources(GitCache(cache), clusters))
+    found = asyncio.run(applications(appset, Sources(GitCache(cache), clusters)))
     return {app["metadata"]["name"]: app for app in found}
 
 
-@pytest.mark.asyncio
-async def test_each_app_goes_to_the_cluster_that_names_its_environment(appset: Manifest, tmp_path: Path) -> None:
-    apps = await expand(appset, [serving("one", "staging"), serving("two", "production")], tmp_path / "cache")
+def test_each_app_goes_to_the_cluster_that_names_its_environment(appset: Manifest, tmp_path: Path) -> None:
+    apps = expand(appset, [serving("one", "staging"), serving("two", "production")], tmp_path / "cache")
     places = {name: app["spec"]["destination"] for name, app in apps.items()}
     assert places == {
         "production-detector": {"server": "https://two.example.com", "namespace": "production"},
@@ -92,24 +92,21 @@ async def test_each_app_goes_to_the_cluster_that_names_its_environment(appset: M
     assert apps["staging-plates"]["metadata"]["labels"]["yolo-lifecycle/environment"] == "staging"
 
 
-@pytest.mark.asyncio
-async def test_one_cluster_may_run_several_environments_and_none_gets_what_it_does_not_name(
+def test_one_cluster_may_run_several_environments_and_none_gets_what_it_does_not_name(
     appset: Manifest, tmp_path: Path
 ) -> None:
-    both = await expand(appset, [serving("one", "staging", "production")], tmp_path / "cache")
+    both = expand(appset, [serving("one", "staging", "production")], tmp_path / "cache")
     assert set(both) == {"production-detector", "staging-detector", "staging-plates"}
-    assert await expand(appset, [cluster("one")], tmp_path / "cache") == {}
-    assert await expand(appset, [serving("one", "sandbox")], tmp_path / "cache") == {}
+    assert expand(appset, [cluster("one")], tmp_path / "cache") == {}
+    assert expand(appset, [serving("one", "sandbox")], tmp_path / "cache") == {}
 
 
-@pytest.mark.asyncio
-async def test_an_environment_on_two_clusters_is_refused(appset: Manifest, tmp_path: Path) -> None:
+def test_an_environment_on_two_clusters_is_refused(appset: Manifest, tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match="duplicate name: staging-detector"):
-        await expand(appset, [serving("one", "staging"), serving("two", "staging")], tmp_path / "cache")
+        expand(appset, [serving("one", "staging"), serving("two", "staging")], tmp_path / "cache")
 
 
-@pytest.mark.asyncio
-async def test_deeper_files_match_too_as_in_argo_cds_default_globbing(
+def test_deeper_files_match_too_as_in_argo_cds_default_globbing(
     appset: Manifest, repository: Path, tmp_path: Path
 ) -> None:
     deep = repository / "argocd-apps" / "staging" / "deep" / "er" / "values.yaml"
@@ -117,7 +114,7 @@ async def test_deeper_files_match_too_as_in_argo_cds_default_globbing(
     deep.write_text(VALUES)
     git("add", "--all", cwd=repository)
     git("commit", "--quiet", "-m", "deeper", cwd=repository)
-    assert "staging-er" in await expand(appset, [serving("one", "staging")], tmp_path / "cache")
+    assert "staging-er" in expand(appset, [serving("one", "staging")], tmp_path / "cache")
 
 
 def changed(appset: Manifest, **spec: Any) -> Manifest:
@@ -127,8 +124,7 @@ def changed(appset: Manifest, **spec: Any) -> Manifest:
     return result
 
 
-@pytest.mark.asyncio
-async def test_what_is_not_supported_is_refused_by_name(appset: Manifest, repository: Path, tmp_path: Path) -> None:
+def test_what_is_not_supported_is_refused_by_name(appset: Manifest, repository: Path, tmp_path: Path) -> None:
     files = {"repoURL": str(repository), "files": [{"path": "{a,b}/*/values.yaml"}]}
     wrong: dict[str, Manifest] = {
         "pullRequest": changed(appset, generators=[{"pullRequest": {}}]),
@@ -142,42 +138,38 @@ async def test_what_is_not_supported_is_refused_by_name(appset: Manifest, reposi
     }
     for said, manifest in wrong.items():
         with pytest.raises(UnsupportedError) as refused:
-            await expand(manifest, [serving("one", "staging")], tmp_path / "cache")
+            expand(manifest, [serving("one", "staging")], tmp_path / "cache")
         assert said in str(refused.value)
 
 
-@pytest.mark.asyncio
-async def test_a_missing_parameter_is_an_error_and_not_an_empty_name(appset: Manifest, tmp_path: Path) -> None:
+def test_a_missing_parameter_is_an_error_and_not_an_empty_name(appset: Manifest, tmp_path: Path) -> None:
     appset["spec"]["template"]["metadata"]["name"] = "{{ .environment }}-app"
     with pytest.raises(TemplateError, match="no entry for key 'environment'"):
-        await expand(appset, [serving("one", "staging")], tmp_path / "cache")
+        expand(appset, [serving("one", "staging")], tmp_path / "cache")
 
 
-@pytest.mark.asyncio
-async def test_a_values_file_that_is_no_yaml_is_named(appset: Manifest, repository: Path, tmp_path: Path) -> None:
+def test_a_values_file_that_is_no_yaml_is_named(appset: Manifest, repository: Path, tmp_path: Path) -> None:
     (repository / "argocd-apps" / "staging" / "plates" / "values.yaml").write_text("models: [}")
     git("commit", "--quiet", "--all", "-m", "broken", cwd=repository)
     with pytest.raises(TemplateError, match=r"staging/plates/values\.yaml"):
-        await expand(appset, [serving("one", "staging")], tmp_path / "cache")
+        expand(appset, [serving("one", "staging")], tmp_path / "cache")
 
 
-@pytest.mark.asyncio
-async def test_list_and_cluster_values(appset: Manifest, tmp_path: Path) -> None:
+def test_list_and_cluster_values(appset: Manifest, tmp_path: Path) -> None:
     template = {"metadata": {"name": "{{ .name }}-{{ .values.tier }}"}, "spec": {"project": "default"}}
     generators = [
         {"clusters": {"selector": {"matchLabels": {"tier": "gpu"}}, "values": {"tier": "on-{{ .name }}"}}},
         {"list": {"elements": [{"name": "listed", "values": {"tier": "x"}}]}},
         {"clusters": {"values": {"tier": "all"}}},
     ]
-    apps = await expand(changed(appset, generators=generators, template=template), [cluster("a", tier="gpu")], tmp_path)
+    apps = expand(changed(appset, generators=generators, template=template), [cluster("a", tier="gpu")], tmp_path)
     assert set(apps) == {"a-on-a", "listed-x", "a-all", "in-cluster-all"}
 
 
-@pytest.mark.asyncio
-async def test_git_that_is_away_is_a_git_error_without_credentials(appset: Manifest, tmp_path: Path) -> None:
+def test_git_that_is_away_is_a_git_error_without_credentials(appset: Manifest, tmp_path: Path) -> None:
     url = f"file://user:secret@{tmp_path}/nowhere.git"
     with pytest.raises(GitError) as failed:
-        await GitCache(tmp_path / "cache").fetch(url)
+        asyncio.run(GitCache(tmp_path / "cache").fetch(url))
     assert "cannot be fetched" in str(failed.value)
     assert "secret" not in str(failed.value)
 

@@ -49,12 +49,7 @@ def traces(platform: Platform, ended: Finished, pods: PodWatch) -> dict[str, str
         "XCom": json.dumps(xcoms(ended)),
         "conf": json.dumps(conf(ended)),
         "database": database(),
-        "output": ended.text,
-        "log files": "".join(
-            path.read_text(errors="replace")
-            for path in (airflow_environment.HOME / "logs").rglob("*")
-            if path.is_file()
-        ),
+        "output": ended.text,  # with the tasks' logs, which such a run writes to no file
         "pods": json.dumps(pods.seen),
         "git": git("-C", str(platform.repository.bare), "log", "--all", "--patch", "--format=fuller")
         + (platform.repository.bare / "config").read_text(),

@@ -66,7 +66,6 @@ class Host:
 
     def _call(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None) -> Any:
         """The decoded answer; None for 404 on a GET. Raises a typed error for everything else but success."""
-        headers = {"Authorization": f"{self.scheme} {self._token}", "Accept": "application/json"}
         what = f"{method} {self._api}{path}"
         try:
             answer = requests.request(
@@ -74,7 +73,7 @@ class Host:
                 f"{self._api}{path}",
                 params=query,
                 json=body,
-                headers=headers,
+                headers=self._headers(),
                 timeout=self._timeout,
                 allow_redirects=False,
             )
@@ -85,6 +84,10 @@ class Host:
         if answer.status_code == 404 and method == "GET":
             return None
         raise self._fault(what, answer)
+
+    def _headers(self) -> dict[str, str]:
+        # Never a local of a frame that raises: a traceback that shows locals would show the token.
+        return {"Authorization": f"{self.scheme} {self._token}", "Accept": "application/json"}
 
     def _fault(self, what: str, answer: requests.Response) -> GitOpsError:
         said = f"{answer.status_code} {answer.text[:500]}".replace(self._token, "***").strip()

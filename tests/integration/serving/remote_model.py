@@ -1,4 +1,4 @@
-"""Runs in the training environment: what Ultralytics' own remote model finds.
+"""Runs in the training environment: what Ultralytics finds with its own remote model.
 
     .venv/trainer/bin/python remote_model.py URL NAMES PICTURE...
 
@@ -7,20 +7,25 @@ of an ONNX file as well. NAMES is a YAML file with class names, or "".
 """
 
 import json
-import os
 import sys
+from pathlib import Path
 from typing import Any
 
-os.environ |= {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0"}
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "docker" / "trainer"))
 
-from ultralytics import YOLO
+from trainer import runtime
 
 
 def main(url: str, names: str, *pictures: str) -> None:
     """Asks for all pictures in one call."""
-    options: dict[str, Any] = {"data": names} if names else {}
-    model = YOLO(url, task="detect")
-    results = model(list(pictures), imgsz=160, batch=len(pictures), verbose=False, save=False, **options)
+    runtime.start(Path.cwd())
+    from ultralytics import YOLO
+
+    # rect=False: a local model would otherwise get the smallest rectangle, and a remote one gets a square.
+    options: dict[str, Any] = {"imgsz": 160, "batch": len(pictures), "rect": False, "verbose": False}
+    if names:
+        options["data"] = names
+    results = YOLO(url, task="detect")(list(pictures), **options)
     print(json.dumps({"names": results[0].names, "rows": [result.boxes.data.tolist() for result in results]}))
 
 

@@ -49,8 +49,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def ask(url: str, packages: Path, folder: Path, pictures: list[Path], names: str = "") -> dict[str, Any]:
     """Runs remote_model.py."""
     script = Path(__file__).with_name("remote_model.py")
-    (folder / "settings").mkdir(exist_ok=True)
-    variables = os.environ | {"YOLO_CONFIG_DIR": str(folder / "settings"), "PYTHONPATH": str(packages)}
+    variables = os.environ | {"PYTHONPATH": str(packages), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [str(TRAINER_PYTHON), str(script), url, names, *map(str, pictures)]
     done = subprocess.run(command, env=variables, cwd=folder, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -73,13 +72,30 @@ def rows(told: dict[str, Any]) -> list[Floats]:
     return [np.array(each, np.float32).reshape(-1, 6) for each in told["rows"]]
 
 
-@pytest.mark.parametrize("model", ["yolo11n", "yolo26n"])
-@pytest.mark.parametrize("scheme", ["http", "grpc"])
-def test_it_finds_what_our_client_finds(
-    serving: Triton, client_packages: Path, pictures: list[Path], tmp_path: Path, scheme: str, model: str
+def by_our_client(triton: Triton, model: str, pictures: list[Path]) -> list[Floats]:
+    """What `Detector` finds."""
+    with Detector(triton.http, model) as client:
+        return client.detect([np.asarray(Image.open(path).convert("RGB")) for path in pictures], size=160)
+
+
+def test_it_finds_what_ultralytics_finds_with_the_file_and_what_our_client_finds(
+    serving: Triton, models: Path, client_packages: Path, pictures: list[Path], tmp_path: Path
 ) -> None:
-    port = serving.http_port if scheme == "http" else serving.grpc_port
-    told = ask(f"{scheme}://127.0.0.1:{port}/{model}", client_packages, tmp_path, pictures)
-    pixels = [np.asarray(Image.open(path).convert("RGB")) for path in pictures]
-    with Detector(serving.http, model) as client:
-        same(rows(told), client.detect(pixels, size=160))
+    remote = rows(ask(f"{serving.http}/yolo11n", client_packages, tmp_path, pictures))
+    same(remote, rows(ask(str(models / "yolo11n.onnx"), client_packages, tmp_path, pictures)))
+    same(remote, by_our_client(serving, "yolo11n", pictures))
+
+
+def test_an_end_to_end_model_over_grpc(
+    serving: Triton, client_packages: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    told = ask(f"grpc://{serving.grpc}/yolo26n", client_packages, tmp_path, pictures)
+    same(rows(told), by_our_client(serving, "yolo26n", pictures))
+
+
+def test_class_names_come_from_the_callers_data_file(serving: Triton, client_packages: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (160, 160), (255, 0, 0)).save(tmp_path / "red.png")
+    (tmp_path / "colors.yaml").write_text("names: {0: red, 1: green}\n")
+    told = ask(f"{serving.http}/toy", client_packages, tmp_path, [tmp_path / "red.png"], str(tmp_path / "colors.yaml"))
+    assert told["names"] == {"0": "red", "1": "green"}
+    np.testing.assert_allclose(rows(told)[0], [[12, 20, 28, 28, 1, 0]], atol=1e-3)

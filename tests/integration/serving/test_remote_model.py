@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from lifecycle.serving import Detector
 from lifecycle.serving.letterbox import Floats
 from PIL import Image
 
-from tests.integration.serving.servers import TRAINER_PYTHON, Triton
+from tests.integration.serving.conftest import StartTriton
+from tests.integration.serving.servers import TRAINER_PYTHON, Registered, Triton
 
 # What tritonclient needs and the training image does not have: Ultralytics asks its users to install it.
 CLIENT = ("tritonclient", "geventhttpclient", "gevent", "greenlet", "zope", "rapidjson", "brotli", "_brotli", "grpc")
@@ -99,3 +101,20 @@ def test_class_names_come_from_the_callers_data_file(serving: Triton, client_pac
     told = ask(f"{serving.http}/toy", client_packages, tmp_path, [tmp_path / "red.png"], str(tmp_path / "colors.yaml"))
     assert told["names"] == {"0": "red", "1": "green"}
     np.testing.assert_allclose(rows(told)[0], [[12, 20, 28, 28, 1, 0]], atol=1e-3)
+
+
+def test_class_names_come_from_the_parameter_metadata(
+    start_triton: StartTriton, toy: Registered, client_packages: Path, tmp_path: Path
+) -> None:
+    metadata = "{'names': {0: 'red', 1: 'green'}, 'args': {'dynamic': True}}"
+    triton = start_triton({"toy": toy.parameters(metadata=metadata)})
+    triton.wait_ready("toy")
+    paths = [tmp_path / f"{red}.png" for red in (150, 250)]
+    for path in paths:
+        Image.new("RGB", (160, 160), (int(path.stem), 0, 0)).save(path)
+    told = ask(f"{triton.http}/toy", client_packages, tmp_path, paths)
+    assert told["names"] == {"0": "red", "1": "green"}
+    np.testing.assert_allclose([found[0, 4] for found in rows(told)], [150 / 255, 250 / 255], atol=1e-3)
+    with urllib.request.urlopen(f"{triton.http}/v2/models/toy/stats", timeout=5) as response:
+        batches = json.load(response)["model_stats"][0]["batch_stats"]
+    assert [batch["batch_size"] for batch in batches] == [1, 2], "a warm-up, and both pictures as one batch"

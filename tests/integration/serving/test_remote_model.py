@@ -117,4 +117,4 @@ def test_class_names_come_from_the_parameter_metadata(
     np.testing.assert_allclose([found[0, 4] for found in rows(told)], [150 / 255, 250 / 255], atol=1e-3)
     with urllib.request.urlopen(f"{triton.http}/v2/models/toy/stats", timeout=5) as response:
         batches = json.load(response)["model_stats"][0]["batch_stats"]
-    assert [batch["batch_size"] for batch in batches] == [1, 2], "a warm-up, and both pictures as one batch"
+    assert {batch["batch_size"] for batch in batches} == {2}, "the pictures did not go as one batch"

@@ -3,6 +3,9 @@
     python examples/infer.py photo.jpg --url http://127.0.0.1:8000 --model digits
     python examples/infer.py a.png b.png --protocol grpc --url 127.0.0.1:8001 --model digits --out found/
 
+The files themselves are sent where the server decodes them (`<model>_encoded` is served), and letterboxed tensors
+otherwise; several pictures go as batches. For many pictures, see infer_async.py.
+
 Needs numpy, Pillow and tritonclient: `pip install "tritonclient[all]" pillow`, or the repository's own environment.
 """
 
@@ -16,10 +19,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins"))
 
 from lifecycle.errors import LifecycleError
-from lifecycle.serving import Detector
-from lifecycle.serving.draw import draw_detections
+from lifecycle.serving import Detector, draw_detections
 
 DEFAULT_PORTS = {"http": 8000, "grpc": 8001}
+# What the server decodes; Pillow opens more.
+DECODED = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -29,7 +33,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="Triton's name of the model, such as digits")
     parser.add_argument("--protocol", choices=sorted(DEFAULT_PORTS), default="http")
     parser.add_argument("--url", help="address of Triton (default: this machine, the protocol's usual port)")
-    parser.add_argument("--size", type=int, help="letterbox to this side (default: what the model was trained for)")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--encoded", action="store_true", help="send the files, JPEG, PNG or WebP (default: if possible)")
+    way.add_argument("--tensor", action="store_true", help="decode and letterbox here, and send tensors")
+    way.add_argument("--size", type=int, help="tensors of this side (default: what the model was trained for)")
     parser.add_argument("--confidence", type=float, help="least confidence, 0-1 (default: the server's)")
     parser.add_argument("--iou", type=float, help="overlap that suppresses, 0-1 (default: the server's)")
     parser.add_argument("--out", type=Path, default=Path("detections"), help="folder for the drawn pictures")
@@ -58,14 +65,20 @@ def target(folder: Path, path: Path, used: set[Path]) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     """Detects, prints the boxes, saves the drawn pictures."""
     options = parse(arguments)
+    thresholds = {"confidence": options.confidence, "iou": options.iou}
     try:
         pictures = [load(path) for path in options.pictures]
         with Detector(options.url, options.model, options.protocol, options.timeout) as detector:
             served = detector.served()
-            found = detector.detect(
-                [np.asarray(picture) for picture in pictures], options.size, options.confidence, options.iou
-            )
+            chosen = options.encoded or options.tensor or options.size
+            possible = not chosen and all(path.suffix.lower() in DECODED for path in options.pictures)
+            as_files = options.encoded or (possible and detector.takes_files())
+            if as_files:
+                found = detector.detect_encoded(options.pictures, **thresholds)
+            else:
+                found = detector.detect([np.asarray(picture) for picture in pictures], options.size, **thresholds)
         print(f"{served.name} version {served.version}, run {served.run_id}, sha256 {served.sha256[:12]}…")
+        print(f"sent as {'files' if as_files else 'tensors'} over {options.protocol}")
         options.out.mkdir(parents=True, exist_ok=True)
         used: set[Path] = set()
         for path, picture, rows in zip(options.pictures, pictures, found, strict=True):

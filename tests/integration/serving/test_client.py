@@ -176,11 +176,50 @@ def test_the_example_draws_the_boxes(serving: Triton, tmp_path: Path, protocol: 
         *("--size", "64", "--out", str(tmp_path / "found")),
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"red 1\.00 \[24, 40, 56, 56\]", done.stdout)
+    assert re.search(r"red 1\.00 \[24, 40, 56, 56\]", done.stdout) and "sent as tensors" in done.stdout
     with Image.open(tmp_path / "found" / "red.png") as drawn:
         assert drawn.size == (640, 640)
         colors = {color for _, color in drawn.getcolors(100_000) or []}
     assert len(colors) > 2, "there is more on it than the red picture"
+
+
+@both
+def test_the_example_sends_the_files_where_they_are_decoded(
+    serving: Triton, tmp_path: Path, protocol: Protocol
+) -> None:
+    Image.new("RGB", (128, 128), (255, 0, 0)).save(tmp_path / "red.png")
+    Image.new("RGB", (64, 64), (0, 255, 0)).save(tmp_path / "green.webp", lossless=True)
+    files = [str(tmp_path / "red.png"), str(tmp_path / "green.webp")]
+    url = address(serving, protocol)
+    common = ("--model", "toy", "--protocol", protocol, "--url", url, "--out", str(tmp_path / "found"))
+    done = infer(*files, *common)
+    assert done.returncode == 0, done.stderr
+    assert f"sent as files over {protocol}" in done.stdout
+    assert re.search(r"red 1\.00 \[24, 40, 56, 56\]", done.stdout)
+    assert re.search(r"green 1\.00 \[35, 30, 45, 50\]", done.stdout)
+    assert sorted(path.name for path in (tmp_path / "found").iterdir()) == ["green.png", "red.png"]
+    assert "sent as tensors" in infer(*files, *common, "--tensor").stdout
+
+
+@both
+def test_the_asyncio_example_sends_a_folder(serving: Triton, tmp_path: Path, protocol: Protocol) -> None:
+    for number in range(30):
+        Image.new("RGB", (64, 64), (100 + 5 * number, 0, 0)).save(tmp_path / f"{number:02}.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    command = [sys.executable, str(ROOT / "examples" / "infer_async.py"), str(tmp_path), "--model", "toy"]
+    command += ["--protocol", protocol, "--url", address(serving, protocol), "--in-flight", "8"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    lines = {line["file"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert len(lines) == 31
+    assert "is not a JPEG, PNG or WebP" in lines.pop("broken.png")["error"]
+    for name, line in lines.items():
+        ((number, found),) = [(int(name[:2]), each) for each in line["detections"]]
+        assert (found["class"], found["box"]) == ("red", [12, 20, 28, 28])
+        assert found["confidence"] == pytest.approx((100 + 5 * number) / 255, abs=1e-3)
+    command[command.index("--url") + 1] = f"127.0.0.1:{free_port()}"
+    nobody = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert nobody.returncode == 1 and nobody.stderr.startswith("ERROR: ")
 
 
 def test_the_example_says_what_is_wrong_in_one_line(serving: Triton, tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ def main(suite: str, options: list[str]) -> int:
         if env != "dev":
             variables["PYTHONPATH"] = str(VENV / "pytest")
         command = [str(VENV / env / "bin" / "python"), "-m", "pytest", "-q", "--durations=5", *options, *folders]
+        if (suite, env) == ("unit", "dev"):
+            # By file: what a file sets up once is for all its tests. The other suites share servers across files.
+            command[3:3] = ["--numprocesses=2", "--dist=loadfile"]
         print(f"== {suite} in {env}: {' '.join(folders)}", flush=True)
         if subprocess.run(command, cwd=ROOT, env=variables).returncode:
             failed.append(f"{suite} in {env}")

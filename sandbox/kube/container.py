@@ -25,6 +25,7 @@ BACKOFF_STEPS = 5
 BACKOFF_RESET = 600.0
 RETRY = 2.0
 LEAST_GRACE = 2.0
+MESSAGE_BYTES = 4096
 PASSED_THROUGH = ("GIT_CONFIG_GLOBAL", "SANDBOX_ID")
 
 
@@ -39,6 +40,7 @@ class Container:
         self.state = ContainerState(self.name, spec["image"], init)
         self.logs: list[LogFile] = []
         self.process: Process | None = None
+        self._message = pod.folder / self.name / "termination-log"
         self._where: Surroundings | None = None
         self._stopping: asyncio.Task[None] | None = None
 
@@ -142,7 +144,10 @@ class Container:
 
     async def _launch(self, image: Image) -> None:
         variables = self.pod.environment.resolve(self.spec)
-        rewrite = Rewriter(self.pod.volumes.mounts(self.spec))
+        self._message.parent.mkdir(parents=True, exist_ok=True)
+        self._message.write_bytes(b"")
+        mounts = self.pod.volumes.mounts(self.spec)
+        rewrite = Rewriter({**mounts, self.spec["terminationMessagePath"]: self._message})
         home, temporary = self.pod.folder / self.name / "home", self.pod.folder / self.name / "tmp"
         for folder in (home, temporary):
             folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +198,9 @@ class Container:
             "finishedAt": clock.now(),
             "containerID": self.state.identity,
         }
-        if code and self.spec["terminationMessagePolicy"] == "FallbackToLogsOnError":
+        if message := self._left_message():
+            terminated["message"] = message
+        elif code and self.spec["terminationMessagePolicy"] == "FallbackToLogsOnError":
             terminated["message"] = self.process.log.tail()
         self.process = None
         self.state.state, self.state.ready, self.state.started = (
@@ -203,6 +210,14 @@ class Container:
         )
         self.pod.publish()
         return code
+
+    def _left_message(self) -> str:
+        """What the container wrote to its terminationMessagePath."""
+        try:
+            with self._message.open("rb") as file:
+                return file.read(MESSAGE_BYTES).decode(errors="replace")
+        except OSError:  # the container may have done with it what it liked
+            return ""
 
     def _probed(self, started: bool, ready: bool) -> None:
         if (self.state.started, self.state.ready) != (started, ready):

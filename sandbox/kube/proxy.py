@@ -1,4 +1,8 @@
-"""The TCP proxy of one service port: each new connection goes to the next ready endpoint and stays there."""
+"""The TCP proxy of one service port: each new connection goes to the next ready endpoint and stays there.
+
+On a cluster, a client that meets a pod whose process has just died is refused, knows that nothing was sent, and
+connects again. Here it is connected before the proxy has tried any pod, so the proxy tries the others.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import itertools
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 Backend = tuple[str, int]
 LISTEN_RETRY = 2.0
@@ -43,9 +48,10 @@ class PortProxy:
         for side in list(self._fronts):
             side.abort()
 
-    def next_backend(self) -> Backend | None:
-        """Round robin."""
-        return self.backends[next(self._turn) % len(self.backends)] if self.backends else None
+    def next_backends(self) -> list[Backend]:
+        """Round robin: the one whose turn it is, then the others."""
+        turn = next(self._turn) % max(1, len(self.backends))
+        return self.backends[turn:] + self.backends[:turn]
 
     def _listen(self) -> None:
         if self._retry:
@@ -160,14 +166,8 @@ class _Front(_Side):
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     async def _connect(self) -> None:
-        backend = self.proxy.next_backend()
-        if backend is None:
-            self.abort()
-            return
-        back = _Side()
-        try:
-            await asyncio.get_running_loop().create_connection(lambda: back, *backend)
-        except OSError:
+        back = await self._back()
+        if back is None:
             self.abort()
             return
         if self.transport is None:
@@ -175,6 +175,14 @@ class _Front(_Side):
             return
         self.other, back.other = back, self
         self.transport.resume_reading()
+
+    async def _back(self) -> _Side | None:
+        """A connection to the first endpoint that takes one."""
+        for backend in self.proxy.next_backends():
+            with suppress(OSError):
+                _, back = await asyncio.get_running_loop().create_connection(_Side, *backend)
+                return back
+        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.proxy.left(self)

@@ -139,6 +139,10 @@ env:
     value: {{ int $values.cache.limitMB | quote }}
   - name: PYTHONDONTWRITEBYTECODE
     value: "1"
+  # Where model.py says why a version cannot be loaded. The end of Triton's log is a table of its options, wider than what
+  # Kubernetes takes of a log.
+  - name: TERMINATION_MESSAGE_PATH
+    value: /dev/termination-log
   {{- with $values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -152,6 +156,7 @@ lifecycle:
   preStop:
     exec:
       command: ["sleep", {{ int $values.server.preStopSleepSeconds | quote }}]
+terminationMessagePath: /dev/termination-log
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- toYaml $values.securityContext | nindent 2 }}

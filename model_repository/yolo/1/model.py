@@ -6,8 +6,10 @@ it takes and gives is in config.pbtxt; the parts are in yolo_server/.
 """
 
 import json
+import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,9 @@ class TritonPythonModel:
         self._engine: Engine | None = None
         try:
             self._load(json.loads(args["model_config"]))
+            _last_words("")
         except LoadError as error:
+            _last_words(f"{self._title} is not ready: {error}")
             pb_utils.Logger.log_error(f"{self._title} is not ready: {error}")
             raise pb_utils.TritonModelException(str(error)) from None
 
@@ -134,6 +138,17 @@ class TritonPythonModel:
         if "model_info" in wanted:
             tensors.append(pb_utils.Tensor("model_info", np.tile(self._info, (len(rows), 1))))
         return pb_utils.InferenceResponse([tensor for tensor in tensors if tensor.name() in wanted])
+
+
+def _last_words(text: str) -> None:
+    """What Kubernetes shows when the container ends, in the file that the chart names; empty: the end of the log.
+
+    Triton exits where its model cannot be loaded, but the end of its log does not say why.
+    """
+    path = os.environ.get("TERMINATION_MESSAGE_PATH")
+    if path:
+        with suppress(OSError):
+            Path(path).write_text(text, encoding="utf-8")
 
 
 def _input(request: Any, name: str) -> np.ndarray | None:

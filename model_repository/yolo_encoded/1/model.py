@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from encoded_images.decode import PictureError, decode  # noqa: E402
 from encoded_images.letterbox import Boxed, Target, letterbox  # noqa: E402
+from encoded_images.metrics import Errors  # noqa: E402
 
 SUFFIX = "_encoded"
 PROBE = np.zeros((1, 3, 32, 32), np.uint8)
@@ -27,11 +28,15 @@ OUTPUTS = ["detections", "num_detections", "model_info"]
 
 
 class RequestError(Exception):
-    """One request cannot be answered; the message goes to the client that sent it, with Triton's code of the error."""
+    """One request cannot be answered; the message goes to the client that sent it, with Triton's code of the error.
 
-    def __init__(self, message: str, code: Any = None) -> None:
+    `reason` is what it is counted as in the metrics; None: the tensor model has counted it already.
+    """
+
+    def __init__(self, message: str, code: Any = None, reason: str | None = "INVALID_ARG") -> None:
         super().__init__(message)
         self.code = pb_utils.TritonError.INVALID_ARG if code is None else code
+        self.reason = reason
 
 
 @dataclass
@@ -61,31 +66,34 @@ class TritonPythonModel:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="decode")
         self._info = np.zeros((1, 0), np.uint8)
         self._target: Target | None = None
+        self._errors: Errors | None = Errors(pb_utils, name)
 
     def finalize(self) -> None:
-        """Ends the decoding threads."""
+        """Ends the decoding threads, and takes the model's series out of Triton's metrics."""
         self._pool.shutdown()
+        self._errors = None
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answers the requests, each with a response or an error of its own, in their order."""
         try:
             target = self._target or self._ask_target()
         except RequestError as error:
-            return [_failure(error) for _ in requests]
+            return [self._failure(error) for _ in requests]
         jobs: dict[int, Job] = {}
         failures: dict[int, Any] = {}
         for index, request in enumerate(requests):
             try:
                 jobs[index] = self._job(request, target)
             except RequestError as error:
-                failures[index] = _failure(error)
+                failures[index] = self._failure(error)
         for members in _groups(jobs).values():
             try:
                 self._find(members)
             except RequestError as error:
                 for job, _ in members:
                     number = next(index for index, other in jobs.items() if other is job)
-                    failures[number] = _failure(error)
+                    if number not in failures:  # once for each request, however many pictures it has
+                        failures[number] = self._failure(error)
         return [
             failures[index] if index in failures else self._response(request, jobs[index])
             for index, request in enumerate(requests)
@@ -147,8 +155,16 @@ class TritonPythonModel:
         )
         response = request.exec()
         if response.has_error():
-            raise RequestError(response.error().message(), response.error().code())
+            # One that is not there counts nothing.
+            counted = pb_utils.is_model_ready(model_name=self._target_name)
+            reason = None if counted else "INTERNAL"
+            raise RequestError(response.error().message(), response.error().code(), reason)
         return {name: pb_utils.get_output_tensor_by_name(response, name).as_numpy() for name in outputs}
+
+    def _failure(self, error: RequestError) -> Any:
+        if self._errors and error.reason:
+            self._errors.count(error.reason)
+        return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), error.code))
 
     def _response(self, request: Any, job: Job) -> Any:
         wanted = request.requested_output_names()
@@ -186,7 +202,3 @@ def _thresholds(parameters: dict[str, Any]) -> dict[str, str]:
         if not good:
             raise RequestError(f"the parameter {key!r} is {text!r}, but must be a number from 0 to 1")
     return found
-
-
-def _failure(error: RequestError) -> Any:
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), error.code))

@@ -146,6 +146,18 @@ def test_exit_code_message_and_log_options(core: client.CoreV1Api, namespace: st
     assert log(core, namespace, "a", limit_bytes=4) == "line"
 
 
+def test_what_a_container_leaves_in_its_termination_message_goes_before_its_log(
+    core: client.CoreV1Api, namespace: str
+) -> None:
+    code = "import os; print('the log'); open(os.environ['WORDS'], 'w').write('the reason'); os._exit(3)"
+    container = {
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "env": [{"name": "WORDS", "value": "/dev/termination-log"}],
+    }
+    core.create_namespaced_pod(namespace, pod("a", code, container=container))
+    assert finished(core, namespace, "a").status.container_statuses[0].state.terminated.message == "the reason"
+
+
 def test_long_lines_come_back_whole(core: client.CoreV1Api, namespace: str) -> None:
     core.create_namespaced_pod(namespace, pod("a", "print('x' * 50_000); print('y')"))
     finished(core, namespace, "a")

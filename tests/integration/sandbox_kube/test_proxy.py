@@ -85,3 +85,20 @@ def test_a_client_that_is_gone_is_dropped_though_the_server_says_nothing(
 
     before, after = asyncio.run(scenario())
     assert after <= before + 2
+
+
+def test_an_endpoint_whose_process_is_gone_is_passed_over(free_port: int) -> None:
+    async def scenario() -> list[bytes]:
+        server = await asyncio.start_server(answer_and_close, "127.0.0.1", 0)
+        gone = await asyncio.start_server(answer_and_close, "127.0.0.1", 0)
+        backends = [each.sockets[0].getsockname()[:2] for each in (gone, server)]
+        proxy = PortProxy("127.0.0.1", free_port, lambda message: None)
+        proxy.update(backends)
+        gone.close()
+        await asyncio.sleep(0.1)
+        answers = [await ask(free_port) for _ in range(4)]
+        proxy.close()
+        server.close()
+        return answers
+
+    assert asyncio.run(scenario()) == [b"yes"] * 4

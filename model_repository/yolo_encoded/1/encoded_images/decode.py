@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from encoded_images.png import BrokenOff, still
+
 Pixels = NDArray[np.uint8]
 
 # The limit is ours and comes before decoding; Pillow's own would only warn.
@@ -44,10 +46,12 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
             f"is {width}x{height} pixels, {width * height / 1e6:.0f} million, but at most {max_pixels / 1e6:g} million "
             "are decoded: send it smaller"
         )
-    if not _complete(content, kind):
-        raise PictureError(f"is a {kind} that ends too early (truncated after {len(content)} bytes)")
     try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+        picture = _whole(content, kind)
+    except BrokenOff:
+        raise PictureError(f"is a {kind} that ends too early (truncated after {len(content)} bytes)") from None
+    try:
+        pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise PictureError(f"is a damaged {kind} ({' '.join(str(error).split())[:200]})") from error
     if pixels is None:
@@ -73,11 +77,19 @@ def _size(content: bytes, kind: str) -> tuple[int, int]:
         raise PictureError(f"is a damaged {kind} ({' '.join(str(error).split())[:200]})") from error
 
 
-def _complete(content: bytes, kind: str) -> bool:
-    """Whether the file's own end is there; OpenCV would fill what is missing of a JPEG with grey."""
+def _whole(content: bytes, kind: str) -> bytes:
+    """What OpenCV is to decode, if the file's own end is there; of a JPEG it would fill what is missing with grey.
+
+    Raises:
+        BrokenOff: it is not.
+    """
+    if kind == "PNG":
+        return still(content)
     if kind == "JPEG":
         # The last scan must be followed by the end marker; a thumbnail inside has one of its own, before that scan.
-        return content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")
-    if kind == "PNG":
-        return b"IEND" in content[-4096:]
-    return len(content) >= int.from_bytes(content[4:8], "little") + 8
+        complete = content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")
+    else:
+        complete = len(content) >= int.from_bytes(content[4:8], "little") + 8
+    if not complete:
+        raise BrokenOff
+    return content

@@ -27,7 +27,7 @@ from benchmarks.serving.subjects import Bare, Measurable, Served, what_is_loaded
 from benchmarks.serving.triton import ROOT, Triton, build_image
 
 ARCHITECTURE, SIZE = "yolo11n", 640
-BARE_ENGINES = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"))
+BARE_ENGINES = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"))
 # Settings of our server, tried in this order: the first is the default that is measured in full. What then really runs
 # is asked of the server, and the same engine and precision are not measured twice.
 VARIANTS: tuple[dict[str, str], ...] = (
@@ -35,10 +35,11 @@ VARIANTS: tuple[dict[str, str], ...] = (
     {"MODEL_ENGINE": "onnxruntime", "MODEL_PRECISION": "fp32"},
     {"MODEL_ENGINE": "openvino", "MODEL_PRECISION": "fp32"},
     {"MODEL_ENGINE": "openvino", "MODEL_PRECISION": "bf16"},
+    {"MODEL_ENGINE": "openvino", "MODEL_PRECISION": "int8"},
 )
 # Tags of the registered version beyond those of every version. This is a benchmark of speed with an untrained network,
-# so it says itself what the evaluation step says of a real one: that bf16 costs no accuracy.
-TAGS = {"precision_drop": '{"bf16": 0.0}'}
+# so it says itself what the evaluation step says of a real one: that bf16 and INT8 cost no accuracy.
+TAGS = {"precision_drop": '{"bf16": 0.0, "int8": 0.0}'}
 
 
 OUR_MODEL = ROOT / "model_repository" / "yolo"
@@ -87,7 +88,7 @@ def subjects(
         np.save(tensors, pictures.tensors)
         started: list[Measurable] = []
         for engine, precision in BARE_ENGINES:
-            if precision == "bf16" and not this_machine().has_bf16:
+            if not this_machine().computes_in(precision):
                 continue
             bare = Bare(Subject(BARE, engine, precision), model, tensors, work)
             opened.callback(bare.tree.stop)

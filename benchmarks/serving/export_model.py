@@ -6,12 +6,14 @@ No weights can be downloaded on every machine, so the network is untrained, seed
 takes its statistics from the benchmark's pictures, class scores are spread and shifted so that about `CANDIDATES`
 anchors of a picture pass the server's confidence threshold of 0.25, and box sizes are spread. Which boxes come out is
 meaningless; how much work each layer and the non-maximum suppression have is that of a trained detector on a busy
-picture. Prints one JSON object: candidates found for each picture.
+picture. Then it is quantized as the training does it, on the same pictures. Prints one JSON object: candidates found
+for each picture.
 """
 
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import numpy as np
 import torch
 
 CANDIDATES = 60
+INT8 = "model.int8.zip"
 CONFIDENCE = 0.25
 
 
@@ -99,6 +102,28 @@ def make_lively(network: torch.nn.Module, images: torch.Tensor) -> list[int]:
     return (best_scores(network, images) > wanted).sum(1).tolist()
 
 
+def quantize(file: Path, images: torch.Tensor, size: int) -> None:
+    """Writes the INT8 file beside an export, and notes it there.
+
+    Raises:
+        SystemExit: it cannot be quantized.
+    """
+    from PIL import Image
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docker" / "trainer"))
+    from trainer.datasets.model import Sample
+    from trainer.quantization import add_int8
+
+    with tempfile.TemporaryDirectory() as name:
+        samples = []
+        for number, image in enumerate(images):
+            path = Path(name) / f"{number}.png"
+            Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(path)
+            samples.append(Sample(path.name, path, None))
+        if add_int8(file, samples, size) is None:
+            sys.exit(1)
+
+
 def main(target: Path, architecture: str, size: int) -> None:
     """Exports with dynamic batch, height and width; the file is at `target` only once it is whole."""
     from ultralytics import YOLO
@@ -112,6 +137,8 @@ def main(target: Path, architecture: str, size: int) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     os.chdir(target.parent)
     made = Path(model.export(format="onnx", dynamic=True, imgsz=size, device="cpu", verbose=False))
+    quantize(made, images, size)
+    made.with_name(INT8).replace(target.with_name(INT8))
     made.replace(target)
     print(json.dumps({"candidates": found}))
 

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -58,7 +59,7 @@ def openvino_engine(model: Path, precision: str) -> Engine:
             # Pinned threads of the servers beside it would sit on the same processors.
             hint.enable_cpu_pinning: False,
         }
-        return core.compile_model(core.read_model(model), "CPU", settings)
+        return core.compile_model(_network(core, model, precision), "CPU", settings)
 
     def requests(clients: int) -> list[Callable[[Tensors], Any]]:
         streams = 1 if clients == 1 else PROCESSORS
@@ -67,6 +68,14 @@ def openvino_engine(model: Path, precision: str) -> Engine:
         return [_infer(compiled[streams].create_infer_request()) for _ in range(clients)]
 
     return requests
+
+
+def _network(core: Any, model: Path, precision: str) -> Any:
+    """The ONNX, or the file in OpenVINO's own format that was quantized from it and is beside it."""
+    if precision != "int8":
+        return core.read_model(model)
+    with zipfile.ZipFile(model.with_name("model.int8.zip")) as archive:
+        return core.read_model(archive.read("model.xml"), archive.read("model.bin"))
 
 
 def _infer(request: Any) -> Callable[[Tensors], Any]:

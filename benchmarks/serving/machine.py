@@ -8,8 +8,9 @@ from pathlib import Path
 import psutil
 
 # What decides how fast a network runs on a CPU.
-FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8")
+FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8")
 BF16 = {"avx512_bf16", "amx_bf16"}
+INT8 = {"avx_vnni", "avx512_vnni", "amx_int8"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Machine:
     def has_bf16(self) -> bool:
         """Whether it computes in bfloat16."""
         return bool(BF16 & set(self.flags))
+
+    def computes_in(self, precision: str) -> bool:
+        """Whether it has instructions for a precision; every processor has those for FP32."""
+        return precision == "fp32" or bool({"bf16": BF16, "int8": INT8}[precision] & set(self.flags))
 
     def __str__(self) -> str:
         kind = f"bf16: {', '.join(sorted(BF16 & set(self.flags)))}" if self.has_bf16 else "no bf16"

@@ -68,6 +68,8 @@ def register(uri: str, model: Path, class_names: list[str], image_size: int, tag
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     run = client.create_run(client.create_experiment(NAME))
     client.log_artifact(run.info.run_id, str(model), "model")
+    for sibling in model.parent.glob("model.*.zip"):  # in INT8, where MLflow's ONNX flavour keeps `extra_files`
+        client.log_artifact(run.info.run_id, str(sibling), "model/extra_files")
     client.create_registered_model(NAME)
     sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
     standard = {"sha256": sha256, "image_size": str(image_size), "class_names": json.dumps(class_names)}

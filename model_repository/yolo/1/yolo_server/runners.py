@@ -1,4 +1,4 @@
-"""Run an ONNX model on the CPU: with ONNX Runtime, or with OpenVINO, which also computes in bf16."""
+"""Run an ONNX model on the CPU: with ONNX Runtime, or with OpenVINO, which also computes in bf16 and INT8."""
 
 import sys
 import threading
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 Images = NDArray[Any]  # (N, 3, H, W): FP32 0-1 or bytes 0-255
 
-OPENVINO_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+# INT8 is in the quantized file itself; the hint is for what that file leaves in floats.
+OPENVINO_PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class Runner(Protocol):
@@ -35,9 +36,13 @@ class Runner(Protocol):
 class OnnxRuntimeRunner:
     """ONNX Runtime, FP32 (or what the export has)."""
 
-    def __init__(self, content: bytes, threads: int, session: "onnxruntime.InferenceSession") -> None:
-        """Opens the model once more for the threads; `session` is the one of all threads."""
-        self._alone = session
+    def __init__(self, content: bytes, threads: int) -> None:
+        """Opens the model for an image alone and for one beside others.
+
+        Raises:
+            LoadError: ONNX Runtime cannot.
+        """
+        self._alone = session = open_session(content, threads, for_facts=False)
         self._beside = session if threads == 1 else open_session(content, 1, for_facts=False)
         self._input: str = session.get_inputs()[0].name
         self._output: str = session.get_outputs()[0].name
@@ -58,7 +63,10 @@ class OnnxRuntimeRunner:
 
 
 class OpenVinoRunner:
-    """OpenVINO, FP32 or bf16. Bytes become floats inside the compiled model, which costs next to nothing there."""
+    """OpenVINO: FP32, bf16, or a file that is quantized to INT8.
+
+    Bytes become floats inside the compiled model, which costs next to nothing there.
+    """
 
     def __init__(self, content: bytes, threads: int, precision: str) -> None:
         """Compiles the model for floats and for bytes, for an image alone and for one beside others.
@@ -139,7 +147,12 @@ def import_openvino() -> Any:
     in the telemetry's place its import fails, and OpenVINO falls back to a stub of its own.
     """
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-    import openvino
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise LoadError(
+            "OpenVINO is not installed here: serve with the image of docker/triton, or set MODEL_ENGINE to auto"
+        ) from error
 
     return openvino
 

@@ -14,6 +14,7 @@ import numpy as np
 from trainer.datasets.model import Sample
 from trainer.measure import Measurement, measure
 from trainer.progress import say
+from trainer.quantization import unpack
 from trainer.runtime import cpu_count
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -24,7 +25,7 @@ HINTS = {"int8": "f32", "bf16": "bf16"}
 
 
 class OpenVinoDetector:
-    """An ONNX file in OpenVINO, on the CPU; with the options of model_repository/yolo's runners.py."""
+    """A model file in OpenVINO, on the CPU; with the options of model_repository/yolo's runners.py."""
 
     def __init__(self, file: Path, precision: str = "bf16") -> None:
         """Compile the model.
@@ -42,7 +43,9 @@ class OpenVinoDetector:
             "INFERENCE_NUM_THREADS": cpu_count(),
             "ENABLE_CPU_PINNING": False,
         }
-        self._request = openvino.Core().compile_model(str(file), "CPU", options).create_infer_request()
+        core = openvino.Core()
+        model = core.read_model(*unpack(file)) if precision == "int8" else core.read_model(str(file))
+        self._request = core.compile_model(model, "CPU", options).create_infer_request()
 
     def raw(self, batch: np.ndarray) -> np.ndarray:
         """See ``Detector``."""

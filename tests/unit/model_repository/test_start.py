@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from yolo_server.engine import Engine
 from yolo_server.errors import LoadError
 from yolo_server.facts import Sibling, read_facts
 from yolo_server.gpu import Gpu
+from yolo_server.runners import import_openvino
 from yolo_server.start import Source, start
 
 CPU = Choice("onnxruntime", "fp32")
@@ -38,8 +40,18 @@ def started(
 
 def note(content: bytes) -> dict[str, str]:
     """As the training notes the INT8 file."""
-    told = {"file": "model.int8.onnx", "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    told = {"file": "model.int8.zip", "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     return {"int8": json.dumps(told)}
+
+
+def zipped(folder: Path, channels: int = 6) -> bytes:
+    """A tiny detector as the training writes INT8 files: OpenVINO's own format, zipped."""
+    openvino = import_openvino()
+    openvino.save_model(openvino.Core().read_model(tiny_detector(channels=channels)), folder / "model.xml")
+    with zipfile.ZipFile(folder / "model.zip", "w") as archive:
+        for name in ("model.xml", "model.bin"):
+            archive.write(folder / name, name)
+    return (folder / "model.zip").read_bytes()
 
 
 def answer(engine: Engine) -> np.ndarray:
@@ -70,7 +82,7 @@ def test_a_gpu_that_is_not_there_costs_a_line_of_the_log(tmp_path: Path) -> None
 
 
 def test_the_int8_file_that_the_onnx_names_is_served(tmp_path: Path) -> None:
-    sibling = tiny_detector()
+    sibling = zipped(tmp_path)
     engine, said = started([Choice("openvino", "int8"), CPU], tmp_path, note(sibling), sibling)
     assert (engine.choice.engine, engine.choice.precision) == ("openvino", "int8")
     assert not said
@@ -84,15 +96,16 @@ def test_the_int8_file_that_the_onnx_names_is_served(tmp_path: Path) -> None:
         ({}, None, "names no INT8 file"),
         ({"int8": "nonsense"}, None, "names no INT8 file"),
         ({"int8": '{"file": "x", "sha256": "12", "bytes": 3}'}, None, "names no INT8 file"),
-        (note(b"x"), None, "MLflow has not got model.int8.onnx"),
-        (note(b"x"), b"no model", "OpenVINO"),
-        (note(b"x"), tiny_detector(channels=3), "the model's output has shape [1, 3, 1]"),
+        (note(b"x"), None, "MLflow has not got model.int8.zip"),
+        (note(b"x"), b"no model", "the INT8 file is not OpenVINO's"),
+        (note(b"x"), 3, "the model's output has shape [1, 3, 1]"),
     ],
 )
 def test_without_a_sound_int8_file_the_next_precision_is_served(
-    tmp_path: Path, notes: dict[str, str], int8: bytes | None, reason: str
+    tmp_path: Path, notes: dict[str, str], int8: bytes | int | None, reason: str
 ) -> None:
-    engine, said = started([Choice("openvino", "int8"), Choice("openvino", "bf16"), CPU], tmp_path, notes, int8)
+    content = zipped(tmp_path, int8) if isinstance(int8, int) else int8
+    engine, said = started([Choice("openvino", "int8"), Choice("openvino", "bf16"), CPU], tmp_path, notes, content)
     assert str(engine.choice) == "openvino in bf16"
     (line,) = said
     assert line.startswith("not served with openvino in int8, next is openvino in bf16: ") and reason in line

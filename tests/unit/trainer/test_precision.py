@@ -11,6 +11,7 @@ from trainer.datasets.model import Sample
 from trainer.detection import OnnxDetector
 from trainer.measure import Measurement
 from trainer.precision import OpenVinoDetector, candidates, computes_in, precision_drop
+from trainer.quantization import add_int8
 
 REFERENCE = Measurement(0.9, 0.7, 0.9, 0.9, 1, [])
 needs_bf16 = pytest.mark.skipif(not computes_in("bf16"), reason="this processor does not compute in bf16")
@@ -73,7 +74,7 @@ def test_the_processors_flags(tmp_path: Path, precision: str, flags: str, expect
 def test_nothing_is_claimed_that_the_processor_does_not_compute_in(
     network: Path, samples: list[Sample], tmp_path: Path
 ) -> None:
-    files = candidates(network, network)
+    files = candidates(network, add_int8(network, samples, 32))
     assert set(files) == {"bf16", "int8"}
     assert precision_drop(files, REFERENCE, samples, ["cat", "dog"], 32, tmp_path / "none") == {}
     (tmp_path / "cpuinfo").write_text("flags : avx512_vnni")

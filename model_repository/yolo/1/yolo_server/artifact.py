@@ -97,7 +97,7 @@ def _download(settings: Settings, registry: Registry, cache: Cache, expected: st
                 f"expected {_source(settings)}: the file in MLflow was changed or is damaged; serve another version or "
                 "register it again"
             )
-        for other in folder.rglob(f"{SIBLINGS}/*.onnx"):  # arrived with it
+        for other in folder.rglob(f"{SIBLINGS}/*"):  # arrived with it
             cache.write(hashlib.sha256(other.read_bytes()).hexdigest(), other)
         cache.write(actual, file)
     if expected:

@@ -1,6 +1,6 @@
 """Models on disk by their sha256, so that a restart needs no download, and with a pinned sha256 no MLflow either.
 
-    CACHE/objects/<sha256>.onnx      the file
+    CACHE/objects/<sha256>.onnx      the file (that in INT8 is no ONNX file, but has the same ending)
     CACHE/versions/<key>.json        what MLflow said about a version, by server, name and number
     CACHE/engines/<sha256>/          what TensorRT built of a file, which goes when the file goes
 

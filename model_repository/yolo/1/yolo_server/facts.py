@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from yolo_server.errors import LoadError
 from yolo_server.runners import open_session
 
-# The note, in the FP32 file, that names its INT8 sibling: {"file": "model.int8.onnx", "sha256": "…", "bytes": 123}.
+# The note, in the FP32 file, that names its INT8 sibling: {"file": "model.int8.zip", "sha256": "…", "bytes": 123}.
 INT8_NOTE = "int8"
 
 

@@ -102,7 +102,7 @@ class Registry:
         self._retrying(
             f"the files of {name!r} version {number}", lambda: self._fetch(f"models:/{name}/{number}", folder)
         )
-        found = sorted(path for path in folder.rglob("*.onnx") if path.parent.name != SIBLINGS)
+        found = sorted(folder.rglob("*.onnx"))
         if len(found) != 1:
             what = ", ".join(path.name for path in sorted(folder.rglob("*")) if path.is_file()) or "no files"
             raise LoadError(

@@ -12,11 +12,13 @@ pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
 
 from tiny_onnx import tiny_detector
 from yolo_server.choose import Choice
+from yolo_server.detect import detect
 from yolo_server.engine import Engine
 from yolo_server.errors import LoadError
 from yolo_server.facts import Sibling, read_facts
 from yolo_server.gpu import Gpu
-from yolo_server.runners import import_openvino
+from yolo_server.request import Job
+from yolo_server.runners import Images, OnnxRuntimeRunner, import_openvino
 from yolo_server.start import Source, start
 
 CPU = Choice("onnxruntime", "fp32")
@@ -109,4 +111,32 @@ def test_without_a_sound_int8_file_the_next_precision_is_served(
     assert str(engine.choice) == "openvino in bf16"
     (line,) = said
     assert line.startswith("not served with openvino in int8, next is openvino in bf16: ") and reason in line
+    engine.close()
+
+
+class Counting(OnnxRuntimeRunner):
+    """A runner that tells how many images came at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(tiny_detector(), 1)
+        self.batches: list[int] = []
+
+    def alone(self, images: Images) -> np.ndarray:
+        """See Runner."""
+        self.batches.append(len(images))
+        return super().alone(images)
+
+
+@pytest.mark.parametrize(("name", "batches"), [("cuda", [4]), ("tensorrt", [4]), ("onnxruntime", [1, 1, 1, 1])])
+def test_requests_of_one_execution_are_one_batch_on_a_gpu_and_not_on_a_processor(name: str, batches: list[int]) -> None:
+    runner = Counting()
+    engine = Engine(read_facts(tiny_detector()), Choice(name, "fp32"), runner, 1)
+    white = np.ones((1, 3, 32, 32), np.float32)
+    jobs = [Job(white, 0.25, 0.7), Job(np.concatenate([white, white / 2]), 0.25, 0.7), Job(white, 0.25, 0.7)]
+    answers = detect(engine, jobs)
+    assert runner.batches == batches
+    for job, rows in zip(jobs, answers, strict=True):
+        assert not isinstance(rows, Exception)
+        assert [len(each) for each in rows] == [1] * len(job.images)
+        assert [each[0, 4] for each in rows] == pytest.approx([image.max() for image in job.images], abs=1e-5)
     engine.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,15 +41,17 @@ def find_logged(run: Run, folder: Path) -> LoggedModel | None:
     return _download(run, f"models:/{ready[0].model_id}", folder) if ready else None
 
 
-def log_onnx(run: Run, file: Path, class_names: list[str], image_size: int, folder: Path) -> LoggedModel:
-    """Log the ONNX with its signature.
+def log_onnx(
+    run: Run, file: Path, class_names: list[str], image_size: int, folder: Path, more: Sequence[Path] = ()
+) -> LoggedModel:
+    """Log the ONNX with its signature, and ``more`` files that travel with it.
 
     The file is downloaded again (into ``folder``) and compared, so the checksum is that of what will be served.
     """
     import onnx
 
     model = onnx.load(str(file))
-    logged = _download(run, _log(run, model, class_names, image_size), folder)
+    logged = _download(run, _log(run, model, class_names, image_size, more), folder)
     if onnx.load(str(logged.file)).SerializeToString(deterministic=True) != model.SerializeToString(deterministic=True):
         raise TrackingError(
             f"The model that MLflow returns for {logged.uri} is not the one that was logged. See whether its artifact "
@@ -64,7 +67,7 @@ def _download(run: Run, uri: str, folder: Path) -> LoggedModel:
     return LoggedModel(uri, hashlib.sha256(file.read_bytes()).hexdigest(), file)
 
 
-def _log(run: Run, model: object, class_names: list[str], image_size: int) -> str:
+def _log(run: Run, model: object, class_names: list[str], image_size: int, more: Sequence[Path]) -> str:
     import mlflow.onnx
     import onnx
     import onnxruntime
@@ -77,6 +80,7 @@ def _log(run: Run, model: object, class_names: list[str], image_size: int) -> st
             signature=_signature(model),
             # One file, so that its checksum is the model's.
             save_as_external_data=False,
+            extra_files=[str(path) for path in more] or None,
             pip_requirements=[f"onnx=={onnx.__version__}", f"onnxruntime=={onnxruntime.__version__}"],
             metadata={"class_names": json.dumps(class_names, ensure_ascii=False), "image_size": str(image_size)},
         )

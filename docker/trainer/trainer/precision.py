@@ -1,6 +1,7 @@
 """What a lower precision costs, measured with the engine that serves it.
 
-The server computes in bf16 only where the version says that this was measured and costs little (tag `precision_drop`).
+The server computes in bf16 or INT8 only where the version says that this was measured and costs little (tag
+`precision_drop`).
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ import numpy as np
 from trainer.datasets.model import Sample
 from trainer.measure import Measurement, measure
 from trainer.progress import say
+from trainer.quantization import unpack
 from trainer.runtime import cpu_count
 
 CPU_INFO = Path("/proc/cpuinfo")
-BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+# Flags of processors that compute in a precision, as the server's choose.py has them; on others nothing is gained.
+FLAGS = {"int8": {"avx512_vnni", "avx_vnni", "amx_int8"}, "bf16": {"avx512_bf16", "amx_bf16"}}
+# INT8 is in the quantized file itself; the hint is for what that file leaves in floats.
+HINTS = {"int8": "f32", "bf16": "bf16"}
 
 
 class OpenVinoDetector:
-    """An ONNX file in OpenVINO, on the CPU, in bf16; with the options of model_repository/yolo's runners.py."""
+    """A model file in OpenVINO, on the CPU; with the options of model_repository/yolo's runners.py."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, precision: str = "bf16") -> None:
         """Compile the model.
 
         Raises:
@@ -33,28 +38,35 @@ class OpenVinoDetector:
         import openvino
 
         options = {
-            "INFERENCE_PRECISION_HINT": "bf16",
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": cpu_count(),
             "ENABLE_CPU_PINNING": False,
         }
-        self._request = openvino.Core().compile_model(str(file), "CPU", options).create_infer_request()
+        core = openvino.Core()
+        model = core.read_model(*unpack(file)) if precision == "int8" else core.read_model(str(file))
+        self._request = core.compile_model(model, "CPU", options).create_infer_request()
 
     def raw(self, batch: np.ndarray) -> np.ndarray:
         """See ``Detector``."""
         return np.asarray(self._request.infer({0: batch})[0])
 
 
-def has_bf16(cpu_info: Path = CPU_INFO) -> bool:
-    """Whether this processor computes in bf16; without that, OpenVINO computes in FP32 whatever it is told."""
+def computes_in(precision: str, cpu_info: Path = CPU_INFO) -> bool:
+    """Whether this processor computes in a precision; without that, OpenVINO does so slowly, or in FP32."""
     if not cpu_info.exists():
         return False
     lines = cpu_info.read_text(encoding="ascii", errors="replace").splitlines()
-    return any(line.startswith("flags") and BF16_FLAGS & set(line.split()) for line in lines)
+    return any(line.startswith("flags") and FLAGS[precision] & set(line.split()) for line in lines)
+
+
+def candidates(file: Path, int8: Path | None) -> dict[str, Path]:
+    """Which file is measured in which precision; ``int8``: the quantized one, if there is one."""
+    return {"bf16": file} | ({"int8": int8} if int8 else {})
 
 
 def precision_drop(
-    file: Path,
+    files: dict[str, Path],
     reference: Measurement,
     samples: list[Sample],
     names: list[str],
@@ -64,21 +76,23 @@ def precision_drop(
     """How much mAP50-95 falls in each lower precision that could be measured here; negative where it rises.
 
     Args:
-        file: the ONNX.
-        reference: its measurement in FP32 on the same samples.
+        files: the ONNX for each precision.
+        reference: the measurement in FP32 on the same samples.
         samples, names, image_size: see ``measure``.
         cpu_info: what the kernel says of the processor.
     """
-    if not has_bf16(cpu_info):
-        say("Not measured in bf16, which this processor does not compute in: the version will be served in FP32")
-        return {}
-    try:
-        detector = OpenVinoDetector(file)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        say(f"Not measured in bf16, because OpenVINO cannot load the ONNX ({reason}): the version stays at FP32")
-        return {}
-    found = measure(detector, samples, names, image_size)
-    drop = round(reference.map50_95 - found.map50_95, 6)
-    say(f"candidate in bf16: mAP50-95 {found.map50_95:.4f} ({reference.map50_95:.4f} in FP32)")
-    return {"bf16": drop}
+    drops = {}
+    for precision, file in files.items():
+        if not computes_in(precision, cpu_info):
+            say(f"Not measured in {precision}, which this processor does not compute in: it will not be served so")
+            continue
+        try:
+            detector = OpenVinoDetector(file, precision)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:300]
+            say(f"Not measured in {precision}, because OpenVINO cannot load the ONNX ({reason}): not served so")
+            continue
+        found = measure(detector, samples, names, image_size)
+        drops[precision] = round(reference.map50_95 - found.map50_95, 6)
+        say(f"candidate in {precision}: mAP50-95 {found.map50_95:.4f} ({reference.map50_95:.4f} in FP32)")
+    return drops

@@ -21,15 +21,18 @@ import triton_python_backend_utils as pb_utils
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
 
-from yolo_server.artifact import load_artifact  # noqa: E402
+from yolo_server.artifact import cache_of, load_artifact, load_sibling  # noqa: E402
 from yolo_server.choose import choose  # noqa: E402
 from yolo_server.cpu import cpu_limit  # noqa: E402
 from yolo_server.detect import detect  # noqa: E402
 from yolo_server.engine import Engine  # noqa: E402
 from yolo_server.errors import LoadError, RequestError, one_line  # noqa: E402
+from yolo_server.facts import read_facts  # noqa: E402
+from yolo_server.gpu import Gpu  # noqa: E402
 from yolo_server.metrics import Metrics  # noqa: E402
 from yolo_server.request import Job, Limits, check_images, threshold  # noqa: E402
 from yolo_server.settings import read_settings  # noqa: E402
+from yolo_server.start import Source, start  # noqa: E402
 
 DEFAULT_SIZE = 640
 
@@ -43,7 +46,7 @@ class TritonPythonModel:
         self._metrics: Metrics | None = None
         self._engine: Engine | None = None
         try:
-            self._load(json.loads(args["model_config"]))
+            self._load(json.loads(args["model_config"]), _device(args))
             _last_words("")
         except LoadError as error:
             _last_words(f"{self._title} is not ready: {error}")
@@ -77,7 +80,7 @@ class TritonPythonModel:
                 responses[index] = self._response(requests[index], answer)
         return responses
 
-    def _load(self, config: dict[str, Any]) -> None:
+    def _load(self, config: dict[str, Any], device: int) -> None:
         started = time.perf_counter()
         settings = read_settings(config)
         self._settings = settings
@@ -85,30 +88,38 @@ class TritonPythonModel:
         fetched = time.perf_counter()
         instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
         threads = settings.threads or max(1, cpu_limit() // instances)
-        self._engine = engine = Engine(content, threads, *choose(settings, record, self._log))
-        size = record.image_size or engine.image_size or DEFAULT_SIZE
-        once = engine.warm_up(size)
-        fixed = engine.fixed
-        self._limits = Limits(engine.stride, settings.max_side, fixed[1], fixed[2])
+        facts = read_facts(content)
+        size = record.image_size or facts.image_size or DEFAULT_SIZE
+        source = Source(
+            content,
+            facts,
+            fetch=lambda sibling: load_sibling(settings, sibling, self._log),
+            gpu=lambda: Gpu(device, cache_of(settings).engines(record.sha256)),
+        )
+        choices = choose(settings, record, self._log)
+        engine, once = start(source, choices, threads, size, config.get("max_batch_size") or 1, self._log)
+        self._engine = engine
+        fixed = facts.fixed
+        self._limits = Limits(facts.stride, settings.max_side, fixed[1], fixed[2])
         info = {
             "name": record.name,
             "version": record.version,
             "run_id": record.run_id,
             "sha256": record.sha256,
-            "class_names": record.class_names or engine.class_names,
+            "class_names": record.class_names or facts.class_names,
             "image_size": size,
-            "stride": engine.stride,
+            "stride": facts.stride,
             "height": fixed[1],
             "width": fixed[2],
             "end_to_end_rows": engine.end_to_end_rows,
-            "engine": engine.name,
-            "precision": engine.precision,
+            "engine": engine.choice.engine,
+            "precision": engine.choice.precision,
         }
         self._info = np.frombuffer(json.dumps(info).encode(), np.uint8)
         self._metrics = Metrics(pb_utils, self._title, info)
         pb_utils.Logger.log_info(
-            f"{self._title} serves {record.name!r} version {record.version} with {engine.name} in "
-            f"{engine.precision} on {threads} threads: found in {fetched - started:.2f} s, loaded in "
+            f"{self._title} serves {record.name!r} version {record.version} with {engine.choice} on "
+            f"{threads} threads: found in {fetched - started:.2f} s, loaded in "
             f"{time.perf_counter() - fetched:.2f} s, {once * 1000:.1f} ms an image of {size}"
         )
 
@@ -149,6 +160,11 @@ def _last_words(text: str) -> None:
     if path:
         with suppress(OSError):
             Path(path).write_text(text, encoding="utf-8")
+
+
+def _device(args: dict[str, str]) -> int:
+    """The GPU that Triton gave this instance; the first one where it was given none."""
+    return int(args["model_instance_device_id"]) if args.get("model_instance_kind") == "GPU" else 0
 
 
 def _input(request: Any, name: str) -> np.ndarray | None:

@@ -33,7 +33,7 @@ def _onnx(pods: Pods, target: Path) -> Path:
     import mlflow
 
     mlflow.set_tracking_uri(pods.uri)
-    return next(Path(mlflow.artifacts.download_artifacts(pods.tags["model_uri"], dst_path=str(target))).rglob("*.onnx"))
+    return Path(mlflow.artifacts.download_artifacts(pods.tags["model_uri"], dst_path=str(target))) / "model.onnx"
 
 
 def test_prepare_records_what_the_dataset_is(trained: Pods, tmp_path: Path) -> None:
@@ -85,6 +85,24 @@ def test_the_model_is_onnx_with_signature_and_the_contracts_tags(trained: Pods, 
     assert agreement["largest_score_difference"] <= agreement["score_tolerance"]
 
 
+def test_the_int8_file_travels_with_the_model_and_its_checksum_is_in_the_pinned_file(
+    trained: Pods, tmp_path: Path
+) -> None:
+    import onnx
+    from trainer.precision import OpenVinoDetector
+
+    file = _onnx(trained, tmp_path)
+    notes = {entry.key: entry.value for entry in onnx.load(str(file)).metadata_props}
+    told = json.loads(notes["int8"])
+    int8 = file.parent / "extra_files" / told["file"]
+    assert hashlib.sha256(int8.read_bytes()).hexdigest() == told["sha256"]
+    assert int8.stat().st_size == told["bytes"] < file.stat().st_size / 2
+    detector = OpenVinoDetector(int8, "int8")
+    for count, height, width in ((1, 64, 64), (3, 96, 160)):
+        raw = detector.raw(np.zeros((count, 3, height, width), np.float32))
+        assert raw.shape == (count, 14, height * width // 64 + height * width // 256 + height * width // 1024)
+
+
 def test_evaluate_measures_the_test_split(trained: Pods, tmp_path: Path) -> None:
     metrics = trained.client.get_run(trained.run_id).data.metrics
     assert 0.05 < metrics["test/mAP50-95"] < metrics["test/mAP50"] <= 1
@@ -92,7 +110,9 @@ def test_evaluate_measures_the_test_split(trained: Pods, tmp_path: Path) -> None
     assert not any(name.startswith("live/") for name in metrics)
     assert trained.tags["live_comparison"] == "not compared: no version is live"
     drop = json.loads(trained.tags["precision_drop"])
-    assert set(drop) == ({"bf16"} if "avx512_bf16" in Path("/proc/cpuinfo").read_text() else set())
+    flags = Path("/proc/cpuinfo").read_text()
+    needed = {"bf16": ("avx512_bf16", "amx_bf16"), "int8": ("avx512_vnni", "avx_vnni", "amx_int8")}
+    assert set(drop) == {name for name, any_of in needed.items() if any(flag in flags for flag in any_of)}
     assert all(abs(each) < 0.05 for each in drop.values())
     assert {"by_class.csv", "examples.png", "PR_curve.png"} <= trained.artifacts("evaluation")
     rows = trained.download("evaluation/by_class.csv", tmp_path).read_text().splitlines()

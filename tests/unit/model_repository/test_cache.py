@@ -98,3 +98,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LoadError, match="MODEL_CACHE_DIR"):
         Cache(tmp_path / "file" / "cache", 100).open()
+
+
+def test_what_tensorrt_built_goes_when_the_model_is_gone(cache: Cache, tmp_path: Path) -> None:
+    kept, gone = put(cache, b"a" * 40), put(cache, b"b" * 40)
+    for sha256 in (kept, gone):
+        (cache.engines(sha256) / "built.engine").write_bytes(b"engine")
+    (tmp_path / "cache" / "objects" / f"{gone}.onnx").unlink()
+    assert list(cache.engines(kept).iterdir())
+    assert [folder.name for folder in (tmp_path / "cache" / "engines").iterdir()] == [kept]

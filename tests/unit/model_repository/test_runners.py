@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
 
+from tiny_onnx import tiny_detector
+
 YOLO_SERVER = Path(__file__).resolve().parents[3] / "model_repository" / "yolo" / "1"
 
 # Prints what the import does beside importing: every process it starts and every address it asks for.
@@ -28,4 +30,26 @@ def test_openvino_starts_no_process_and_asks_nobody(tmp_path: Path) -> None:
         [sys.executable, "-c", WATCHED_IMPORT], env=variables, capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout == "imported\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+OPENED = """
+import sys
+from yolo_server.runners import open_session
+print(open_session(sys.stdin.buffer.read(), 1, for_facts=False).get_providers())
+"""
+
+
+def test_onnx_runtime_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    """Its telemetry, which cannot be watched from Python, first writes a device's id there."""
+    variables = os.environ | {"PYTHONPATH": str(YOLO_SERVER), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", OPENED],
+        env=variables,
+        input=tiny_detector(),
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == b"['CPUExecutionProvider']\n"
     assert list(tmp_path.iterdir()) == []

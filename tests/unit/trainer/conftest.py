@@ -44,3 +44,30 @@ def make_tree(tmp_path: Path) -> MakeTree:
         return root
 
     return make
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """A convolution whose output has the shape of a detector's of 2 classes: (n, 6, anchors)."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.random.default_rng(0).normal(0, 0.2, (6, 3, 8, 8)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["images", "weights"], ["grid"], strides=[8, 8]),
+        helper.make_node("Reshape", ["grid", "shape"], ["output"]),
+    ]
+    constants = [
+        numpy_helper.from_array(weights, "weights"),
+        numpy_helper.from_array(np.array([0, 6, -1], np.int64), "shape"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", 6, "a"])],
+        constants,
+    )
+    file = tmp_path / "network.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file)
+    return file

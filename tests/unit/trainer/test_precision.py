@@ -1,4 +1,4 @@
-"""What bf16 costs is measured with an engine that really computes in bf16, and not claimed where it is not measured."""
+"""What bf16 and INT8 cost is measured with the engine that serves them, and not claimed where it is not measured."""
 
 from __future__ import annotations
 
@@ -10,37 +10,11 @@ from conftest import ROW, write_image
 from trainer.datasets.model import Sample
 from trainer.detection import OnnxDetector
 from trainer.measure import Measurement
-from trainer.precision import OpenVinoDetector, has_bf16, precision_drop
+from trainer.precision import OpenVinoDetector, candidates, computes_in, precision_drop
+from trainer.quantization import add_int8
 
 REFERENCE = Measurement(0.9, 0.7, 0.9, 0.9, 1, [])
-needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this processor does not compute in bf16")
-
-
-@pytest.fixture
-def network(tmp_path: Path) -> Path:
-    """A convolution whose output has the shape of a detector's of 2 classes: (n, 6, anchors)."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    weights = np.random.default_rng(0).normal(0, 0.2, (6, 3, 8, 8)).astype(np.float32)
-    nodes = [
-        helper.make_node("Conv", ["images", "weights"], ["grid"], strides=[8, 8]),
-        helper.make_node("Reshape", ["grid", "shape"], ["output"]),
-    ]
-    constants = [
-        numpy_helper.from_array(weights, "weights"),
-        numpy_helper.from_array(np.array([0, 6, -1], np.int64), "shape"),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, "h", "w"])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", 6, "a"])],
-        constants,
-    )
-    file = tmp_path / "network.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file)
-    return file
+needs_bf16 = pytest.mark.skipif(not computes_in("bf16"), reason="this processor does not compute in bf16")
 
 
 @pytest.fixture
@@ -64,7 +38,7 @@ def test_it_computes_in_bf16(network: Path) -> None:
 @needs_bf16
 def test_the_drop_is_the_difference_to_the_measurement_in_fp32(network: Path, samples: list[Sample]) -> None:
     # What the network finds in noise is never right: all of the reference is lost.
-    assert precision_drop(network, REFERENCE, samples, ["cat", "dog"], 32) == {"bf16": REFERENCE.map50_95}
+    assert precision_drop({"bf16": network}, REFERENCE, samples, ["cat", "dog"], 32) == {"bf16": REFERENCE.map50_95}
 
 
 @needs_bf16
@@ -73,20 +47,36 @@ def test_what_openvino_cannot_load_is_not_claimed(
 ) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
-    assert precision_drop(broken, REFERENCE, samples, ["cat", "dog"], 32) == {}
+    assert precision_drop({"bf16": broken}, REFERENCE, samples, ["cat", "dog"], 32) == {}
     assert "OpenVINO cannot load" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"),
-    [("avx2 avx512_bf16 sse", True), ("amx_bf16", True), ("avx2 avx512f avx512_vnni", False), ("avx512_bf16x", False)],
+    ("precision", "flags", "expected"),
+    [
+        ("bf16", "avx2 avx512_bf16 sse", True),
+        ("bf16", "amx_bf16", True),
+        ("bf16", "avx2 avx512f avx512_vnni", False),
+        ("bf16", "avx512_bf16x", False),
+        ("int8", "avx2 avx512f avx512_vnni", True),
+        ("int8", "avx_vnni", True),
+        ("int8", "amx_int8", True),
+        ("int8", "avx2 avx512_bf16", False),
+    ],
 )
-def test_the_processors_flags(tmp_path: Path, flags: str, expected: bool) -> None:
+def test_the_processors_flags(tmp_path: Path, precision: str, flags: str, expected: bool) -> None:
     file = tmp_path / "cpuinfo"
     file.write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\n")
-    assert has_bf16(file) is expected
-    assert not has_bf16(tmp_path / "none")
+    assert computes_in(precision, file) is expected
+    assert not computes_in(precision, tmp_path / "none")
 
 
-def test_nothing_is_claimed_without_bf16(network: Path, samples: list[Sample], tmp_path: Path) -> None:
-    assert precision_drop(network, REFERENCE, samples, ["cat", "dog"], 32, tmp_path / "none") == {}
+def test_nothing_is_claimed_that_the_processor_does_not_compute_in(
+    network: Path, samples: list[Sample], tmp_path: Path
+) -> None:
+    files = candidates(network, add_int8(network, samples, 32))
+    assert set(files) == {"bf16", "int8"}
+    assert precision_drop(files, REFERENCE, samples, ["cat", "dog"], 32, tmp_path / "none") == {}
+    (tmp_path / "cpuinfo").write_text("flags : avx512_vnni")
+    drop = precision_drop(files, REFERENCE, samples, ["cat", "dog"], 32, tmp_path / "cpuinfo")
+    assert drop == {"int8": REFERENCE.map50_95}

@@ -63,7 +63,8 @@ def _measure_candidate(
     """The candidate's metrics, and what lower precisions cost it."""
     from trainer.detection import OnnxDetector
     from trainer.measure import measure
-    from trainer.precision import precision_drop
+    from trainer.precision import candidates, precision_drop
+    from trainer.quantization import find_int8
 
     folder.mkdir()
     detector = OnnxDetector(file)
@@ -83,7 +84,7 @@ def _measure_candidate(
         "test/precision": found.precision,
         "test/recall": found.recall,
     }
-    return metrics, precision_drop(file, found, samples, dataset.names, image_size)
+    return metrics, precision_drop(candidates(file, find_int8(file)), found, samples, dataset.names, image_size)
 
 
 def _measure_live(run: Run, settings: Settings, dataset: Dataset, folder: Path) -> tuple[str, dict[str, float]]:

@@ -18,6 +18,7 @@ from trainer.export import export_onnx
 from trainer.logged_model import find_logged, log_onnx
 from trainer.metric_queue import MetricQueue
 from trainer.progress import say
+from trainer.quantization import add_int8
 from trainer.settings import Settings
 from trainer.tracking import Run
 from trainer.training.arguments import check_hyperparameters, params_for_mlflow, train_arguments
@@ -71,7 +72,8 @@ def _export(run: Run, settings: Settings, dataset: Dataset, best: Path) -> None:
             say("Exporting to ONNX")
             file = export_onnx(best, settings.run_folder / "model.onnx", settings.image_size)
             agreement = _prove(best, file, dataset, settings.image_size)
-            logged = log_onnx(run, file, dataset.names, settings.image_size, folder)
+            int8 = add_int8(file, dataset.splits["train"], settings.image_size)
+            logged = log_onnx(run, file, dataset.names, settings.image_size, folder, [int8] if int8 else [])
     run.set_tags(
         {
             "onnx_agreement": json.dumps(agreement.to_json()),

@@ -1,4 +1,7 @@
-"""Brings the bytes of the version to serve, from the cache or from MLflow, verified wherever a sha256 is known."""
+"""Brings the bytes of the version to serve, from the cache or from MLflow, verified wherever a sha256 is known.
+
+Git pins the checksum of the FP32 file, and that file names the checksum of its INT8 sibling: both are pinned.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -6,10 +9,19 @@ from dataclasses import replace
 
 from yolo_server.cache import Cache
 from yolo_server.errors import LoadError
-from yolo_server.registry import Registry, VersionRecord
+from yolo_server.facts import Sibling
+from yolo_server.registry import SIBLINGS, Registry, VersionRecord
 from yolo_server.settings import Settings
 
 Log = Callable[[str], None]
+
+# The version can be served without its siblings: a server that is away is not waited for as long as for the version.
+SIBLING_SECONDS = 30.0
+
+
+def cache_of(settings: Settings) -> Cache:
+    """The cache that the settings name."""
+    return Cache(settings.cache_dir, int(settings.cache_limit_mb * 2**20))
 
 
 def load_artifact(settings: Settings, log: Log) -> tuple[bytes, VersionRecord]:
@@ -20,7 +32,7 @@ def load_artifact(settings: Settings, log: Log) -> tuple[bytes, VersionRecord]:
     Raises:
         LoadError: it does not exist, did not arrive in time, or is not what it should be.
     """
-    cache = Cache(settings.cache_dir, int(settings.cache_limit_mb * 2**20))
+    cache = cache_of(settings)
     cache.open()
     known = cache.record(settings)
     if settings.sha256 and known is not None and known.sha256 == settings.sha256:
@@ -47,6 +59,33 @@ def load_artifact(settings: Settings, log: Log) -> tuple[bytes, VersionRecord]:
     return content, record
 
 
+def load_sibling(settings: Settings, sibling: Sibling, log: Log) -> bytes:
+    """Returns a further file of the version, which its ONNX file names.
+
+    Raises:
+        LoadError: it is not there, did not arrive in time, or is not the one that the ONNX file names.
+    """
+    cache = cache_of(settings)
+    content = cache.read(sibling.sha256)
+    if content is not None:
+        log(f"{_title(settings)}: {sibling.file} from the cache, sha256 {sibling.sha256} as its ONNX file says")
+        return content
+    with cache.incoming() as folder:
+        patience = min(settings.load_timeout, SIBLING_SECONDS)
+        file = Registry(replace(settings, load_timeout=patience), log).download_sibling(sibling.file, folder)
+        content = file.read_bytes()
+        actual = hashlib.sha256(content).hexdigest()
+        if (len(content), actual) != (sibling.size, sibling.sha256):
+            raise LoadError(
+                f"{sibling.file} of {_title(settings)} as downloaded has sha256 {actual} ({len(content)} bytes), but "
+                f"its ONNX file names {sibling.sha256} ({sibling.size} bytes): the file in MLflow was changed or is "
+                "damaged; register the version again"
+            )
+        cache.write(actual, file)
+    log(f"{_title(settings)}: {sibling.file} downloaded, {len(content)} bytes, sha256 {actual} as its ONNX file says")
+    return content
+
+
 def _download(settings: Settings, registry: Registry, cache: Cache, expected: str, log: Log) -> tuple[bytes, str]:
     with cache.incoming() as folder:
         file = registry.download(folder)
@@ -58,6 +97,8 @@ def _download(settings: Settings, registry: Registry, cache: Cache, expected: st
                 f"expected {_source(settings)}: the file in MLflow was changed or is damaged; serve another version or "
                 "register it again"
             )
+        for other in folder.rglob(f"{SIBLINGS}/*"):  # arrived with it
+            cache.write(hashlib.sha256(other.read_bytes()).hexdigest(), other)
         cache.write(actual, file)
     if expected:
         log(f"{_title(settings)}: downloaded {len(content)} bytes, sha256 {actual} {_source(settings)}")

@@ -1,7 +1,8 @@
 """Models on disk by their sha256, so that a restart needs no download, and with a pinned sha256 no MLflow either.
 
-    CACHE/objects/<sha256>.onnx      the file
+    CACHE/objects/<sha256>.onnx      the file (that in INT8 is no ONNX file, but has the same ending)
     CACHE/versions/<key>.json        what MLflow said about a version, by server, name and number
+    CACHE/engines/<sha256>/          what TensorRT built of a file, which goes when the file goes
 
 Files are written beside their place and renamed, so several pods or instances may share a cache: the last one to finish
 wins, with the same bytes. What is served is always the very bytes whose checksum was computed.
@@ -95,6 +96,17 @@ class Cache:
             new = folder / "record.json"
             new.write_text(record.to_json(), encoding="utf-8")
             new.replace(self._record(settings))
+
+    def engines(self, sha256: str) -> Path:
+        """A folder for what TensorRT builds of a file; those of files that are no longer there are removed."""
+        folder = self._folder / "engines"
+        folder.mkdir(exist_ok=True)
+        for other in folder.iterdir():
+            if other.name != sha256 and not self._object(other.name).exists():
+                shutil.rmtree(other, ignore_errors=True)
+        found = folder / sha256
+        found.mkdir(exist_ok=True)
+        return found
 
     def _object(self, sha256: str) -> Path:
         return self._folder / "objects" / f"{sha256}.onnx"

@@ -1,6 +1,5 @@
-"""The loaded model: what its ONNX file says of itself, and running it with one of the runners."""
+"""The loaded model: one of the runners, and how the images of an execution are spread over it."""
 
-import ast
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,9 +9,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_server.choose import PROVIDERS, Choice
 from yolo_server.errors import LoadError, one_line
+from yolo_server.facts import Facts
 from yolo_server.postprocess import is_end_to_end
-from yolo_server.runners import Images, OnnxRuntimeRunner, OpenVinoRunner, Runner, open_session
+from yolo_server.runners import Images, Runner
 
 Floats = NDArray[np.float32]
 Item = TypeVar("Item")
@@ -23,53 +24,27 @@ class Engine:
     """A loaded model.
 
     Attributes:
-        name, precision: what runs it.
-        stride: height and width of inputs are multiples of it.
-        fixed: (batch, height, width) that the export fixed; None where any is right.
+        choice: what runs it.
+        facts: what its file says of it.
         end_to_end_rows: rows that an end-to-end model gives for each image; 0 for a raw one. Known after `warm_up`.
-        class_names: as the export noted them; empty where it did not.
     """
 
-    def __init__(self, content: bytes, threads: int, name: str = "onnxruntime", precision: str = "fp32") -> None:
-        """Loads a model.
-
-        Args:
-            content: the ONNX file.
-            threads: of the inference.
-            name: `onnxruntime` or `openvino`.
-            precision: `fp32`, or `bf16` with OpenVINO.
-
-        Raises:
-            LoadError: it is not an ONNX model that detects from one image tensor.
-        """
-        self.name, self.precision = name, precision
-        session = open_session(content, threads, for_facts=name != "onnxruntime")
-        inputs = session.get_inputs()
-        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in ("tensor(float)", "tensor(float16)"):
-            found = "; ".join(f"{item.name} {item.type} {item.shape}" for item in inputs)
-            raise LoadError(
-                f"the model's inputs are {found}, but a detector takes one float tensor [N, 3, H, W]: export it with "
-                "`yolo export format=onnx dynamic=True`"
-            )
-        batch, _, height, width = (size if isinstance(size, int) else None for size in inputs[0].shape)
-        self.fixed: tuple[int | None, int | None, int | None] = (batch, height, width)
+    def __init__(self, facts: Facts, choice: Choice, runner: Runner, threads: int) -> None:
+        """Takes a model that a runner has loaded; `threads` work on the images of an execution."""
+        self.facts, self.choice = facts, choice
         self.end_to_end_rows = 0
-        notes: dict[str, str] = session.get_modelmeta().custom_metadata_map
-        self.stride = int(notes["stride"]) if notes.get("stride", "").isdigit() else 32
-        self.class_names = _names(notes.get("names", ""))
-        self.image_size = _first_number(notes.get("imgsz", ""))
-        self._runner: Runner = (
-            OnnxRuntimeRunner(content, threads, session)
-            if name == "onnxruntime"
-            else OpenVinoRunner(content, threads, precision)
-        )
+        self._runner = runner
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="inference")
 
     @property
     def stacks(self) -> bool:
-        """Whether the export takes several images only, so that they have to be stacked."""
-        return self.fixed[0] not in (None, 1)
+        """Whether images of one execution are stacked: on a GPU, and where the export takes several images only."""
+        return self.facts.fixed[0] not in (None, 1) or (self._on_gpu and self.facts.fixed[0] is None)
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.choice.engine in PROVIDERS
 
     def each(self, items: Sequence[Item], work: Callable[[Item, Callable[[Images], Floats]], Result]) -> list[Result]:
         """Results of `work` for each item, in their order; several items are worked on at the same time.
@@ -90,7 +65,7 @@ class Engine:
 
         It is valid until the next call.
         """
-        batch = self.fixed[0]
+        batch = self.facts.fixed[0]
         if batch is None or batch == len(images):
             return self._runner.alone(images).astype(np.float32, copy=False)
         parts = []
@@ -100,17 +75,24 @@ class Engine:
             parts.append(self._runner.alone(full)[: len(part)].astype(np.float32))
         return np.concatenate(parts)
 
-    def warm_up(self, size: int) -> float:
+    def warm_up(self, size: int, most: int) -> float:
         """Runs every way there is, so that no client pays for first allocations; returns the seconds of one image.
+
+        Args:
+            size: side of the image.
+            most: images that an execution may have, where they are stacked: TensorRT builds for one and for so many.
 
         Raises:
             LoadError: the model does not run, or its output is not that of a detector.
         """
-        pixels = np.full((1, 3, self.fixed[1] or size, self.fixed[2] or size), 114, np.uint8)
+        _, height, width = self.facts.fixed
+        pixels = np.full((1, 3, height or size, width or size), 114, np.uint8)
         images = pixels.astype(np.float32) / np.float32(255)
         try:
             self.run(pixels)
             self._warm_up_threads(pixels, images)
+            if self.stacks:
+                self.run(np.repeat(images, most, axis=0))
             output = self.run(images)
         except Exception as error:
             raise LoadError(
@@ -141,22 +123,3 @@ class Engine:
 
     def _beside(self, images: Images) -> Floats:
         return self._runner.beside(images).astype(np.float32, copy=False)
-
-
-def _names(text: str) -> list[str]:
-    """Class names from Ultralytics' note `{0: 'person', 1: ...}`."""
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return []
-    return [str(value[index]) for index in sorted(value)] if isinstance(value, dict) else []
-
-
-def _first_number(text: str) -> int | None:
-    """The first size of a note such as `[640, 640]`."""
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return None
-    first = value[0] if isinstance(value, list | tuple) and value else value
-    return first if isinstance(first, int) else None

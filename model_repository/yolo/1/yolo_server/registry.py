@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Log = Callable[[str], None]
 
+# Where MLflow's ONNX flavour puts further files of a model (`extra_files`).
+SIBLINGS = "extra_files"
+
 MAY_COME_BACK = {408, 425, 429}
 
 
@@ -107,6 +110,19 @@ class Registry:
                 "with mlflow.onnx.log_model and serve that version"
             )
         return found[0]
+
+    def download_sibling(self, file: str, folder: Path) -> Path:
+        """Downloads a further file of the version into an empty folder.
+
+        Raises:
+            LoadError: it is not there, or did not arrive in time.
+        """
+        name, number = self._settings.name, self._settings.version
+        what = f"the file {file} of {name!r} version {number}"
+        self._retrying(what, lambda: self._fetch(f"models:/{name}/{number}/{SIBLINGS}/{file}", folder))
+        for path in folder.rglob(file):
+            return path
+        raise LoadError(f"MLflow at {self._settings.tracking_uri} has not got {what}: train and register it again")
 
     def _fetch(self, uri: str, folder: Path) -> None:
         import mlflow

@@ -1,7 +1,9 @@
-"""Run an ONNX model on the CPU: with ONNX Runtime, or with OpenVINO, which also computes in bf16."""
+"""Run an ONNX model on the CPU: with ONNX Runtime, or with OpenVINO, which also computes in bf16 and INT8."""
 
+import io
 import sys
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 Images = NDArray[Any]  # (N, 3, H, W): FP32 0-1 or bytes 0-255
 
-OPENVINO_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+# INT8 is in the quantized file itself; the hint is for what that file leaves in floats.
+OPENVINO_PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class Runner(Protocol):
@@ -35,9 +38,13 @@ class Runner(Protocol):
 class OnnxRuntimeRunner:
     """ONNX Runtime, FP32 (or what the export has)."""
 
-    def __init__(self, content: bytes, threads: int, session: "onnxruntime.InferenceSession") -> None:
-        """Opens the model once more for the threads; `session` is the one of all threads."""
-        self._alone = session
+    def __init__(self, content: bytes, threads: int) -> None:
+        """Opens the model for an image alone and for one beside others.
+
+        Raises:
+            LoadError: ONNX Runtime cannot.
+        """
+        self._alone = session = open_session(content, threads, for_facts=False)
         self._beside = session if threads == 1 else open_session(content, 1, for_facts=False)
         self._input: str = session.get_inputs()[0].name
         self._output: str = session.get_outputs()[0].name
@@ -58,7 +65,10 @@ class OnnxRuntimeRunner:
 
 
 class OpenVinoRunner:
-    """OpenVINO, FP32 or bf16. Bytes become floats inside the compiled model, which costs next to nothing there."""
+    """OpenVINO: FP32, bf16, or a file that is quantized to INT8.
+
+    Bytes become floats inside the compiled model, which costs next to nothing there.
+    """
 
     def __init__(self, content: bytes, threads: int, precision: str) -> None:
         """Compiles the model for floats and for bytes, for an image alone and for one beside others.
@@ -75,9 +85,11 @@ class OpenVinoRunner:
             "ENABLE_CPU_PINNING": False,
         }
 
+        parts = _unpacked(content) if precision == "int8" else (content,)
+
         def compiled(variant: tuple[bool, bool]) -> Any:
             alone, of_bytes = variant
-            model = core.read_model(content)
+            model = core.read_model(*parts)
             if of_bytes:
                 model = _taking_bytes(openvino, model)
             hint = "LATENCY" if alone else "THROUGHPUT"
@@ -117,6 +129,19 @@ class OpenVinoRunner:
         return output
 
 
+def _unpacked(content: bytes) -> tuple[bytes, bytes]:
+    """Graph and weights of a zipped model in OpenVINO's own format, as the training writes INT8.
+
+    Raises:
+        LoadError: it is something else.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return archive.read("model.xml"), archive.read("model.bin")
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise LoadError(f"the INT8 file is not OpenVINO's ({one_line(error)}): train and register it again") from error
+
+
 def _taking_bytes(openvino: Any, model: Any) -> Any:
     """The model with an input of bytes (0-255) in place of floats (0-1)."""
     from openvino.preprocess import PrePostProcessor
@@ -139,7 +164,12 @@ def import_openvino() -> Any:
     in the telemetry's place its import fails, and OpenVINO falls back to a stub of its own.
     """
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-    import openvino
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise LoadError(
+            "OpenVINO is not installed here: serve with the image of docker/triton, or set MODEL_ENGINE to auto"
+        ) from error
 
     return openvino
 

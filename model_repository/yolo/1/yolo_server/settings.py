@@ -45,8 +45,10 @@ class Settings:
         confidence: least confidence of a detection, where the request does not say.
         iou: overlap above which the less confident of two boxes goes, where the request does not say.
         max_side: longest side of an input, pixels; memory grows with its square.
-        engine: `onnxruntime`, `openvino`, or `auto`: the fastest one that is there.
-        precision: `fp32`, `bf16`, or `auto`: the lowest one that the version's evaluation allows.
+        engine: `onnxruntime` or `openvino` (processor), `cuda` or `tensorrt` (GPU), or `auto`: the fastest one that is
+            there. One that is named is the only one: where it cannot be used, the model does not become ready.
+        precision: `fp32`, `bf16`, `int8`, `fp16` (TensorRT), or `auto`: the fastest one that the version's evaluation
+            allows. One that it does not allow is not used, even where it is named: the version stays at FP32.
     """
 
     tracking_uri: str
@@ -89,8 +91,8 @@ def read_settings(model_config: Mapping[str, object], environment: Mapping[str, 
         confidence=reader.number("confidence", Settings.confidence, 0, 1),
         iou=reader.number("iou", Settings.iou, 0, 1),
         max_side=int(reader.number("max_side", Settings.max_side, 32, 16384, whole=True)),
-        engine=reader.one_of("engine", ("auto", "onnxruntime", "openvino")),
-        precision=reader.one_of("precision", ("auto", "fp32", "bf16")),
+        engine=reader.one_of("engine", ("auto", "onnxruntime", "openvino", "cuda", "tensorrt")),
+        precision=reader.one_of("precision", ("auto", "fp32", "bf16", "int8", "fp16")),
     )
 
 

@@ -1,0 +1,92 @@
+"""What an ONNX file says of itself: its input, and the notes of the export."""
+
+import ast
+import json
+from dataclasses import dataclass
+
+from yolo_server.errors import LoadError
+from yolo_server.runners import open_session
+
+# The note, in the FP32 file, that names its INT8 sibling: {"file": "model.int8.zip", "sha256": "…", "bytes": 123}.
+INT8_NOTE = "int8"
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """A second file of the version. Its checksum is in the FP32 file, so that Git pins it with that one's."""
+
+    file: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a model before it runs.
+
+    Attributes:
+        fixed: (batch, height, width) that the export fixed; None where any is right.
+        stride: height and width of inputs are multiples of it.
+        class_names: as the export noted them; empty where it did not.
+        image_size: as the export noted it.
+        int8: where the same model in INT8 is; None: the training made none.
+    """
+
+    fixed: tuple[int | None, int | None, int | None]
+    stride: int
+    class_names: list[str]
+    image_size: int | None
+    int8: Sibling | None
+
+
+def read_facts(content: bytes) -> Facts:
+    """Reads an ONNX file.
+
+    Raises:
+        LoadError: it is not an ONNX model that takes one image tensor.
+    """
+    session = open_session(content, 1, for_facts=True)
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in ("tensor(float)", "tensor(float16)"):
+        found = "; ".join(f"{item.name} {item.type} {item.shape}" for item in inputs)
+        raise LoadError(
+            f"the model's inputs are {found}, but a detector takes one float tensor [N, 3, H, W]: export it with "
+            "`yolo export format=onnx dynamic=True`"
+        )
+    batch, _, height, width = (size if isinstance(size, int) else None for size in inputs[0].shape)
+    notes: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    return Facts(
+        fixed=(batch, height, width),
+        stride=int(notes["stride"]) if notes.get("stride", "").isdigit() else 32,
+        class_names=_names(notes.get("names", "")),
+        image_size=_first_number(notes.get("imgsz", "")),
+        int8=_sibling(notes.get(INT8_NOTE, "")),
+    )
+
+
+def _sibling(text: str) -> Sibling | None:
+    try:
+        told = json.loads(text)
+        found = Sibling(str(told["file"]), str(told["sha256"]), int(told["bytes"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if len(found.sha256) == 64 and not set(found.sha256) - set("0123456789abcdef") else None
+
+
+def _names(text: str) -> list[str]:
+    """Class names from Ultralytics' note `{0: 'person', 1: ...}`."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return []
+    return [str(value[index]) for index in sorted(value)] if isinstance(value, dict) else []
+
+
+def _first_number(text: str) -> int | None:
+    """The first size of a note such as `[640, 640]`."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return None
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return first if isinstance(first, int) else None

@@ -1,0 +1,80 @@
+"""Starts the model with the fastest engine that can run it; one that cannot costs a line of the log, no more."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from yolo_server.choose import PROVIDERS, Choice
+from yolo_server.engine import Engine
+from yolo_server.errors import LoadError
+from yolo_server.facts import Facts, Sibling
+from yolo_server.gpu import Gpu, GpuRunner
+from yolo_server.runners import OnnxRuntimeRunner, OpenVinoRunner, Runner
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model to start.
+
+    Attributes:
+        content: its ONNX file.
+        facts: what that says of itself.
+        fetch: brings another file of the version; raises LoadError.
+        gpu: the GPU, for the engines that need one.
+    """
+
+    content: bytes
+    facts: Facts
+    fetch: Callable[[Sibling], bytes]
+    gpu: Callable[[], Gpu]
+
+
+def start(
+    source: Source,
+    choices: Sequence[Choice],
+    threads: int,
+    size: int,
+    most: int,
+    log: Callable[[str], None],
+) -> tuple[Engine, float]:
+    """The model, loaded and warmed up with the first of the choices that can, and the seconds of one image.
+
+    Args:
+        source: the model.
+        choices: what to try, in this order; not empty.
+        threads: of the inference.
+        size: side of an image, pixels.
+        most: images that an execution may have.
+        log: told of each choice that failed.
+
+    Raises:
+        LoadError: none can; the reason is that of the last one.
+    """
+    *others, last = choices
+    for choice, following in zip(others, choices[1:], strict=True):
+        try:
+            return _started(source, choice, threads, size, most)
+        except LoadError as error:
+            log(f"not served with {choice}, next is {following}: {error}")
+    return _started(source, last, threads, size, most)
+
+
+def _started(source: Source, choice: Choice, threads: int, size: int, most: int) -> tuple[Engine, float]:
+    engine = Engine(source.facts, choice, _runner(source, choice, threads), threads)
+    try:
+        return engine, engine.warm_up(size, most)
+    except LoadError:
+        engine.close()
+        raise
+
+
+def _runner(source: Source, choice: Choice, threads: int) -> Runner:
+    if choice.engine in PROVIDERS:
+        return GpuRunner(source.content, choice, source.gpu())
+    if choice.engine == "onnxruntime":
+        return OnnxRuntimeRunner(source.content, threads)
+    content = source.content
+    if choice.precision == "int8":
+        if source.facts.int8 is None:
+            raise LoadError("its ONNX file names no INT8 file: train and register it again")
+        content = source.fetch(source.facts.int8)
+    return OpenVinoRunner(content, threads, choice.precision)

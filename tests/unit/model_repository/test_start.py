@@ -1,0 +1,142 @@
+"""Starting with the first engine that can, on a machine without a GPU: real engines, and a line for each failure."""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
+
+from tiny_onnx import tiny_detector
+from yolo_server.choose import Choice
+from yolo_server.detect import detect
+from yolo_server.engine import Engine
+from yolo_server.errors import LoadError
+from yolo_server.facts import Sibling, read_facts
+from yolo_server.gpu import Gpu
+from yolo_server.request import Job
+from yolo_server.runners import Images, OnnxRuntimeRunner, import_openvino
+from yolo_server.start import Source, start
+
+CPU = Choice("onnxruntime", "fp32")
+
+
+def started(
+    choices: list[Choice], tmp_path: Path, notes: dict[str, str] | None = None, int8: bytes | None = None
+) -> tuple[Engine, list[str]]:
+    """The engine of a tiny detector, and what the log says."""
+    content, said = tiny_detector(notes), list[str]()
+
+    def fetch(sibling: Sibling) -> bytes:
+        if int8 is None:
+            raise LoadError(f"MLflow has not got {sibling.file}")
+        return int8
+
+    source = Source(content, read_facts(content), fetch, lambda: Gpu(0, tmp_path / "engines"))
+    engine, _ = start(source, choices, 2, 32, 8, said.append)
+    return engine, said
+
+
+def note(content: bytes) -> dict[str, str]:
+    """As the training notes the INT8 file."""
+    told = {"file": "model.int8.zip", "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    return {"int8": json.dumps(told)}
+
+
+def zipped(folder: Path, channels: int = 6) -> bytes:
+    """A tiny detector as the training writes INT8 files: OpenVINO's own format, zipped."""
+    openvino = import_openvino()
+    openvino.save_model(openvino.Core().read_model(tiny_detector(channels=channels)), folder / "model.xml")
+    with zipfile.ZipFile(folder / "model.zip", "w") as archive:
+        for name in ("model.xml", "model.bin"):
+            archive.write(folder / name, name)
+    return (folder / "model.zip").read_bytes()
+
+
+def answer(engine: Engine) -> np.ndarray:
+    """What it gives for a picture that is white in one colour."""
+    picture = np.zeros((1, 3, 32, 32), np.float32)
+    picture[:, 0] = 1
+    return np.array(engine.run(picture))
+
+
+@pytest.mark.parametrize("name", ["cuda", "tensorrt"])
+def test_a_gpu_that_is_asked_for_and_not_there_is_an_error_that_says_what_to_do(name: str, tmp_path: Path) -> None:
+    with pytest.raises(LoadError) as raised:
+        started([Choice(name, "fp32")], tmp_path)
+    message = str(raised.value)
+    assert message.startswith(f"{name} cannot run the model") and "CPUExecutionProvider" in message
+    assert "onnxruntime-gpu" in message and "MODEL_ENGINE to auto" in message and "\n" not in message
+
+
+def test_a_gpu_that_is_not_there_costs_a_line_of_the_log(tmp_path: Path) -> None:
+    engine, said = started([Choice("tensorrt", "fp32"), Choice("cuda", "fp32"), CPU], tmp_path)
+    assert engine.choice == CPU and not engine.stacks
+    assert answer(engine).ravel() == pytest.approx([1 / 3] * 6, abs=1e-6)
+    assert [line.split(":")[0] for line in said] == [
+        "not served with tensorrt in fp32, next is cuda in fp32",
+        "not served with cuda in fp32, next is onnxruntime in fp32",
+    ]
+    engine.close()
+
+
+def test_the_int8_file_that_the_onnx_names_is_served(tmp_path: Path) -> None:
+    sibling = zipped(tmp_path)
+    engine, said = started([Choice("openvino", "int8"), CPU], tmp_path, note(sibling), sibling)
+    assert (engine.choice.engine, engine.choice.precision) == ("openvino", "int8")
+    assert not said
+    assert answer(engine).ravel() == pytest.approx([1 / 3] * 6, abs=1e-3)
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("notes", "int8", "reason"),
+    [
+        ({}, None, "names no INT8 file"),
+        ({"int8": "nonsense"}, None, "names no INT8 file"),
+        ({"int8": '{"file": "x", "sha256": "12", "bytes": 3}'}, None, "names no INT8 file"),
+        (note(b"x"), None, "MLflow has not got model.int8.zip"),
+        (note(b"x"), b"no model", "the INT8 file is not OpenVINO's"),
+        (note(b"x"), 3, "the model's output has shape [1, 3, 1]"),
+    ],
+)
+def test_without_a_sound_int8_file_the_next_precision_is_served(
+    tmp_path: Path, notes: dict[str, str], int8: bytes | int | None, reason: str
+) -> None:
+    content = zipped(tmp_path, int8) if isinstance(int8, int) else int8
+    engine, said = started([Choice("openvino", "int8"), Choice("openvino", "bf16"), CPU], tmp_path, notes, content)
+    assert str(engine.choice) == "openvino in bf16"
+    (line,) = said
+    assert line.startswith("not served with openvino in int8, next is openvino in bf16: ") and reason in line
+    engine.close()
+
+
+class Counting(OnnxRuntimeRunner):
+    """A runner that tells how many images came at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(tiny_detector(), 1)
+        self.batches: list[int] = []
+
+    def alone(self, images: Images) -> np.ndarray:
+        """See Runner."""
+        self.batches.append(len(images))
+        return super().alone(images)
+
+
+@pytest.mark.parametrize(("name", "batches"), [("cuda", [4]), ("tensorrt", [4]), ("onnxruntime", [1, 1, 1, 1])])
+def test_requests_of_one_execution_are_one_batch_on_a_gpu_and_not_on_a_processor(name: str, batches: list[int]) -> None:
+    runner = Counting()
+    engine = Engine(read_facts(tiny_detector()), Choice(name, "fp32"), runner, 1)
+    white = np.ones((1, 3, 32, 32), np.float32)
+    jobs = [Job(white, 0.25, 0.7), Job(np.concatenate([white, white / 2]), 0.25, 0.7), Job(white, 0.25, 0.7)]
+    answers = detect(engine, jobs)
+    assert runner.batches == batches
+    for job, rows in zip(jobs, answers, strict=True):
+        assert not isinstance(rows, Exception)
+        assert [len(each) for each in rows] == [1] * len(job.images)
+        assert [each[0, 4] for each in rows] == pytest.approx([image.max() for image in job.images], abs=1e-5)
+    engine.close()

@@ -1,0 +1,133 @@
+"""INT8: calibrated on the training split, noted in the FP32 file, and no reason to fail a training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_image
+from trainer.datasets.model import Sample
+from trainer.detection import OnnxDetector
+from trainer.precision import OpenVinoDetector
+from trainer.quantization import FILE, FOLDER, NOTE, add_int8, calibration_samples, decoding, find_int8
+
+TRAINER = Path(__file__).resolve().parents[3] / "docker" / "trainer"
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> list[Sample]:
+    """Pictures of noise, without labels."""
+    found = []
+    for seed in range(6):
+        write_image(tmp_path / f"images/{seed}.png", seed)
+        found.append(Sample(f"{seed}.png", tmp_path / f"images/{seed}.png", None))
+    return found
+
+
+def notes(file: Path) -> dict[str, str]:
+    import onnx
+
+    return {entry.key: entry.value for entry in onnx.load(str(file)).metadata_props}
+
+
+def stored(file: Path, int8: Path, folder: Path) -> Path:
+    """The two files as MLflow returns them."""
+    (folder / FOLDER).mkdir(parents=True)
+    shutil.copy(int8, folder / FOLDER)
+    return Path(shutil.copy(file, folder / "model.onnx"))
+
+
+def test_the_int8_file_computes_the_same_roughly_and_the_fp32_file_names_it(
+    network: Path, training: list[Sample], tmp_path: Path
+) -> None:
+    batch = np.random.default_rng(1).random((2, 3, 32, 32), np.float32)
+    exact = OnnxDetector(network).raw(batch)
+    int8 = add_int8(network, training, 32)
+    assert int8 is not None and int8.name == FILE
+    assert json.loads(notes(network)[NOTE]) == {
+        "file": FILE,
+        "sha256": hashlib.sha256(int8.read_bytes()).hexdigest(),
+        "bytes": int8.stat().st_size,
+    }
+    assert (OnnxDetector(network).raw(batch) == exact).all(), "the note changes nothing"
+    error = np.abs(OpenVinoDetector(int8, "int8").raw(batch) - exact).max() / np.abs(exact).max()
+    assert 1e-5 < error < 0.05, "it computes in 8 bits"
+    assert find_int8(stored(network, int8, tmp_path / "stored")) is not None
+
+
+def test_an_int8_file_that_was_changed_is_not_measured(
+    network: Path, training: list[Sample], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert find_int8(network) is None, "none is named yet"
+    int8 = add_int8(network, training, 32)
+    assert int8 is not None
+    file = stored(network, int8, tmp_path / "stored")
+    (file.parent / FOLDER / FILE).write_bytes(int8.read_bytes()[:-1])
+    assert find_int8(file) is None
+    assert "is not the one that was logged" in capsys.readouterr().out
+    (file.parent / FOLDER / FILE).unlink()
+    assert find_int8(file) is None
+
+
+def test_a_model_that_cannot_be_quantized_is_no_failure(
+    tmp_path: Path, training: list[Sample], capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "model.onnx"
+    broken.write_bytes(b"no model")
+    assert add_int8(broken, training, 32) is None
+    assert broken.read_bytes() == b"no model"
+    assert "No INT8, because the model cannot be quantized (" in capsys.readouterr().out
+
+
+def test_the_same_training_images_each_time_and_fewer_large_ones() -> None:
+    samples = [Sample(str(number), Path(str(number)), None) for number in range(1000)]
+    chosen = calibration_samples(samples, 160)
+    assert chosen == calibration_samples(samples, 160)
+    assert len({sample.key for sample in chosen}) == 200
+    assert max(int(sample.key) for sample in chosen) > 800, "from the whole split"
+    assert calibration_samples(samples, 640) == chosen[:61]
+    assert len(calibration_samples(samples, 1280)) == 32
+    assert len(calibration_samples(samples[:5], 160)) == 5
+
+
+def test_the_end_of_the_head_stays_in_floats() -> None:
+    inside = ["/model.0/conv/Conv", "/model.23/cv2.0/cv2.0.0/conv/Conv", "/model.23/one2one_cv3.1/act/Mul"]
+    end = ["/model.23/Sigmoid", "/model.23/dfl/conv/Conv", "/model.23/Concat_3", "/model.23/TopK"]
+    assert decoding([*inside, *end]) == end
+    assert decoding(["Conv_1", "Mul_2"]) == []
+
+
+# Prints what the import does beside importing: every process it starts and every address it asks for.
+WATCHED_IMPORT = """
+import sys
+WATCHED = ("socket.connect", "socket.getaddrinfo", "os.fork", "os.posix_spawn", "subprocess.Popen")
+sys.addaudithook(lambda event, arguments: print(event, arguments) if event in WATCHED else None)
+from trainer.quantization import add_int8
+from trainer.datasets.model import Sample
+from pathlib import Path
+add_int8(Path(sys.argv[1]), [Sample("0", Path(sys.argv[2]), None)], 32)
+"""
+
+
+def test_quantizing_starts_no_process_and_asks_nobody(network: Path, training: list[Sample], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    variables = os.environ | {"PYTHONPATH": str(TRAINER), "HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED_IMPORT, str(network), str(training[0].image)],
+        env={name: value for name, value in variables.items() if name not in ("NNCF_CI", "NNCF_DEV")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    (line,) = done.stdout.splitlines()
+    assert "Quantized to INT8 on 1 training images" in line
+    assert list(home.iterdir()) == []

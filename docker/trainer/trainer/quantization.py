@@ -32,7 +32,7 @@ FOLDER = "extra_files"  # where MLflow's ONNX flavour keeps it, beside model.onn
 NOTE = "int8"  # in the FP32 file; model_repository/yolo's facts.py reads it
 
 MOST_IMAGES = 200
-MOST_PIXELS = 25_000_000  # of all calibration images: about 10 s on two cores
+MOST_PIXELS = 25_000_000  # of all calibration images, so that large ones do not take ever longer
 LEAST_IMAGES = 32
 SEED = 0
 

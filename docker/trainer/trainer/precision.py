@@ -7,6 +7,7 @@ The server computes in bf16 or INT8 only where the version says that this was me
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ CPU_INFO = Path("/proc/cpuinfo")
 FLAGS = {"int8": {"avx512_vnni", "avx_vnni", "amx_int8"}, "bf16": {"avx512_bf16", "amx_bf16"}}
 # INT8 is in the quantized file itself; the hint is for what that file leaves in floats.
 HINTS = {"int8": "f32", "bf16": "bf16"}
+# Most that mAP50-95 may fall for the server to compute so, as its choose.py has it.
+MOST_DROP = 0.005
 
 
 class OpenVinoDetector:
@@ -65,15 +68,28 @@ def candidates(file: Path, int8: Path | None) -> dict[str, Path]:
     return {"bf16": file} | ({"int8": int8} if int8 else {})
 
 
-def precision_drop(
+@dataclass(frozen=True)
+class Lower:
+    """The model in a lower precision, and how much mAP50-95 falls in it; negative where it rises."""
+
+    detector: OpenVinoDetector
+    drop: float
+
+    @property
+    def served(self) -> bool:
+        """Whether the server may compute so."""
+        return self.drop <= MOST_DROP
+
+
+def measure_lower(
     files: dict[str, Path],
     reference: Measurement,
     samples: list[Sample],
     names: list[str],
     image_size: int,
     cpu_info: Path = CPU_INFO,
-) -> dict[str, float]:
-    """How much mAP50-95 falls in each lower precision that could be measured here; negative where it rises.
+) -> dict[str, Lower]:
+    """What each lower precision costs that could be measured here.
 
     Args:
         files: the ONNX for each precision.
@@ -81,7 +97,7 @@ def precision_drop(
         samples, names, image_size: see ``measure``.
         cpu_info: what the kernel says of the processor.
     """
-    drops = {}
+    found = {}
     for precision, file in files.items():
         if not computes_in(precision, cpu_info):
             say(f"Not measured in {precision}, which this processor does not compute in: it will not be served so")
@@ -92,7 +108,7 @@ def precision_drop(
             reason = " ".join(str(error).split())[:300]
             say(f"Not measured in {precision}, because OpenVINO cannot load the ONNX ({reason}): not served so")
             continue
-        found = measure(detector, samples, names, image_size)
-        drops[precision] = round(reference.map50_95 - found.map50_95, 6)
-        say(f"candidate in {precision}: mAP50-95 {found.map50_95:.4f} ({reference.map50_95:.4f} in FP32)")
-    return drops
+        measured = measure(detector, samples, names, image_size)
+        found[precision] = Lower(detector, round(reference.map50_95 - measured.map50_95, 6))
+        say(f"candidate in {precision}: mAP50-95 {measured.map50_95:.4f} ({reference.map50_95:.4f} in FP32)")
+    return found

@@ -10,7 +10,7 @@ from conftest import ROW, write_image
 from trainer.datasets.model import Sample
 from trainer.detection import OnnxDetector
 from trainer.measure import Measurement
-from trainer.precision import OpenVinoDetector, candidates, computes_in, precision_drop
+from trainer.precision import OpenVinoDetector, candidates, computes_in, measure_lower
 from trainer.quantization import add_int8
 
 REFERENCE = Measurement(0.9, 0.7, 0.9, 0.9, 1, [])
@@ -38,7 +38,9 @@ def test_it_computes_in_bf16(network: Path) -> None:
 @needs_bf16
 def test_the_drop_is_the_difference_to_the_measurement_in_fp32(network: Path, samples: list[Sample]) -> None:
     # What the network finds in noise is never right: all of the reference is lost.
-    assert precision_drop({"bf16": network}, REFERENCE, samples, ["cat", "dog"], 32) == {"bf16": REFERENCE.map50_95}
+    found = measure_lower({"bf16": network}, REFERENCE, samples, ["cat", "dog"], 32)
+    assert {precision: lower.drop for precision, lower in found.items()} == {"bf16": REFERENCE.map50_95}
+    assert not found["bf16"].served
 
 
 @needs_bf16
@@ -47,7 +49,7 @@ def test_what_openvino_cannot_load_is_not_claimed(
 ) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
-    assert precision_drop({"bf16": broken}, REFERENCE, samples, ["cat", "dog"], 32) == {}
+    assert measure_lower({"bf16": broken}, REFERENCE, samples, ["cat", "dog"], 32) == {}
     assert "OpenVINO cannot load" in capsys.readouterr().out
 
 
@@ -76,7 +78,7 @@ def test_nothing_is_claimed_that_the_processor_does_not_compute_in(
 ) -> None:
     files = candidates(network, add_int8(network, samples, 32))
     assert set(files) == {"bf16", "int8"}
-    assert precision_drop(files, REFERENCE, samples, ["cat", "dog"], 32, tmp_path / "none") == {}
+    assert measure_lower(files, REFERENCE, samples, ["cat", "dog"], 32, tmp_path / "none") == {}
     (tmp_path / "cpuinfo").write_text("flags : avx512_vnni")
-    drop = precision_drop(files, REFERENCE, samples, ["cat", "dog"], 32, tmp_path / "cpuinfo")
-    assert drop == {"int8": REFERENCE.map50_95}
+    found = measure_lower(files, REFERENCE, samples, ["cat", "dog"], 32, tmp_path / "cpuinfo")
+    assert {precision: lower.drop for precision, lower in found.items()} == {"int8": REFERENCE.map50_95}

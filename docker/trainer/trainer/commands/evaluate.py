@@ -7,6 +7,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from trainer.live import download_live
 from trainer.progress import say
 from trainer.settings import Settings
 from trainer.tracking import Run
+
+if TYPE_CHECKING:
+    from trainer.precision import Lower
 
 EXAMPLES = 12
 
@@ -37,10 +41,11 @@ def evaluate(settings: Settings) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         candidate = _download_candidate(run, uri, sha256, folder / "candidate")
-        metrics, drop = _measure_candidate(run, dataset, candidate, image_size, folder / "evaluation")
+        metrics, lower = _measure_candidate(run, dataset, candidate, image_size, folder / "evaluation")
         comparison, live = _measure_live(run, settings, dataset, folder / "live")
-        images = _verify(run, settings, dataset, image_size, folder)
+        images, differing = _verify(run, settings, dataset, image_size, folder, lower)
     _log(run, metrics | live | {"verification_images": images})
+    drop = {precision: found.drop for precision, found in lower.items() if precision not in differing}
     tags = {"live_version": settings.live_version, "live_comparison": comparison, "precision_drop": json.dumps(drop)}
     run.set_tags(tags)
     say(comparison)
@@ -59,11 +64,11 @@ def _download_candidate(run: Run, uri: str, sha256: str, folder: Path) -> Path:
 
 def _measure_candidate(
     run: Run, dataset: Dataset, file: Path, image_size: int, folder: Path
-) -> tuple[dict[str, float], dict[str, float]]:
+) -> tuple[dict[str, float], dict[str, Lower]]:
     """The candidate's metrics, and what lower precisions cost it."""
     from trainer.detection import OnnxDetector
     from trainer.measure import measure
-    from trainer.precision import candidates, precision_drop
+    from trainer.precision import candidates, measure_lower
     from trainer.quantization import find_int8
 
     folder.mkdir()
@@ -84,7 +89,7 @@ def _measure_candidate(
         "test/precision": found.precision,
         "test/recall": found.recall,
     }
-    return metrics, precision_drop(candidates(file, find_int8(file)), found, samples, dataset.names, image_size)
+    return metrics, measure_lower(candidates(file, find_int8(file)), found, samples, dataset.names, image_size)
 
 
 def _measure_live(run: Run, settings: Settings, dataset: Dataset, folder: Path) -> tuple[str, dict[str, float]]:
@@ -109,23 +114,28 @@ def _measure_live(run: Run, settings: Settings, dataset: Dataset, folder: Path) 
     )
 
 
-def _verify(run: Run, settings: Settings, dataset: Dataset, image_size: int, folder: Path) -> int:
-    """Keep images to check the server with; return how many there are."""
+def _verify(
+    run: Run, settings: Settings, dataset: Dataset, image_size: int, folder: Path, lower: dict[str, Lower]
+) -> tuple[int, set[str]]:
+    """Keep images to check the server with; return how many there are, and the precisions that are not to be served."""
     from trainer.detection import TorchDetector
     from trainer.verification import write_verification
 
     weights = settings.run_folder / "training/weights/best.pt"
     if not weights.exists():
         weights = run.download(f"runs:/{run.run_id}/weights/best.pt", folder / "weights")
-    count = write_verification(
-        TorchDetector(weights), dataset.splits["test"], dataset.names, image_size, folder / "verification"
+    served = {precision: found.detector for precision, found in lower.items() if found.served}
+    count, differing = write_verification(
+        TorchDetector(weights), dataset.splits["test"], dataset.names, image_size, folder / "verification", served
     )
+    for precision in sorted(differing):
+        say(f"In {precision} it finds other boxes on most images, whatever the mAP: the version is not served so")
     run.log_files(folder / "verification", "verification")
     say(
         f"{count} test images for the check of the server"
         + ("" if count else ": the model finds nothing on them that is clear enough")
     )
-    return count
+    return count, differing
 
 
 def _draw_examples(detector: Detector, dataset: Dataset, image_size: int, file: Path) -> None:

@@ -98,6 +98,7 @@ def test_the_int8_file_that_the_onnx_names_is_served(tmp_path: Path) -> None:
         ({}, None, "names no INT8 file"),
         ({"int8": "nonsense"}, None, "names no INT8 file"),
         ({"int8": '{"file": "x", "sha256": "12", "bytes": 3}'}, None, "names no INT8 file"),
+        ({"int8": note(b"x")["int8"].replace("model", "../model")}, None, "names no INT8 file"),
         (note(b"x"), None, "MLflow has not got model.int8.zip"),
         (note(b"x"), b"no model", "the INT8 file is not OpenVINO's"),
         (note(b"x"), 3, "the model's output has shape [1, 3, 1]"),

@@ -98,7 +98,8 @@ def _download(settings: Settings, registry: Registry, cache: Cache, expected: st
                 "register it again"
             )
         for other in folder.rglob(f"{SIBLINGS}/*"):  # arrived with it
-            cache.write(hashlib.sha256(other.read_bytes()).hexdigest(), other)
+            if other.is_file():
+                cache.write(hashlib.sha256(other.read_bytes()).hexdigest(), other)
         cache.write(actual, file)
     if expected:
         log(f"{_title(settings)}: downloaded {len(content)} bytes, sha256 {actual} {_source(settings)}")

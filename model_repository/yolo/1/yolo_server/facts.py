@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from dataclasses import dataclass
 
 from yolo_server.errors import LoadError
@@ -70,7 +71,9 @@ def _sibling(text: str) -> Sibling | None:
         found = Sibling(str(told["file"]), str(told["sha256"]), int(told["bytes"]))
     except (ValueError, KeyError, TypeError):
         return None
-    return found if len(found.sha256) == 64 and not set(found.sha256) - set("0123456789abcdef") else None
+    # The name becomes part of an address and of a path.
+    sound = re.fullmatch(r"\w[\w.-]*", found.file) and re.fullmatch("[0-9a-f]{64}", found.sha256)
+    return found if sound else None
 
 
 def _names(text: str) -> list[str]:

@@ -35,7 +35,8 @@ def main(suite: str, options: list[str]) -> int:
         start = time.monotonic()
         # Programs that come from Debian's packages; the system's own are found first.
         path = f"{os.environ['PATH']}:{VENV / 'apt' / 'usr' / 'bin'}"
-        variables = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PATH=path)
+        # Nothing talks to anything but loopback: ONNX Runtime's telemetry is on by default.
+        variables = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PATH=path, ORT_DISABLE_TELEMETRY="1")
         if env != "dev":
             variables["PYTHONPATH"] = str(VENV / "pytest")
         command = [str(VENV / env / "bin" / "python"), "-m", "pytest", "-q", "--durations=5", *options, *folders]

@@ -167,6 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     plan: Plan = QUICK if options.quick else FULL
     os.environ["GRPC_VERBOSITY"] = "ERROR"
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # also of the bare engine and of the usual model.py
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is ended, too
     try:
         with tempfile.TemporaryDirectory(prefix="serving-benchmark-") as folder:

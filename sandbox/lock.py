@@ -33,11 +33,15 @@ def main() -> int:
         command = [str(uv), "pip", "compile", "--quiet", "--python-version", "3.11", "--no-header", "--no-annotate"]
         command += ["--override", overrides] if overrides else []
         command += ["--upgrade"] if os.environ.get("UPGRADE") else []
+        path = Path(ROOT, target)
+        before = path.read_text() if path.exists() else ""
+        # Chosen anew each time: a torch that is pinned without its local build would bring the registry's, and CUDA's.
+        path.write_text(re.sub(r"^torch==.*\n", "", before, flags=re.M))
         done = subprocess.run([*command, "--output-file", target, source], cwd=ROOT, env=variables)
         if done.returncode:
+            path.write_text(before)
             return done.returncode
         # A local build of torch (+cpu) must not be named: elsewhere the same version comes from the registry.
-        path = Path(ROOT, target)
         path.write_text(re.sub(r"^(torch==[\d.]+)\+\w+$", r"\1", path.read_text(), flags=re.M))
     # The Airflow image installs requirements.txt first: the second file holds only what comes on top.
     common = set(Path(ROOT, "requirements.txt").read_text().splitlines())

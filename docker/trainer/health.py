@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 # The image's working directory has the package `trainer`.
 sys.path.insert(0, str(Path.cwd()))
@@ -64,7 +65,8 @@ def network(folder: Path) -> Iterator[str]:
 
     for name in MODULES:
         import_module(name)
-    shape = tuple(YOLO("yolo11n.yaml").model.eval()(torch.zeros(1, 3, 64, 64))[0].shape)
+    model: Any = YOLO("yolo11n.yaml").model
+    shape = tuple(model.eval()(torch.zeros(1, 3, 64, 64))[0].shape)
     sys.stdout.write(f"torch {torch.__version__}, CUDA {torch.version.cuda}, ultralytics {ultralytics}: {shape}\n")
     if shape != (1, 84, 84):
         yield f"yolo11n on an image of 64 pixels gave {shape} in place of (1, 84, 84)"

@@ -58,10 +58,10 @@ bench: setup-tests ## measure serving: from a JPEG to boxes, beside the usual wa
 bench-handoff: setup-tests ## measure the handoff beside full clone, PyYAML and one push (minutes)
 	PYTHONPATH=plugins .venv/dev/bin/python -m benchmarks.handoff
 
-images: ## build every image of docker/ without Docker and run its health command (IMAGES='triton' VARIANT=gpu: others)
+images: ## build every image without Docker and run its health command (IMAGES=triton, VARIANT=gpu)
 	@$(IMAGEBUILD) build
 
-images-tools: ## install what `images` needs on Debian or Ubuntu: buildah and mmdebstrap
+images-tools: ## install what `images` needs, on Debian: buildah and mmdebstrap
 	@$(IMAGEBUILD) tools
 
 images-clean: ## forget what `images` built

@@ -34,7 +34,7 @@ def check_machine(home: Path) -> None:
     """
     missing = [name for name in NEEDED if shutil.which(name) is None]
     if missing:
-        raise ImageError(f"{' and '.join(missing)} not found: run `make images-tools` as root (Debian, Ubuntu).")
+        raise ImageError(f"{' and '.join(missing)} not found: run `make images-tools` as root (Debian).")
     if os.geteuid() != 0:
         raise ImageError("building a Debian system and images here takes root: run `sudo make images`.")
     near = next(folder for folder in (home, *home.parents) if folder.exists())

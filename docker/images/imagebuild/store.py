@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,19 @@ def execute(command: list[str], log: Path, tmp: Path) -> str:
             code = process.wait()
         except BaseException:
             # Interrupted. buildah has children of its own, which would go on.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            stop(process)
             raise
     said = log.read_text(errors="replace")
     if code:
         end = "\n      ".join(said.strip().splitlines()[-TAIL:])
         raise ImageError(f"`{command[0]}` ended with {code}. The end of {log}:\n      {end}")
     return said
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process group: first asked, and after some seconds made to."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,27 @@ def test_a_failed_step_tells_the_end_of_its_log_and_does_not_end_the_others(tmp_
     assert "build trainer    FAILED after" in lines[0]
     assert "`sh` ended with 3" in lines[0] and "no such package" in lines[0] and "\n      50\n" not in lines[0]
     assert (tmp_path / "build.log").read_text().startswith("1\n")
+
+
+def test_what_was_started_ends_with_the_one_who_waits_for_it(tmp_path: Path) -> None:
+    """A build that is interrupted, as by Ctrl-C, does not go on in the background."""
+    code = "from imagebuild.store import execute; from pathlib import Path as P; import sys; "
+    code += "execute(['sh', '-c', 'echo $$; sleep 1000 & wait'], P(sys.argv[1]), P('/tmp'))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "docker" / "images")}
+    log = tmp_path / "log"
+    waiting = subprocess.Popen([sys.executable, "-c", code, str(log)], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not (log.exists() and log.read_text().endswith("\n")):
+            time.sleep(0.05)
+        group = int(log.read_text())
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(30) != 0
+    finally:
+        waiting.kill()
+        waiting.wait()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
 
 
 @pytest.fixture

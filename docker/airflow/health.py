@@ -6,11 +6,11 @@ Needs neither network nor database. Prints what it found; ends with 1 and one li
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -51,7 +51,8 @@ def commands() -> Iterator[str]:
 def dags() -> Iterator[str]:
     """Whether every DAG file of the image imports and gives a DAG."""
     os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-    logging.disable(logging.WARNING)
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+    warnings.simplefilter("ignore")
     from airflow import settings
     from airflow.dag_processing.dagbag import DagBag
 

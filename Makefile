@@ -1,10 +1,12 @@
 # The one entry point. `make help` lists what there is.
 PYTHON ?= python3
 SANDBOX = PYTHONPATH=$(CURDIR) .venv/sandbox/bin/python -m sandbox.platform
-export AIRFLOW_PORT MLFLOW_PORT SANDBOX_HOME DEMO_PARAMS
+IMAGEBUILD = PYTHONPATH=docker/images $(PYTHON) -m imagebuild
+export AIRFLOW_PORT MLFLOW_PORT SANDBOX_HOME DEMO_PARAMS IMAGES VARIANT IMAGES_HOME IMAGES_BASES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests up demo status down clean test lint types unit integration e2e lock bench bench-handoff
+.PHONY: help setup setup-tests up demo status down clean test lint types unit integration e2e lock bench bench-handoff \
+	images images-tools images-clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -55,6 +57,15 @@ bench: setup-tests ## measure serving: from a JPEG to boxes, beside the usual wa
 
 bench-handoff: setup-tests ## measure the handoff beside full clone, PyYAML and one push (minutes)
 	PYTHONPATH=plugins .venv/dev/bin/python -m benchmarks.handoff
+
+images: ## build every image without Docker and run its health command (IMAGES=triton, VARIANT=gpu)
+	@$(IMAGEBUILD) build
+
+images-tools: ## install what `images` needs, on Debian: buildah and mmdebstrap
+	@$(IMAGEBUILD) tools
+
+images-clean: ## forget what `images` built
+	@$(IMAGEBUILD) clean
 
 lock: setup ## compile the pinned requirement files from the .in files
 	@$(PYTHON) -m sandbox.lock

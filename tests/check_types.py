@@ -11,7 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # (environment, paths). Triton's models are programs of their own, each with a `model.py`: one call each.
 PARTS = [
     ("dev", ["dags", "plugins", "sandbox", "cluster", "benchmarks", "examples", "tests"]),
-    ("trainer", ["docker/trainer/trainer"]),
+    ("dev", ["docker/images/imagebuild", "docker/airflow/health.py"]),
+    ("trainer", ["docker/trainer/trainer", "docker/trainer/health.py"]),
+    ("triton", ["docker/triton/health.py"]),
     *(("triton", [str(path.relative_to(ROOT))]) for path in sorted(ROOT.glob("model_repository/*/1"))),
 ]
 # What another environment than `dev` has to be checked in.

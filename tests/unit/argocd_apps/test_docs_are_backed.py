@@ -11,7 +11,7 @@ from cluster import secrets
 from cluster.settings import ROOT, load
 from tests.unit.cluster.conftest import changed
 
-PAGES = ("install-k3s", "install-managed-gpu", "operations", "upgrading", "troubleshooting", "scaling")
+PAGES = ("install-k3s", "install-managed-gpu", "operations", "upgrading", "troubleshooting", "scaling", "images")
 FOLDERS = (
     "argocd-apps",
     "charts",

@@ -1,0 +1,7 @@
+"""What the tests of images and workflows share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]

@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, half a minute")
     parser.add_argument("--json", type=Path, default=HERE.parent / "handoff.json")
-    parser.add_argument("--readme", type=Path, default=HERE / "README.md", help="its table is replaced")
+    parser.add_argument("--readme", type=Path, default=HERE.parent / "README.md", help="its table is replaced")
     arguments = parser.parse_args()
     identity = {f"GIT_{role}_{what}": "benchmark" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     os.environ.update(identity | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"})

@@ -1,4 +1,4 @@
-"""Runs the serving benchmark: see README.md beside this file.
+"""Runs the serving benchmark: see ../README.md.
 
 .venv/dev/bin/python -m benchmarks.serving [--quick] [--no-write] [--model FOLDER] [--variant NAME=VALUE,…]
 """

@@ -12,7 +12,7 @@ from benchmarks.serving.machine import Machine
 from benchmarks.serving.measure import Result, cpu_of, p50_of, percentile, ratio, rps_of
 
 HERE = Path(__file__).resolve().parent
-ROWS, PAGE, PLOT = HERE.parent / "serving.json", HERE / "README.md", HERE / "serving.png"
+ROWS, PAGE, PLOT = HERE.parent / "serving.json", HERE.parent / "README.md", HERE / "serving.png"
 ORT = Subject(BARE, "onnxruntime", "fp32")
 USUAL_SUBJECT = Subject(USUAL, "onnxruntime", "fp32")
 

@@ -40,6 +40,9 @@ def main(suite: str, options: list[str]) -> int:
         if env != "dev":
             variables["PYTHONPATH"] = str(VENV / "pytest")
         command = [str(VENV / env / "bin" / "python"), "-m", "pytest", "-q", "--durations=5", *options, *folders]
+        if env == "dev":
+            # The same examples each time, and none refused because the machine was slow.
+            command.insert(3, "--hypothesis-profile=ci")
         if (suite, env) == ("unit", "dev"):
             # By file: what a file sets up once is for all its tests. The other suites share servers across files.
             command[3:3] = ["--numprocesses=2", "--dist=loadfile"]

@@ -113,7 +113,9 @@ def test_a_failed_step_tells_the_end_of_its_log_and_does_not_end_the_others(tmp_
 
 def test_what_was_started_ends_with_the_one_who_waits_for_it(tmp_path: Path) -> None:
     """A build that is interrupted, as by Ctrl-C, does not go on in the background."""
-    code = "from imagebuild.store import execute; from pathlib import Path as P; import sys; "
+    # Whoever runs the tests in the background of a shell has SIGINT ignored, which is inherited.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from imagebuild.store import execute; from pathlib import Path as P; import sys; "
     code += "execute(['sh', '-c', 'echo $$; sleep 1000 & wait'], P(sys.argv[1]), P('/tmp'))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "docker" / "images")}
     log = tmp_path / "log"

@@ -22,17 +22,22 @@ LEAST_ROUNDS = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to measure: `rounds` of the headline cases, of which every `sweep_every`-th runs all cases."""
+    """How long to measure: `rounds` of the headline cases, of which every `sweep_every`-th runs all cases.
+
+    Before each window the same load runs for a part of it (`warm_up`), unmeasured: kernels that reclaim idle memory
+    early (DAMON, on cloud machines) take away what a server has not touched while the others were measured.
+    """
 
     rounds: int
     sweep_every: int
     seconds: float
     sweep_seconds: float
     budget: float
+    warm_up: float = 0.5
 
 
 QUICK = Plan(rounds=4, sweep_every=0, seconds=1.0, sweep_seconds=0.0, budget=90)
-FULL = Plan(rounds=6, sweep_every=3, seconds=2.0, sweep_seconds=1.2, budget=420)
+FULL = Plan(rounds=6, sweep_every=3, seconds=2.0, sweep_seconds=1.2, budget=480)
 
 
 @dataclass
@@ -137,6 +142,7 @@ def run_rounds(
                 continue
             time.sleep(PAUSE)
             seconds = plan.seconds if case.headline else plan.sweep_seconds
+            subjects[case.subject].measure(case, seconds * plan.warm_up)
             measured = subjects[case.subject].measure(case, seconds)
             if measured.window.latencies:
                 results[case].rounds[index] = measured

@@ -64,9 +64,8 @@ def remote(platform: Platform, configure: Callable[..., None], monkeypatch: pyte
 
 
 @pytest.fixture
-def pods(platform: Platform) -> Iterator[PodWatch]:
-    with PodWatch(platform) as watch:
-        yield watch
+def pods(platform: Platform) -> PodWatch:
+    return PodWatch(platform)
 
 
 @pytest.fixture
@@ -101,11 +100,12 @@ def test_token_of_a_run_that_goes_live_is_in_nothing_that_it_leaves(
     assert places(platform.model, left) >= EVERYWHERE  # nothing was searched in vain
     assert places(DATASET, left) >= EVERYWHERE - {"XCom", "git"}
     assert f"Dag-Run: yolo_lifecycle/{ended.run_id}" in left["git"]
+    seen = pods.seen.values()
     for step in ("prepare", "train", "evaluate"):
         fields = rendered_fields(ended)[step]["fields"]
         assert f"--dataset={DATASET}" in fields["arguments"]
         assert ended.pull("open_run")["run_id"] in json.dumps(fields["env_vars"])
-        assert any(step in pod["spec"]["containers"][0]["command"] for pod in pods.seen.values())
+        assert any(step in pod["spec"]["containers"][0]["command"] for pod in seen)
     assert {"open_run.return_value", "gate.decision", "promote.return_value"} <= set(xcoms(ended))
 
     assert places(TOKEN, left) == set()

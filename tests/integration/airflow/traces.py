@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 import sqlite3
-import threading
+import urllib.request
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -16,30 +16,23 @@ from tests.integration.airflow.conftest import Finished, Platform
 from tests.integration.airflow.hand import git
 
 DAG_ID = "yolo_lifecycle"
+PODS = "api/v1/namespaces/lifecycle/pods"
 
 
-class PodWatch(threading.Thread):
-    """Keeps every pod as the cluster saw it: the run deletes its pods when they have ended."""
+class PodWatch:
+    """Every pod since this was made, as the cluster saw it: the run deletes its pods when they have ended."""
 
     def __init__(self, platform: Platform) -> None:
-        super().__init__()
         self._kube = platform.servers.kube
-        self._ended = threading.Event()
-        self.seen: dict[str, Any] = {}
+        self._since = self._kube.request("GET", PODS)["metadata"]["resourceVersion"]
 
-    def __enter__(self) -> PodWatch:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self.join()
-
-    def run(self) -> None:
-        while not self._ended.wait(0.2):
-            with contextlib.suppress(OSError):
-                for pod in self._kube.request("GET", "api/v1/namespaces/lifecycle/pods")["items"]:
-                    self.seen[pod["metadata"]["name"]] = pod
+    @property
+    def seen(self) -> dict[str, Any]:
+        """Name → the pod as it was last: of the events that the API replays, so no pod is too short to be seen."""
+        query = f"watch=true&resourceVersion={self._since}&timeoutSeconds=1"
+        with urllib.request.urlopen(f"{self._kube.server}/{PODS}?{query}", timeout=30) as events:
+            found = [json.loads(line)["object"] for line in events]
+        return {pod["metadata"]["name"]: pod for pod in found}
 
 
 def traces(platform: Platform, ended: Finished, pods: PodWatch) -> dict[str, str]:

@@ -112,7 +112,9 @@ def test_evaluate_measures_the_test_split(trained: Pods, tmp_path: Path) -> None
     drop = json.loads(trained.tags["precision_drop"])
     flags = Path("/proc/cpuinfo").read_text()
     needed = {"bf16": ("avx512_bf16", "amx_bf16"), "int8": ("avx512_vnni", "avx_vnni", "amx_int8")}
-    assert set(drop) == {name for name, any_of in needed.items() if any(flag in flags for flag in any_of)}
+    computed = {name for name, any_of in needed.items() if any(flag in flags for flag in any_of)}
+    # Of a training as short as this one INT8 may find other boxes, whatever its mAP, and is then not to be served.
+    assert computed - {"int8"} <= set(drop) <= computed
     assert all(abs(each) < 0.05 for each in drop.values())
     assert {"by_class.csv", "examples.png", "PR_curve.png"} <= trained.artifacts("evaluation")
     rows = trained.download("evaluation/by_class.csv", tmp_path).read_text().splitlines()

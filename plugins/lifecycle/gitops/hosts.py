@@ -7,6 +7,7 @@ so that the token goes to the configured host and nowhere else.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -40,7 +41,7 @@ class MergeRequest:
     merge_commit: str | None
 
 
-class Host:
+class Host(ABC):
     """One project at a hosting service. Subclasses know the service's paths and words."""
 
     name = ""
@@ -52,17 +53,17 @@ class Host:
         self._token = token
         self._timeout = timeout
 
+    @abstractmethod
     def find(self, branch: str, base: str) -> MergeRequest | None:
         """The newest request from that branch, in whatever state."""
-        raise NotImplementedError
 
+    @abstractmethod
     def open(self, branch: str, base: str, title: str, body: str) -> MergeRequest:
         """A new request to merge `branch` into `base`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def get(self, number: int) -> MergeRequest:
         """The request of that number."""
-        raise NotImplementedError
 
     def _call(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None) -> Any:
         """The decoded answer; None for 404 on a GET. Raises a typed error for everything else but success."""

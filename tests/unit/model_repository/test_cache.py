@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -33,6 +34,18 @@ def test_what_was_written_is_read(cache: Cache) -> None:
     sha256 = put(cache, b"model")
     assert cache.read(sha256) == b"model"
     assert cache.read("0" * 64) is None
+
+
+def test_a_disk_that_takes_no_more_is_named_with_the_way_out(cache: Cache, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2, limits[1]))
+    try:
+        with pytest.raises(LoadError, match=r"cache .* cannot be written .*: make room there"):
+            put(cache, b"model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "cache" / "incoming").iterdir()) == list((tmp_path / "cache" / "objects").iterdir()) == []
+    assert cache.read(put(cache, b"model")) == b"model"
 
 
 def test_a_damaged_entry_is_removed(cache: Cache, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from yolo_server.errors import LoadError
@@ -65,23 +65,36 @@ class Cache:
         if hashlib.sha256(content).hexdigest() != sha256:
             path.unlink(missing_ok=True)
             return None
-        os.utime(path)  # what was used last is what is removed last
+        with suppress(FileNotFoundError):  # another pod may have made room meanwhile
+            os.utime(path)  # what was used last is what is removed last
         return content
 
     def write(self, sha256: str, source: Path) -> None:
         """Moves a file that is in `incoming` to its place, then removes the longest unused beyond the limit."""
         source.replace(self._object(sha256))
-        os.utime(self._object(sha256))
+        with suppress(FileNotFoundError):
+            os.utime(self._object(sha256))
         self._prune(keep=self._object(sha256))
 
     @contextmanager
     def incoming(self) -> Iterator[Path]:
-        """A folder to download into, on the cache's file system; it is gone afterwards."""
-        folder = Path(tempfile.mkdtemp(dir=self._folder / "incoming"))
+        """A folder to download into, on the cache's file system; it is gone afterwards.
+
+        Raises:
+            LoadError: it, or what goes into it, cannot be written: the disk may be full.
+        """
+        folder = None
         try:
+            folder = Path(tempfile.mkdtemp(dir=self._folder / "incoming"))
             yield folder
+        except OSError as error:
+            raise LoadError(
+                f"the model cache {self._folder} cannot be written ({error.strerror or error}): make room there, or "
+                "set MODEL_CACHE_DIR to a folder with room"
+            ) from error
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def record(self, settings: Settings) -> VersionRecord | None:
         """What MLflow said about this version when it was downloaded."""

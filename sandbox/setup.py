@@ -20,7 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 UV = "uv==0.13.8"
-PYTHONS = ((3, 11), (3, 13))
+# numpy before 2, which the wheel with Triton needs, has no wheel for Python 3.13.
+PYTHONS = ((3, 11), (3, 12))
 
 
 class SetupError(Exception):
@@ -68,7 +69,7 @@ def check_machine() -> None:
     version = sys.version_info[:2]
     if not PYTHONS[0] <= version <= PYTHONS[1]:
         raise SetupError(
-            f"Python {version[0]}.{version[1]} is not supported (3.11 to 3.13 are): "
+            f"Python {version[0]}.{version[1]} is not supported (3.11 and 3.12 are): "
             "install one of these and run `make PYTHON=python3.11 …`."
         )
     if shutil.which("git") is None:

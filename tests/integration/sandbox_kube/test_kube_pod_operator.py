@@ -8,12 +8,10 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from kube_harness import ROOT, Server
+from kube_harness import Server
 from kubernetes import client
 
-sys.path.insert(0, str(ROOT / "tests"))
-
-import airflow_environment
+from tests import airflow_environment
 
 DAG = """
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from encoded_images.decode import PictureError, decode
@@ -100,3 +101,54 @@ def test_the_pixel_limit_is_the_callers() -> None:
     assert decode(content, 480 * 640).shape == (480, 640, 3)
     with pytest.raises(PictureError, match=r"is 640x480 pixels, 0 million, but at most 0\.307199 million"):
         decode(content, 480 * 640 - 1)
+
+
+def jpeg(image: Image.Image, **options: Any) -> bytes:
+    """A JPEG file."""
+    content = io.BytesIO()
+    image.save(content, "JPEG", **options)
+    return content.getvalue()
+
+
+def turned(orientation: int) -> Image.Exif:
+    """EXIF that says how the camera was held."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+JPEGS = {
+    "4:2:0": jpeg(picture(123, 321), quality=90),
+    "4:4:4": jpeg(picture(123, 321), quality=95, subsampling=0),
+    "4:2:2, progressive": jpeg(picture(123, 321), quality=50, subsampling=1, progressive=True),
+    "grey": jpeg(picture(123, 321).convert("L")),
+    "CMYK": jpeg(picture(123, 321).convert("CMYK")),
+    "RGB": jpeg(picture(123, 321), keep_rgb=True),
+    "EXIF, as it is": jpeg(picture(123, 321), exif=turned(1)),
+    "EXIF, turned": jpeg(picture(123, 321), exif=turned(6)),
+    "EXIF, damaged": jpeg(picture(123, 321), exif=b"Exif\0\0II*\0\xff\xff\xff\xff"),
+    "bytes after its end": jpeg(picture(123, 321)) + bytes(1000),
+    "damaged": jpeg(picture(123, 321))[:3000] + bytes(50) + jpeg(picture(123, 321))[3050:],
+}
+
+
+@pytest.mark.parametrize("name", JPEGS)
+def test_a_jpeg_has_the_pixels_that_opencv_finds(name: str) -> None:
+    theirs = cv2.imdecode(np.frombuffer(JPEGS[name], np.uint8), cv2.IMREAD_COLOR_RGB)
+    ours = decode(JPEGS[name], 10**6)
+    assert ours.shape == ((321, 123, 3) if "turned" in name else (123, 321, 3))
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_what_most_jpegs_are_is_decoded_without_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "imdecode", None)
+    for name in ("4:2:0", "4:4:4", "4:2:2, progressive", "EXIF, as it is", "bytes after its end"):
+        assert decode(JPEGS[name], 10**6).shape == (123, 321, 3)
+
+
+@pytest.mark.parametrize("left", [0, 7])
+def test_padding_is_around_the_picture(left: int) -> None:
+    image = np.asarray(picture(64, 64 - 2 * left))
+    boxed = letterbox(image, Target(64, 64, None, None, 0))
+    np.testing.assert_array_equal(boxed.pixels[:, :, left : 64 - left], image.transpose(2, 0, 1))
+    assert (np.delete(boxed.pixels, np.s_[left : 64 - left], axis=2) == 114).all()

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -12,7 +14,7 @@ pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
 
 from tiny_onnx import tiny_detector
 from yolo_server.choose import Choice
-from yolo_server.detect import detect
+from yolo_server.detect import Answer, detect
 from yolo_server.engine import Engine
 from yolo_server.errors import LoadError
 from yolo_server.facts import Sibling, read_facts
@@ -134,10 +136,74 @@ def test_requests_of_one_execution_are_one_batch_on_a_gpu_and_not_on_a_processor
     engine = Engine(read_facts(tiny_detector()), Choice(name, "fp32"), runner, 1)
     white = np.ones((1, 3, 32, 32), np.float32)
     jobs = [Job(white, 0.25, 0.7), Job(np.concatenate([white, white / 2]), 0.25, 0.7), Job(white, 0.25, 0.7)]
-    answers = detect(engine, jobs)
+    answers: dict[int, Answer] = {}
+    detect(engine, jobs, answers.__setitem__)
     assert runner.batches == batches
-    for job, rows in zip(jobs, answers, strict=True):
+    for index, job in enumerate(jobs):
+        rows = answers[index]
         assert not isinstance(rows, Exception)
         assert [len(each) for each in rows] == [1] * len(job.images)
         assert [each[0, 4] for each in rows] == pytest.approx([image.max() for image in job.images], abs=1e-5)
     engine.close()
+
+
+class Waiting(OnnxRuntimeRunner):
+    """A runner that waits with its output for a white image until the test lets it go on; black ones cannot be run."""
+
+    def __init__(self) -> None:
+        super().__init__(tiny_detector(), 2)
+        self.go_on = threading.Event()
+        self.ways: list[str] = []
+
+    def alone(self, images: Images) -> np.ndarray:
+        """See Runner."""
+        self.ways.append("alone")
+        return super().alone(images)
+
+    def beside(self, images: Images) -> np.ndarray:
+        """See Runner."""
+        self.ways.append("beside")
+        if images.max() == 0:
+            raise RuntimeError("black")
+        assert images.min() < 1 or self.go_on.wait(30)
+        return super().beside(images)
+
+
+@pytest.mark.parametrize(("images", "way"), [(1, "alone"), (2, "beside"), (5, "beside")])
+def test_an_image_that_is_alone_gets_all_threads(images: int, way: str) -> None:
+    runner = Waiting()
+    engine = Engine(read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), runner, 2)
+    answers: dict[int, Answer] = {}
+    detect(engine, [Job(np.full((images, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)], answers.__setitem__)
+    engine.close()
+    assert runner.ways == [way] * images
+    assert isinstance(answers[0], list) and len(answers[0]) == images
+
+
+def test_a_request_waits_for_no_other_one_of_its_execution_nor_does_the_next_execution() -> None:
+    runner = Waiting()
+    engine = Engine(read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), runner, 2)
+    white, grey, black = (np.full((1, 3, 32, 32), value, np.float32) for value in (1, 0.5, 0))
+    answers: dict[str, Answer] = {}
+
+    def execute(**images: np.ndarray) -> None:
+        names = list(images)
+        detect(engine, [Job(each, 0.25, 0.7) for each in images.values()], lambda i, a: answers.update({names[i]: a}))
+
+    execute(slow=white, pair=np.concatenate([grey, grey]), wrong=black)
+    assert list(answers) == ["pair", "wrong"]
+    assert engine.busy
+    execute(after=grey)
+    until = time.monotonic() + 30
+    while "after" not in answers and time.monotonic() < until:
+        time.sleep(0.01)
+    assert "slow" not in answers
+    runner.go_on.set()
+    engine.close()
+    assert list(answers) == ["pair", "wrong", "after", "slow"]
+    assert str(answers.pop("wrong")) == "black"
+    assert {name: len(rows) for name, rows in answers.items() if isinstance(rows, list)} == {
+        "pair": 2, "after": 1, "slow": 1
+    }  # fmt: skip
+    assert "alone" not in runner.ways
+    assert not engine.busy

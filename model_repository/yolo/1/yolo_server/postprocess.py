@@ -76,13 +76,18 @@ def _suppress(rows: Floats, limit: float) -> Floats:
 
 
 def _greedy(overlapping: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which of n boxes, the best first, stay when each that stays removes those after it that it overlaps (n, n)."""
-    stays = np.ones(len(overlapping), bool)
+    """Which of n boxes, the best first, stay when each that stays removes those after it that it overlaps (n, n).
+
+    Starts with all of them, and lets those that stay remove others until nothing changes: after k rounds the first k
+    are right, and usually all after three.
+    """
     later = np.triu(overlapping, 1)
-    for index in np.flatnonzero(later.any(axis=1)):
-        if stays[index]:
-            stays &= ~later[index]
-    return stays
+    stays = np.ones(len(overlapping), bool)
+    while True:
+        left = ~later[stays].any(axis=0)
+        if np.array_equal(left, stays):
+            return stays
+        stays = left
 
 
 def _overlapping(first: Floats, second: Floats, limit: float) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ import io
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -16,6 +17,7 @@ Image.MAX_IMAGE_PIXELS = None
 # The instances of the model and its thread pool are the parallelism.
 cv2.setNumThreads(1)
 
+ORIENTATION = 0x0112  # EXIF's tag
 FORMATS = {"JPEG": (b"\xff\xd8\xff",), "PNG": (b"\x89PNG\r\n\x1a\n",), "WebP": (b"RIFF",)}
 
 
@@ -27,7 +29,8 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
     """Decodes a JPEG, PNG or WebP.
 
     With OpenCV, as Ultralytics does, so that the pixels are the same: upright after EXIF, 16 bits to 8, grey and CMYK
-    to RGB, transparency dropped, the first frame of an animation.
+    to RGB, transparency dropped, the first frame of an animation. What most JPEGs are is decoded by the same library,
+    libjpeg-turbo, without OpenCV around it, in half of the time.
 
     Args:
         content: the file's bytes.
@@ -40,7 +43,7 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
         PictureError: it is something else, is damaged, or is too large.
     """
     kind = _format(content)
-    width, height = _size(content, kind)
+    (width, height), upright = _header(content, kind)
     if width * height > max_pixels:
         raise PictureError(
             f"is {width}x{height} pixels, {width * height / 1e6:.0f} million, but at most {max_pixels / 1e6:g} million "
@@ -50,6 +53,10 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
         picture = _whole(content, kind)
     except BrokenOff:
         raise PictureError(f"is a {kind} that ends too early (truncated after {len(content)} bytes)") from None
+    if kind == "JPEG" and upright:
+        plain = _plain_jpeg(content, (height, width))
+        if plain is not None:
+            return plain
     try:
         pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
@@ -68,13 +75,32 @@ def _format(content: bytes) -> str:
     raise PictureError(f"is not a JPEG, PNG or WebP (it starts with {content[:8].hex(' ')})")
 
 
-def _size(content: bytes, kind: str) -> tuple[int, int]:
-    """Width and height from the header, without decoding."""
+def _header(content: bytes, kind: str) -> tuple[tuple[int, int], bool]:
+    """Width and height without decoding, and whether EXIF surely leaves the picture as it is."""
     try:
         with Image.open(io.BytesIO(content), formats=(kind.upper(),)) as picture:
-            return picture.size
+            return picture.size, _upright(picture)
     except Exception as error:  # Pillow's readers raise many types on damaged headers
         raise PictureError(f"is a damaged {kind} ({' '.join(str(error).split())[:200]})") from error
+
+
+def _upright(picture: Image.Image) -> bool:
+    try:
+        return "exif" not in picture.info or picture.getexif().get(ORIENTATION, 1) == 1
+    except Exception:  # damaged EXIF does not make the picture a damaged one
+        return False
+
+
+def _plain_jpeg(content: bytes, shape: tuple[int, int]) -> Pixels | None:
+    """A JPEG in colour and without any damage; None: it is something else, and OpenCV is to say what."""
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        if (height, width) != shape or colours != "YCbCr":
+            return None
+        pixels: Pixels = simplejpeg.decode_jpeg(content, "RGB")
+    except ValueError:
+        return None
+    return pixels
 
 
 def _whole(content: bytes, kind: str) -> bytes:
@@ -87,7 +113,9 @@ def _whole(content: bytes, kind: str) -> bytes:
         return still(content)
     if kind == "JPEG":
         # The last scan must be followed by the end marker; a thumbnail inside has one of its own, before that scan.
-        complete = content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")
+        # (To look for the last scan from the end would take as long as a third of the decoding.)
+        end = content.rfind(b"\xff\xd9")
+        complete = end >= 0 and content.find(b"\xff\xda", end) < 0
     else:
         complete = len(content) >= int.from_bytes(content[4:8], "little") + 8
     if not complete:

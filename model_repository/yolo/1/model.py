@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from yolo_server.artifact import cache_of, load_artifact, load_sibling  # noqa: E402
 from yolo_server.choose import choose  # noqa: E402
 from yolo_server.cpu import cpu_limit  # noqa: E402
-from yolo_server.detect import Answer, detect  # noqa: E402
+from yolo_server.detect import detect  # noqa: E402
 from yolo_server.engine import Engine  # noqa: E402
 from yolo_server.errors import LoadError, RequestError, one_line  # noqa: E402
 from yolo_server.facts import read_facts  # noqa: E402
@@ -36,26 +36,6 @@ from yolo_server.settings import read_settings  # noqa: E402
 from yolo_server.start import Source, start  # noqa: E402
 
 DEFAULT_SIZE = 640
-
-
-class Outbox:
-    """Takes the responses of an execution, from any thread, to Triton.
-
-    They are sent when they are there, so that none waits for another one. A lone one goes by the return of `execute`
-    instead, which saves two messages between Triton's process and this one.
-    """
-
-    def __init__(self, requests: list[Any], lone: bool) -> None:
-        """Takes the requests as Triton gave them; `lone`: one, whose response will be there when `execute` returns."""
-        self._senders = [] if lone else [request.get_response_sender() for request in requests]
-        self.returned: list[Any] | None = None
-
-    def put(self, index: int, response: Any) -> None:
-        """The only response to request `index`."""
-        if self._senders:
-            self._senders[index].send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-        else:
-            self.returned = [response]
 
 
 class TritonPythonModel:
@@ -81,32 +61,26 @@ class TritonPythonModel:
         if self._engine:
             self._engine.close()
 
-    def execute(self, requests: list[Any]) -> list[Any] | None:
-        """Answers each request with a response or an error of its own, as soon as its last image is done."""
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answers the requests, each with a response or an error of its own, in their order."""
         assert self._engine, "Triton asks only a model that was loaded"
-        outbox = Outbox(requests, lone=len(requests) == 1 and _images(requests[0]) == 1 and not self._engine.busy)
-        asked: list[tuple[Any, int]] = []
-        jobs: list[Job] = []
+        responses: list[Any] = [None] * len(requests)
+        jobs: dict[int, Job] = {}
         for index, request in enumerate(requests):
             if set(request.requested_output_names()) == {"model_info"}:
-                outbox.put(index, pb_utils.InferenceResponse([pb_utils.Tensor("model_info", self._info[None])]))
+                responses[index] = pb_utils.InferenceResponse([pb_utils.Tensor("model_info", self._info[None])])
                 continue
             try:
-                jobs.append(self._job(request))
-                asked.append((request, index))
+                jobs[index] = self._job(request)
             except RequestError as error:
-                outbox.put(index, self._failure(str(error), "INVALID_ARG"))
-
-        def answered(number: int, answer: Answer) -> None:
-            request, index = asked[number]
+                responses[index] = self._failure(str(error), "INVALID_ARG")
+        for index, answer in zip(jobs, detect(self._engine, list(jobs.values())), strict=True):
             if isinstance(answer, Exception):
                 pb_utils.Logger.log_error(f"{self._title}: inference failed: {one_line(answer)}")
-                outbox.put(index, self._failure(f"inference failed: {one_line(answer)}", "INTERNAL"))
+                responses[index] = self._failure(f"inference failed: {one_line(answer)}", "INTERNAL")
             else:
-                outbox.put(index, self._response(request, answer))
-
-        detect(self._engine, jobs, answered)
-        return outbox.returned
+                responses[index] = self._response(requests[index], answer)
+        return responses
 
     def _load(self, config: dict[str, Any], device: int) -> None:
         started = time.perf_counter()
@@ -177,11 +151,6 @@ class TritonPythonModel:
         if "model_info" in wanted:
             tensors.append(pb_utils.Tensor("model_info", np.tile(self._info, (len(rows), 1))))
         return pb_utils.InferenceResponse([tensor for tensor in tensors if tensor.name() in wanted])
-
-
-def _images(request: Any) -> int:
-    """How many images a request has; Triton has seen to it that it has an input."""
-    return int(request.inputs()[0].shape()[0])
 
 
 def _last_words(text: str) -> None:

@@ -6,8 +6,8 @@ What it takes and gives is in config.pbtxt; the parts are in encoded_images/.
 import json
 import os
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,11 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
 
 from encoded_images.decode import PictureError, decode  # noqa: E402
-from encoded_images.letterbox import Target, letterbox  # noqa: E402
+from encoded_images.letterbox import Boxed, Target, letterbox  # noqa: E402
 from encoded_images.memory import keep_freed_memory  # noqa: E402
 from encoded_images.metrics import Errors  # noqa: E402
 
 SUFFIX = "_encoded"
-WORKERS = 4
 PROBE = np.zeros((1, 3, 32, 32), np.uint8)
 OUTPUTS = ["detections", "num_detections", "model_info"]
 
@@ -41,57 +40,13 @@ class RequestError(Exception):
         self.reason = reason
 
 
+@dataclass
 class Job:
-    """One request, whose pictures several threads work on."""
+    """One request: its pictures, thresholds, and the rows found so far (one entry a picture)."""
 
-    def __init__(self, request: Any) -> None:
-        """Reads it.
-
-        Raises:
-            RequestError: a threshold is none.
-        """
-        self.wanted = request.requested_output_names()
-        self.pictures = pb_utils.get_input_tensor_by_name(request, "encoded").as_numpy().reshape(-1)
-        self.thresholds = _thresholds(json.loads(request.parameters() or "{}"))
-        self.rows = [np.zeros((0, 6), np.float32)] * len(self.pictures)
-        self._errors: dict[int, RequestError] = {}
-        self._left = len(self.pictures)
-        self._lock = threading.Lock()
-
-    @property
-    def error(self) -> RequestError | None:
-        """Of the first picture that has one."""
-        return self._errors[min(self._errors)] if self._errors else None
-
-    def put(self, number: int, found: np.ndarray | RequestError) -> bool:
-        """Notes what was found in a picture; whether it was the last one."""
-        with self._lock:
-            if isinstance(found, RequestError):
-                self._errors[number] = found
-            else:
-                self.rows[number] = found
-            self._left -= 1
-            return not self._left
-
-
-class Outbox:
-    """Takes the responses of an execution, from any thread, to Triton.
-
-    They are sent when they are there, so that none waits for another one. A lone one goes by the return of `execute`
-    instead, which saves two messages between Triton's process and this one.
-    """
-
-    def __init__(self, requests: list[Any]) -> None:
-        """Takes the requests as Triton gave them."""
-        self._senders = [request.get_response_sender() for request in requests] if len(requests) > 1 else []
-        self.returned: list[Any] | None = None
-
-    def put(self, index: int, response: Any) -> None:
-        """The only response to request `index`."""
-        if self._senders:
-            self._senders[index].send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-        else:
-            self.returned = [response]
+    boxed: list[Boxed]
+    thresholds: dict[str, str]
+    rows: list[np.ndarray]
 
 
 class TritonPythonModel:
@@ -110,8 +65,7 @@ class TritonPythonModel:
             )
         # 40 million pixels take 120 MB once decoded.
         self._max_pixels = int(float(os.environ.get("MODEL_MAX_PIXELS", "") or 40e6))
-        # More than there are processors to decode on: the others wait for their boxes.
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="pictures")
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="decode")
         self._info = np.zeros((1, 0), np.uint8)
         self._target: Target | None = None
         self._errors: Errors | None = Errors(pb_utils, name)
@@ -121,50 +75,59 @@ class TritonPythonModel:
         self._pool.shutdown()
         self._errors = None
 
-    def execute(self, requests: list[Any]) -> list[Any] | None:
-        """Answers each request with a response or an error of its own, as soon as its last picture is done."""
-        outbox = Outbox(requests)
-        work: list[tuple[int, Job, int]] = []
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answers the requests, each with a response or an error of its own, in their order."""
+        try:
+            target = self._target or self._ask_target()
+        except RequestError as error:
+            return [self._failure(error) for _ in requests]
+        jobs: dict[int, Job] = {}
+        failures: dict[int, Any] = {}
         for index, request in enumerate(requests):
             try:
-                target = self._target or self._ask_target()
-                job = Job(request)
-                work += [(index, job, number) for number in range(len(job.pictures))]
+                jobs[index] = self._job(request, target)
             except RequestError as error:
-                outbox.put(index, self._failure(error))
+                failures[index] = self._failure(error)
+        for members in _groups(jobs).values():
+            try:
+                self._find(members)
+            except RequestError as error:
+                for job, _ in members:
+                    number = next(index for index, other in jobs.items() if other is job)
+                    if number not in failures:  # once for each request, however many pictures it has
+                        failures[number] = self._failure(error)
+        return [
+            failures[index] if index in failures else self._response(request, jobs[index])
+            for index, request in enumerate(requests)
+        ]
 
-        def find(entry: tuple[int, Job, int]) -> None:
-            index, job, number = entry
-            if job.put(number, self._found(target, job, number)):
-                outbox.put(index, self._failure(job.error) if job.error else self._response(job))
-
-        if len(work) == 1:
-            find(work[0])
-        else:
-            list(self._pool.map(find, work))
-        return outbox.returned
-
-    def _found(self, target: Target, job: Job, number: int) -> np.ndarray | RequestError:
-        try:
-            return self._rows(target, job, number)
-        except RequestError as error:
-            return error
-
-    def _rows(self, target: Target, job: Job, number: int) -> np.ndarray:
-        """Rows (n, 6) of one picture, in its own pixels.
+    def _job(self, request: Any, target: Target) -> Job:
+        """Decodes the pictures of one request.
 
         Raises:
-            RequestError: it cannot be decoded, and the message says which picture and why; or the tensor model refuses.
+            RequestError: one of them cannot be; the message says which and why.
         """
-        try:
-            boxed = letterbox(decode(job.pictures[number], self._max_pixels), target)
-        except PictureError as error:
-            several = len(job.pictures) > 1
-            which = f"picture {number + 1} of {len(job.pictures)}" if several else "the picture"
-            raise RequestError(f"{which} {error}") from error
-        answer = self._ask(boxed.pixels[None], OUTPUTS, job.thresholds)
+        pictures = pb_utils.get_input_tensor_by_name(request, "encoded").as_numpy().reshape(-1)
+        thresholds = _thresholds(json.loads(request.parameters() or "{}"))
+
+        def prepare(entry: tuple[int, bytes]) -> Boxed:
+            try:
+                return letterbox(decode(entry[1], self._max_pixels), target)
+            except PictureError as error:
+                which = "the picture" if len(pictures) == 1 else f"picture {entry[0] + 1} of {len(pictures)}"
+                raise RequestError(f"{which} {error}") from error
+
+        numbered = list(enumerate(pictures))
+        boxed = [prepare(numbered[0])] if len(numbered) == 1 else list(self._pool.map(prepare, numbered))
+        return Job(boxed, thresholds, [np.zeros((0, 6), np.float32)] * len(boxed))
+
+    def _find(self, members: list[tuple[Job, int]]) -> None:
+        """Asks for the boxes of pictures of one shape with the same thresholds, in one request."""
+        images = np.stack([job.boxed[number].pixels for job, number in members])
+        answer = self._ask(images, OUTPUTS, members[0][0].thresholds)
         self._notice(answer["model_info"])
-        return boxed.to_original(answer["detections"][0, : int(answer["num_detections"][0, 0])])
+        for (job, number), rows, count in zip(members, answer["detections"], answer["num_detections"], strict=True):
+            job.rows[number] = job.boxed[number].to_original(rows[: int(count[0])])
 
     def _ask_target(self) -> Target:
         """Asks the tensor model what it takes."""
@@ -205,16 +168,25 @@ class TritonPythonModel:
             self._errors.count(error.reason)
         return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), error.code))
 
-    def _response(self, job: Job) -> Any:
+    def _response(self, request: Any, job: Job) -> Any:
+        wanted = request.requested_output_names()
         counts = np.array([[len(rows)] for rows in job.rows], np.int32)
         padded = np.zeros((len(job.rows), int(counts.max()), 6), np.float32)
         for place, rows in zip(padded, job.rows, strict=True):
             place[: len(rows)] = rows
         info = np.repeat(self._info, len(job.rows), axis=0)
         tensors = (("detections", padded), ("num_detections", counts), ("model_info", info))
-        return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(name, value) for name, value in tensors if name in job.wanted]
-        )
+        return pb_utils.InferenceResponse([pb_utils.Tensor(name, value) for name, value in tensors if name in wanted])
+
+
+def _groups(jobs: dict[int, Job]) -> dict[tuple[Any, ...], list[tuple[Job, int]]]:
+    """Pictures that can go into one request: of one shape, with the same thresholds."""
+    groups: dict[tuple[Any, ...], list[tuple[Job, int]]] = {}
+    for job in jobs.values():
+        for number, boxed in enumerate(job.boxed):
+            key = (boxed.pixels.shape, tuple(sorted(job.thresholds.items())))
+            groups.setdefault(key, []).append((job, number))
+    return groups
 
 
 def _thresholds(parameters: dict[str, Any]) -> dict[str, str]:

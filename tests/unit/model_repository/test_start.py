@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import threading
-import time
 import zipfile
 from pathlib import Path
 
@@ -14,7 +12,7 @@ pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
 
 from tiny_onnx import tiny_detector
 from yolo_server.choose import Choice
-from yolo_server.detect import Answer, detect
+from yolo_server.detect import detect
 from yolo_server.engine import Engine
 from yolo_server.errors import LoadError
 from yolo_server.facts import Sibling, read_facts
@@ -136,74 +134,57 @@ def test_requests_of_one_execution_are_one_batch_on_a_gpu_and_not_on_a_processor
     engine = Engine(read_facts(tiny_detector()), Choice(name, "fp32"), runner, 1)
     white = np.ones((1, 3, 32, 32), np.float32)
     jobs = [Job(white, 0.25, 0.7), Job(np.concatenate([white, white / 2]), 0.25, 0.7), Job(white, 0.25, 0.7)]
-    answers: dict[int, Answer] = {}
-    detect(engine, jobs, answers.__setitem__)
+    answers = detect(engine, jobs)
     assert runner.batches == batches
-    for index, job in enumerate(jobs):
-        rows = answers[index]
+    for job, rows in zip(jobs, answers, strict=True):
         assert not isinstance(rows, Exception)
         assert [len(each) for each in rows] == [1] * len(job.images)
         assert [each[0, 4] for each in rows] == pytest.approx([image.max() for image in job.images], abs=1e-5)
     engine.close()
 
 
-class Waiting(OnnxRuntimeRunner):
-    """A runner that waits with its output for a white image until the test lets it go on; black ones cannot be run."""
+class Noting(OnnxRuntimeRunner):
+    """A runner that tells how each image came; black ones cannot be run."""
 
-    def __init__(self) -> None:
-        super().__init__(tiny_detector(), 2)
-        self.go_on = threading.Event()
+    def __init__(self, threads: int) -> None:
+        super().__init__(tiny_detector(), threads)
         self.ways: list[str] = []
 
     def alone(self, images: Images) -> np.ndarray:
         """See Runner."""
-        self.ways.append("alone")
-        return super().alone(images)
+        return self._noted("alone", images)
 
     def beside(self, images: Images) -> np.ndarray:
         """See Runner."""
-        self.ways.append("beside")
+        return self._noted("beside", images)
+
+    def _noted(self, way: str, images: Images) -> np.ndarray:
+        self.ways.append(way)
         if images.max() == 0:
             raise RuntimeError("black")
-        assert images.min() < 1 or self.go_on.wait(30)
         return super().beside(images)
 
 
-@pytest.mark.parametrize(("images", "way"), [(1, "alone"), (2, "beside"), (5, "beside")])
-def test_an_image_that_is_alone_gets_all_threads(images: int, way: str) -> None:
-    runner = Waiting()
-    engine = Engine(read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), runner, 2)
-    answers: dict[int, Answer] = {}
-    detect(engine, [Job(np.full((images, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)], answers.__setitem__)
+@pytest.mark.parametrize(
+    ("threads", "images", "beside", "alone"),
+    [(2, 1, 0, 1), (2, 2, 2, 0), (2, 5, 4, 1), (1, 3, 0, 3), (4, 2, 0, 2), (4, 3, 3, 0), (4, 9, 8, 1)],
+)
+def test_images_that_would_leave_threads_idle_get_all_of_them(
+    threads: int, images: int, beside: int, alone: int
+) -> None:
+    runner = Noting(threads)
+    engine = Engine(read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), runner, threads)
+    (rows,) = detect(engine, [Job(np.full((images, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)])
     engine.close()
-    assert runner.ways == [way] * images
-    assert isinstance(answers[0], list) and len(answers[0]) == images
+    assert runner.ways == ["beside"] * beside + ["alone"] * alone
+    assert isinstance(rows, list) and len(rows) == images
 
 
-def test_a_request_waits_for_no_other_one_of_its_execution_nor_does_the_next_execution() -> None:
-    runner = Waiting()
-    engine = Engine(read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), runner, 2)
-    white, grey, black = (np.full((1, 3, 32, 32), value, np.float32) for value in (1, 0.5, 0))
-    answers: dict[str, Answer] = {}
-
-    def execute(**images: np.ndarray) -> None:
-        names = list(images)
-        detect(engine, [Job(each, 0.25, 0.7) for each in images.values()], lambda i, a: answers.update({names[i]: a}))
-
-    execute(slow=white, pair=np.concatenate([grey, grey]), wrong=black)
-    assert list(answers) == ["pair", "wrong"]
-    assert engine.busy
-    execute(after=grey)
-    until = time.monotonic() + 30
-    while "after" not in answers and time.monotonic() < until:
-        time.sleep(0.01)
-    assert "slow" not in answers
-    runner.go_on.set()
+def test_an_image_that_cannot_be_run_fails_its_request_alone() -> None:
+    engine = Engine(read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), Noting(2), 2)
+    grey, black = (np.full((1, 3, 32, 32), value, np.float32) for value in (0.5, 0))
+    jobs = [Job(images, 0.25, 0.7) for images in (grey, np.concatenate([grey, black]), grey)]
+    first, wrong, last = detect(engine, jobs)
     engine.close()
-    assert list(answers) == ["pair", "wrong", "after", "slow"]
-    assert str(answers.pop("wrong")) == "black"
-    assert {name: len(rows) for name, rows in answers.items() if isinstance(rows, list)} == {
-        "pair": 2, "after": 1, "slow": 1
-    }  # fmt: skip
-    assert "alone" not in runner.ways
-    assert not engine.busy
+    assert str(wrong) == "black"
+    assert [len(rows) for rows in (first, last) if isinstance(rows, list)] == [1, 1]

@@ -1,8 +1,7 @@
 """From requests that Triton hands over together to the rows of each of their images."""
 
-import threading
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
@@ -17,55 +16,32 @@ from yolo_server.runners import Images, as_floats
 Answer = list[Floats] | Exception
 
 
-class _Open:
-    """A request some of whose images are still being worked on, by several threads."""
-
-    def __init__(self, images: int) -> None:
-        self._rows: list[Floats] = [np.empty((0, 6), np.float32)] * images
-        self._error: Exception | None = None
-        self._left = images
-        self._lock = threading.Lock()
-
-    def put(self, number: int, found: Floats | Exception) -> Answer | None:
-        """Notes what was found in an image; the answer of the request if that was the last one."""
-        with self._lock:
-            if isinstance(found, Exception):
-                self._error = self._error or found
-            else:
-                self._rows[number] = found
-            self._left -= 1
-            if self._left:
-                return None
-        return self._error or self._rows
-
-
-def detect(engine: Engine, jobs: list[Job], answered: Callable[[int, Answer], None]) -> None:
-    """Calls `answered` with the index of each request and its answer, as soon as it is there, from any thread.
-
-    `answered` must not raise. The last ones may be answered after this has returned: see `Engine.each`.
-    """
+def detect(engine: Engine, jobs: list[Job]) -> list[Answer]:
+    """An answer for each request, in their order."""
     if engine.stacks:
-        for index, answer in enumerate(_stacked(engine, jobs)):
-            answered(index, answer)
-        return
-    waiting = [_Open(len(job.images)) for job in jobs]
-
-    def work(entry: tuple[int, int], run: Callable[[Images], Floats]) -> None:
-        index, number = entry
-        answer = waiting[index].put(number, _rows_of_one(jobs[index], number, run))
-        if answer is not None:
-            answered(index, answer)
-
-    engine.each([(index, number) for index, job in enumerate(jobs) for number in range(len(job.images))], work)
+        return _stacked(engine, jobs)
+    images = [(job, number) for job in jobs for number in range(len(job.images))]
+    found = iter(engine.each(images, _rows_of_one))
+    return [_whole(list(islice(found, len(job.images)))) for job in jobs]
 
 
-def _rows_of_one(job: Job, number: int, run: Callable[[Images], Floats]) -> Floats | Exception:
+def _rows_of_one(entry: tuple[Job, int], run: Callable[[Images], Floats]) -> Floats | Exception:
     """Rows of one image of a request."""
+    job, number = entry
     try:
         output = run(job.images[number : number + 1])
         (rows,) = detections_of(output, np.array([job.confidence], np.float32), np.array([job.iou]))
     except Exception as error:
         return error
+    return rows
+
+
+def _whole(parts: list[Floats | Exception]) -> Answer:
+    rows: list[Floats] = []
+    for part in parts:
+        if isinstance(part, Exception):
+            return part
+        rows.append(part)
     return rows
 
 

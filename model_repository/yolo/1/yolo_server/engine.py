@@ -17,6 +17,7 @@ from yolo_server.runners import Images, Runner
 
 Floats = NDArray[np.float32]
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Engine:
@@ -35,8 +36,6 @@ class Engine:
         self._runner = runner
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="inference")
-        self._begun = 0  # images that are given to these threads and not done
-        self._ended = threading.Condition()
 
     @property
     def stacks(self) -> bool:
@@ -47,42 +46,22 @@ class Engine:
     def _on_gpu(self) -> bool:
         return self.choice.engine in PROVIDERS
 
-    @property
-    def busy(self) -> bool:
-        """Whether images of an earlier execution are still being worked on."""
-        return self._begun > 0
-
-    def each(self, items: Sequence[Item], work: Callable[[Item, Callable[[Images], Floats]], None]) -> None:
-        """Calls `work` for each item; several at the same time, if there are.
-
-        Returns when all of them are begun and a thread is free for others; one that came alone is done by then. So the
-        threads stay busy from one execution to the next, and what Triton takes for the time of an execution lacks less
-        than that of one image.
+    def each(self, items: Sequence[Item], work: Callable[[Item, Callable[[Images], Floats]], Result]) -> list[Result]:
+        """Results of `work` for each item, in their order; several items are worked on at the same time.
 
         `work` gets an item and what runs the model for one image (1, 3, H, W), whose output is valid until it is called
         again. It must not raise.
         """
-        if self._threads == 1 or (len(items) == 1 and not self.busy):
-            for item in items:
-                work(item, self.run)
-            return
-        with self._ended:
-            self._begun += len(items)
-        for item in items:
-            self._pool.submit(self._work_beside, work, item)
-        with self._ended:
-            self._ended.wait_for(lambda: self._begun < self._threads)
-
-    def _work_beside(self, work: Callable[[Item, Callable[[Images], Floats]], None], item: Item) -> None:
-        try:
-            work(item, self._beside)
-        finally:
-            with self._ended:
-                self._begun -= 1
-                self._ended.notify()
+        # The few that would leave half of the threads idle, or more, get all threads, one after the other.
+        few = len(items) % self._threads
+        split = len(items) - few if few <= self._threads // 2 else len(items)
+        if self._threads == 1:
+            split = 0
+        beside = list(self._pool.map(lambda item: work(item, self._beside), items[:split]))
+        return beside + [work(item, self.run) for item in items[split:]]
 
     def close(self) -> None:
-        """Ends the threads, when they have done what they have begun."""
+        """Ends the threads."""
         self._pool.shutdown()
 
     def run(self, images: Images) -> Floats:

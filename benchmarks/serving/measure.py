@@ -37,7 +37,7 @@ class Plan:
 
 
 QUICK = Plan(rounds=4, sweep_every=0, seconds=1.0, sweep_seconds=0.0, budget=90)
-FULL = Plan(rounds=6, sweep_every=3, seconds=2.0, sweep_seconds=1.2, budget=480)
+FULL = Plan(rounds=9, sweep_every=9, seconds=1.0, sweep_seconds=1.2, budget=480)
 
 
 @dataclass

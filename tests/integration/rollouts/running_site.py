@@ -144,8 +144,8 @@ class Site:
 
     @staticmethod
     def container(pod: Manifest) -> Manifest:
-        """The status of a pod's server container."""
-        (found,) = pod["status"]["containerStatuses"]
+        """The status of a pod's server container; a pod that was only just created tells nothing of it yet."""
+        (found,) = pod.get("status", {}).get("containerStatuses") or [{"restartCount": 0}]
         status: Manifest = found
         return status
 

@@ -1,0 +1,37 @@
+"""Freed memory is used again: counted by the pages that the system had to give, in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"
+# What one picture after the other takes: three arrays of 640 x 640 x 3 bytes at a time, all freed before the next one.
+PICTURES = """
+import importlib, resource, sys
+import numpy as np
+if len(sys.argv) > 1:
+    sys.path.insert(0, sys.argv[1])
+    assert importlib.import_module(sys.argv[2]).keep_freed_memory()
+def picture():
+    arrays = [np.ones((640, 640, 3), np.uint8) for _ in range(3)]
+for _ in range(5):
+    picture()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50):
+    picture()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def pages(*arguments: str) -> int:
+    """How many pages 50 pictures cost."""
+    command = [sys.executable, "-c", PICTURES, *arguments]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
+
+
+@pytest.mark.parametrize("where", ["yolo/1 yolo_server.memory", "yolo_encoded/1 encoded_images.memory"])
+def test_pictures_cost_no_new_pages_once_memory_is_kept(where: str) -> None:
+    folder, module = where.split()
+    assert pages(str(REPOSITORY / folder), module) < 200 < 10_000 < pages()

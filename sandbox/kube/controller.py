@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from hashlib import sha256
 
 from sandbox.kube.admission import ALPHABET
@@ -14,7 +15,7 @@ from sandbox.kube.store import Change, Object, Store
 Key = tuple[str, str]
 
 
-class Controller:
+class Controller(ABC):
     """Calls ``sync(namespace, name)`` once for any number of changes that happen together.
 
     ``sync`` is synchronous, so it sees one state of the store. Derived classes enqueue keys from ``changed``.
@@ -28,13 +29,13 @@ class Controller:
         self._closed = False
         store.listen(self.changed)
 
+    @abstractmethod
     def changed(self, change: Change) -> None:
         """See whether a change concerns an object of this controller."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sync(self, namespace: str, name: str) -> None:
         """Bring the world closer to what one object asks for."""
-        raise NotImplementedError
 
     def enqueue(self, key: Key, delay: float = 0.0) -> None:
         """Have ``key`` reconciled after ``delay`` seconds, or sooner when it is already queued for sooner."""

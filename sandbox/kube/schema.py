@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +13,12 @@ _QUANTITY = re.compile(r"^\+?\d+(\.\d+)?([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$")
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 
 
-class Schema:
+class Schema(ABC):
     """Checks a value and returns it without empty unsupported fields."""
 
+    @abstractmethod
     def check(self, value: Any, path: str, problems: Problems) -> Any:
         """Append (path, text) to ``problems`` for what is wrong with ``value``."""
-        raise NotImplementedError
 
     def children(self) -> Iterator[tuple[str, Schema]]:
         """(path suffix, schema) of what is below, for the documentation's table."""

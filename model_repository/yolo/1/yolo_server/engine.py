@@ -52,13 +52,16 @@ class Engine:
         `work` gets an item and what runs the model for one image (1, 3, H, W), whose output is valid until it is called
         again. It must not raise.
         """
-        # The few that would leave half of the threads idle, or more, get all threads, one after the other.
-        few = len(items) % self._threads
-        split = len(items) - few if few <= self._threads // 2 else len(items)
-        if self._threads == 1:
-            split = 0
+        split = len(items) - self._alone(len(items))
         beside = list(self._pool.map(lambda item: work(item, self._beside), items[:split]))
         return beside + [work(item, self.run) for item in items[split:]]
+
+    def _alone(self, items: int) -> int:
+        """How many of them get all threads, one after the other: those that would leave half of the threads idle."""
+        if self._threads == 1:
+            return items
+        few = items % self._threads
+        return few if few <= self._threads // 2 else 0
 
     def close(self) -> None:
         """Ends the threads."""

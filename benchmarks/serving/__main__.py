@@ -55,8 +55,8 @@ def say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
-def export(target: Path, work: Path) -> dict[str, list[int]]:
-    """Exports the network in the training environment; returns how many candidates it finds.
+def export(target: Path, tensors: Path, work: Path) -> dict[str, list[int]]:
+    """Exports the network in the training environment; returns how many candidates it finds in each of the tensors.
 
     Raises:
         BenchmarkError: it fails.
@@ -65,7 +65,9 @@ def export(target: Path, work: Path) -> dict[str, list[int]]:
     script = Path(__file__).with_name("export_model.py")
     log = work / "export.log"
     tree = Tree(
-        [str(python), str(script), str(target), ARCHITECTURE, str(SIZE)], log, {"YOLO_CONFIG_DIR": str(work / "yolo")}
+        [str(python), str(script), str(target), ARCHITECTURE, str(tensors)],
+        log,
+        {"YOLO_CONFIG_DIR": str(work / "yolo")},
     )
     try:
         while tree.running:
@@ -80,12 +82,10 @@ def export(target: Path, work: Path) -> dict[str, list[int]]:
 
 @contextmanager
 def subjects(
-    model: Path, pictures: Pictures, work: Path, folder: Path, variants: Sequence[dict[str, str]]
+    model: Path, tensors: Path, pictures: Pictures, work: Path, folder: Path, variants: Sequence[dict[str, str]]
 ) -> Iterator[list[Measurable]]:
     """Starts everything that is measured, side by side, and ends it."""
     with ExitStack() as opened:
-        tensors = work / "tensors.npy"
-        np.save(tensors, pictures.tensors)
         started: list[Measurable] = []
         for engine, precision in BARE_ENGINES:
             if not this_machine().computes_in(precision):
@@ -174,8 +174,10 @@ def main(arguments: list[str] | None = None) -> int:
             work = Path(folder)
             model = work / "model.onnx"
             say(f"exporting {ARCHITECTURE} at {SIZE}")
-            candidates = export(model, work)["candidates"]
-            with subjects(model, load_pictures(SIZE), work, options.model, options.variant or VARIANTS) as started:
+            pictures, tensors = load_pictures(SIZE), work / "tensors.npy"
+            np.save(tensors, pictures.tensors)
+            candidates = export(model, tensors, work)["candidates"]
+            with subjects(model, tensors, pictures, work, options.model, options.variant or VARIANTS) as started:
                 by_subject = {each.subject: each for each in started}
                 busy, own = Busyness(), [each.tree for each in started]
                 own_before = time.process_time() + sum(tree.cpu_seconds() for tree in own)

@@ -1,9 +1,12 @@
 """Runs in the training environment: exports the network that every path of the benchmark runs.
 
-    .venv/trainer/bin/python benchmarks/serving/export_model.py OUT.onnx ARCHITECTURE SIZE
+    .venv/trainer/bin/python benchmarks/serving/export_model.py OUT.onnx ARCHITECTURE TENSORS.npy
+
+TENSORS are the benchmark's own pictures, (n, 3, size, size), 0-1: those that every path is asked about, to the last
+pixel, because an untrained network finds something else in a picture that is only scaled by another filter.
 
 No weights can be downloaded on every machine, so the network is untrained, seeded, and made lively: batch normalisation
-takes its statistics from the benchmark's pictures, class scores are spread and shifted so that about `CANDIDATES`
+takes its statistics from these pictures, class scores are spread and shifted so that about `CANDIDATES`
 anchors of a picture pass the server's confidence threshold of 0.25, and box sizes are spread. Which boxes come out is
 meaningless; how much work each layer and the non-maximum suppression have is that of a trained detector on a busy
 picture. Then it is quantized as the training does it, on the same pictures. Prints one JSON object: candidates found
@@ -40,15 +43,6 @@ def patch_torchvision() -> None:
             from ultralytics.utils.nms import TorchNMS
 
             return TorchNMS.nms(boxes, scores, threshold)
-
-
-def pictures(size: int) -> torch.Tensor:
-    """scikit-learn's sample photos, cut square as in pictures.py: (2, 3, size, size), 0-1."""
-    from PIL import Image, ImageOps
-    from sklearn.datasets import load_sample_images
-
-    photos = [ImageOps.fit(Image.fromarray(photo), (size, size)) for photo in load_sample_images().images]
-    return torch.from_numpy(np.stack([np.asarray(photo, np.float32).transpose(2, 0, 1) / 255 for photo in photos]))
 
 
 def take_statistics(network: torch.nn.Module, images: torch.Tensor) -> None:
@@ -124,14 +118,15 @@ def quantize(file: Path, images: torch.Tensor, size: int) -> None:
             sys.exit(1)
 
 
-def main(target: Path, architecture: str, size: int) -> None:
+def main(target: Path, architecture: str, tensors: Path) -> None:
     """Exports with dynamic batch, height and width; the file is at `target` only once it is whole."""
     from ultralytics import YOLO
 
     torch.manual_seed(0)
     model = YOLO(f"{architecture}.yaml", task="detect", verbose=False)
     network = model.model
-    images = pictures(size)
+    images = torch.from_numpy(np.load(tensors))
+    size = images.shape[-1]
     take_statistics(network, images)
     found = make_lively(network, images)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -145,4 +140,4 @@ def main(target: Path, architecture: str, size: int) -> None:
 
 if __name__ == "__main__":
     patch_torchvision()
-    main(Path(sys.argv[1]).resolve(), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]).resolve(), sys.argv[2], Path(sys.argv[3]).resolve())

@@ -66,6 +66,7 @@ class Engine:
     def close(self) -> None:
         """Ends the threads."""
         self._pool.shutdown()
+        self._runner.close()
 
     def run(self, images: Images) -> Floats:
         """Output of the model for images (N, 3, H, W), bytes or floats 0-1; raw or final rows, see `postprocess`.

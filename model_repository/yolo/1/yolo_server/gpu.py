@@ -53,6 +53,9 @@ class GpuRunner:
         """See Runner."""
         return self.alone(images)
 
+    def close(self) -> None:
+        """See Runner."""
+
 
 def _open(content: bytes, choice: Choice, gpu: Gpu) -> "onnxruntime.InferenceSession":
     import onnxruntime

@@ -6,12 +6,13 @@ import sys
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yolo_server.errors import LoadError, one_line
+from yolo_server.frequent import Frequent
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -20,6 +21,11 @@ Images = NDArray[Any]  # (N, 3, H, W): FP32 0-1 or bytes 0-255
 
 # INT8 is in the quantized file itself; the hint is for what that file leaves in floats.
 OPENVINO_PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+# How many images of a shape make it one that comes often, and how many shapes get a model of their own: not more than
+# these, nor than what keeps their weights below so many bytes.
+OFTEN = 30
+MOST_SHAPES = 4
+MOST_BYTES_OF_SHAPES = 128 << 20
 
 
 class Runner(Protocol):
@@ -34,6 +40,17 @@ class Runner(Protocol):
 
     def beside(self, images: Images) -> NDArray[Any]:
         """The same with one thread, for several threads at the same time; valid until the same thread's next call."""
+
+    def close(self) -> None:
+        """Ends what works beside the calls."""
+
+
+class Way(NamedTuple):
+    """How a model is run: an image alone with all threads, or beside others; bytes or floats; for which shape alone."""
+
+    alone: bool
+    of_bytes: bool
+    shape: tuple[int, ...] = ()
 
 
 class OnnxRuntimeRunner:
@@ -59,6 +76,9 @@ class OnnxRuntimeRunner:
         """See Runner."""
         return self._run(self._beside, images)
 
+    def close(self) -> None:
+        """See Runner."""
+
     def _run(self, session: "onnxruntime.InferenceSession", images: Images) -> NDArray[Any]:
         values = as_floats(images).astype(self._dtype, copy=False)
         output: NDArray[Any] = session.run([self._output], {self._input: values})[0]
@@ -68,7 +88,9 @@ class OnnxRuntimeRunner:
 class OpenVinoRunner:
     """OpenVINO: FP32, bf16, or a file that is quantized to INT8.
 
-    Bytes become floats inside the compiled model, which costs next to nothing there.
+    Bytes become floats inside the compiled model, which costs next to nothing there. A shape that comes often gets a
+    model that is compiled for it alone: with height and width open, OpenVINO takes a fifth longer, because it can
+    neither plan its memory nor fuse as much.
     """
 
     def __init__(self, content: bytes, threads: int, precision: str) -> None:
@@ -77,57 +99,69 @@ class OpenVinoRunner:
         Raises:
             LoadError: OpenVINO cannot.
         """
-        openvino = import_openvino()
-        core = openvino.Core()
-        options = {
+        self._openvino = openvino = import_openvino()
+        self._core = openvino.Core()
+        self._threads = threads
+        self._options = {
             "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": threads,
             # A thread on each processor that there is stays there; else the scheduler puts two on one now and then, and
             # the whole inference takes twice as long. Fewer threads would sit on the same ones as another server's.
             "ENABLE_CPU_PINNING": threads == len(os.sched_getaffinity(0)),
         }
-
-        parts = _unpacked(content) if precision == "int8" else (content,)
-
-        def compiled(variant: tuple[bool, bool]) -> Any:
-            alone, of_bytes = variant
-            model = core.read_model(*parts)
-            if of_bytes:
-                model = _taking_bytes(openvino, model)
-            hint = "LATENCY" if alone else "THROUGHPUT"
-            streams = 1 if alone else threads
-            return core.compile_model(model, "CPU", options | {"PERFORMANCE_HINT": hint, "NUM_STREAMS": streams})
-
+        self._parts = _unpacked(content) if precision == "int8" else (content,)
+        ways = [Way(alone, of_bytes) for alone in (True, False)[: min(threads, 2)] for of_bytes in (False, True)]
         try:
             # By turns, for compiling takes nearly a second.
             with ThreadPoolExecutor(threads) as pool:
-                alone = list(pool.map(compiled, [(True, False), (True, True)]))
-                beside = alone if threads == 1 else list(pool.map(compiled, [(False, False), (False, True)]))
-            self._float: np.dtype[Any] = alone[0].inputs[0].get_element_type().to_dtype()
+                self._models = dict(zip(ways, pool.map(self._compiled, ways), strict=True))
+            floats = self._models[ways[0]].inputs[0]
+            self._float: np.dtype[Any] = floats.get_element_type().to_dtype()
         except RuntimeError as error:
             raise LoadError(
                 f"OpenVINO {openvino.__version__} cannot load the model ({one_line(error)[:300]}): set MODEL_ENGINE to "
                 "onnxruntime, or export the model again"
             ) from error
-        self._alone = [model.create_infer_request() for model in alone]
-        self._beside = beside
+        most = min(MOST_SHAPES, MOST_BYTES_OF_SHAPES // len(content)) if floats.get_partial_shape().is_dynamic else 0
+        self._frequent = Frequent(self._compiled, most, OFTEN)
         self._of_thread = threading.local()
 
     def alone(self, images: Images) -> NDArray[Any]:
         """See Runner."""
-        return self._infer(self._alone, images)
+        return self._infer(images, alone=True)
 
     def beside(self, images: Images) -> NDArray[Any]:
         """See Runner."""
-        if not hasattr(self._of_thread, "requests"):
-            self._of_thread.requests = [model.create_infer_request() for model in self._beside]
-        return self._infer(self._of_thread.requests, images)
+        return self._infer(images, alone=self._threads == 1)
 
-    def _infer(self, requests: list[Any], images: Images) -> NDArray[Any]:
-        """Runs one of a pair of requests, for floats and for bytes; nothing is copied on the way in or out."""
+    def close(self) -> None:
+        """See Runner."""
+        self._frequent.close()
+
+    def _compiled(self, way: Way) -> Any:
+        model = self._core.read_model(*self._parts)
+        if way.of_bytes:
+            model = _taking_bytes(self._openvino, model)
+        if way.shape:
+            model.reshape(list(way.shape))
+        hint = "LATENCY" if way.alone else "THROUGHPUT"
+        streams = 1 if way.alone else self._threads
+        options = self._options | {"PERFORMANCE_HINT": hint, "NUM_STREAMS": streams}
+        return self._core.compile_model(model, "CPU", options)
+
+    def _infer(self, images: Images, alone: bool) -> NDArray[Any]:
+        """Runs one image or several; nothing is copied on the way in or out."""
         of_bytes = images.dtype == np.uint8
         values = np.ascontiguousarray(images if of_bytes else images.astype(self._float, copy=False))
-        output: NDArray[Any] = requests[of_bytes].infer({0: values}, share_inputs=True, share_outputs=True)[0]
+        way = Way(alone, of_bytes, values.shape)
+        model = self._frequent.find(way)
+        if model is None:
+            way = Way(alone, of_bytes)
+            model = self._models[way]
+        requests: dict[Way, Any] = self._of_thread.__dict__.setdefault("requests", {})
+        if way not in requests:
+            requests[way] = model.create_infer_request()
+        output: NDArray[Any] = requests[way].infer({0: values}, share_inputs=True, share_outputs=True)[0]
         return output
 
 

@@ -1,0 +1,136 @@
+"""Shapes that come often get a model of their own, which answers the same; rare ones and too many do not."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from yolo_server.frequent import Frequent
+
+
+def until(done: Callable[[], bool]) -> None:
+    """Waits for what a thread beside does."""
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_what_was_asked_for_often_is_made_once() -> None:
+    made: list[str] = []
+
+    def make(kind: str) -> str:
+        made.append(kind)
+        return kind.upper()
+
+    frequent = Frequent(make, most=2, after=3)
+    assert [frequent.find("a") for _ in range(2)] == [None, None]
+    assert frequent.find("b") is None
+    frequent.find("a")
+    until(lambda: frequent.find("a") == "A")
+    assert frequent.find("b") is None
+    frequent.close()
+    assert made == ["a"]
+
+
+def test_only_so_many_kinds_get_something() -> None:
+    frequent = Frequent(str.upper, most=2, after=1)
+    for kind in "abc":
+        frequent.find(kind)
+    frequent.close()
+    assert [frequent.find(kind) for kind in "abc"] == ["A", "B", None]
+    none = Frequent(str.upper, most=0, after=1)
+    assert none.find("a") is None
+    none.close()
+    assert none.find("a") is None
+
+
+def test_asking_does_not_wait_and_a_failure_stays_beside() -> None:
+    go_on = threading.Event()
+
+    def make(kind: str) -> str:
+        assert go_on.wait(30)
+        if kind == "bad":
+            raise RuntimeError("cannot be made")
+        return kind
+
+    frequent = Frequent(make, most=2, after=1)
+    assert frequent.find("bad") is None
+    assert frequent.find("good") is None
+    go_on.set()
+    until(lambda: frequent.find("good") == "good")
+    assert frequent.find("bad") is None
+    frequent.close()
+
+
+def test_many_threads_begin_each_kind_once() -> None:
+    made: list[int] = []
+
+    def make(kind: int) -> int:
+        made.append(kind)
+        return kind
+
+    frequent = Frequent(make, most=4, after=50)
+
+    def ask() -> None:
+        for _ in range(500):
+            for kind in range(4):
+                frequent.find(kind)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    frequent.close()
+    assert sorted(made) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_a_model_for_one_shape_answers_as_the_one_for_all(
+    monkeypatch: pytest.MonkeyPatch, threads: int, dtype: type[np.generic]
+) -> None:
+    pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
+    from tiny_onnx import tiny_detector
+    from yolo_server import runners
+
+    monkeypatch.setattr(runners, "OFTEN", 3)
+    compiled: list[runners.Way] = []
+
+    class Noting(runners.OpenVinoRunner):
+        def _compiled(self, way: runners.Way) -> object:
+            compiled.append(way)
+            return super()._compiled(way)
+
+    runner = Noting(tiny_detector(), threads, "fp32")
+    random = np.random.default_rng(0)
+    often, rare = (
+        (random.random((1, 3, side, 64)) * (255 if dtype is np.uint8 else 1)).astype(dtype) for side in (32, 96)
+    )
+    first, other = np.array(runner.alone(often)), np.array(runner.alone(rare))
+    for _ in range(3):
+        runner.alone(often)
+    runner.close()
+    assert [way for way in compiled if way.shape] == [runners.Way(True, dtype is np.uint8, often.shape)]
+    for _ in range(2):
+        np.testing.assert_allclose(runner.alone(often), first, atol=1e-6)
+        np.testing.assert_allclose(runner.alone(rare), other, atol=1e-6)
+        np.testing.assert_allclose(runner.beside(often), first, atol=1e-6)
+
+
+def test_large_models_and_fixed_ones_get_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
+    from tiny_onnx import tiny_detector
+    from yolo_server import runners
+
+    monkeypatch.setattr(runners, "OFTEN", 1)
+    monkeypatch.setattr(runners, "MOST_BYTES_OF_SHAPES", 1000)
+    content = tiny_detector({"padding": "x" * 1000})
+    runner = runners.OpenVinoRunner(content, 1, "fp32")
+    image = np.zeros((1, 3, 32, 32), np.float32)
+    for _ in range(3):
+        runner.alone(image)
+    runner.close()
+    assert runner._frequent.find(runners.Way(True, False, image.shape)) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def write_verification(
     names: list[str],
     image_size: int,
     folder: Path,
-    lower: Mapping[str, Detector],
+    lower: Mapping[str, Sequence[Detector]],
 ) -> tuple[int, set[str]]:
     """Write ``0.png`` … and ``expected.json``.
 
@@ -52,7 +52,7 @@ def write_verification(
         names: of the classes.
         image_size: the images are letterboxed to it.
         folder: to write to.
-        lower: the model in the precisions that the server may choose.
+        lower: the model in the precisions that the server may choose, in each way that it may compile it.
 
     Returns:
         How many images there are (0: the model finds nothing clear), and the precisions that find other boxes on more
@@ -75,13 +75,15 @@ def write_verification(
     return len(images), set(lower) - wanted
 
 
-def _clear(detector: Detector, lower: Mapping[str, Detector], picture: np.ndarray) -> _Clear | None:
+def _clear(detector: Detector, lower: Mapping[str, Sequence[Detector]], picture: np.ndarray) -> _Clear | None:
     batch = to_batch([picture])
     raw = detector.raw(batch)
     rows = suppress(raw)[0]
     if not len(rows) or not has_margin(raw):
         return None
-    agreeing = (name for name, other in lower.items() if same_detections(rows, suppress(other.raw(batch))[0]))
+    agreeing = (
+        name for name, ways in lower.items() if all(same_detections(rows, suppress(way.raw(batch))[0]) for way in ways)
+    )
     return _Clear(picture, rows, frozenset(agreeing))
 
 

@@ -36,6 +36,16 @@ def test_it_computes_in_bf16(network: Path) -> None:
 
 
 @needs_bf16
+def test_compiled_for_one_size_it_finds_the_same_in_images_of_it(network: Path) -> None:
+    batch = np.random.default_rng(1).random((3, 3, 64, 64), np.float32)
+    of_any, of_one = OpenVinoDetector(network).raw(batch), OpenVinoDetector(network, side=64).raw(batch)
+    assert of_one.shape == of_any.shape
+    assert np.abs(of_one - of_any).max() / np.abs(of_any).max() < 2**-5
+    with pytest.raises(RuntimeError):
+        OpenVinoDetector(network, side=64).raw(batch[..., :32])
+
+
+@needs_bf16
 def test_the_drop_is_the_difference_to_the_measurement_in_fp32(network: Path, samples: list[Sample]) -> None:
     # What the network finds in noise is never right: all of the reference is lost.
     found = measure_lower({"bf16": network}, REFERENCE, samples, ["cat", "dog"], 32)

@@ -42,8 +42,9 @@ def samples(tmp_path: Path) -> list[Sample]:
     return made
 
 
-def write(samples: list[Sample], folder: Path, **lower: Finds) -> tuple[int, set[str], list[bytes]]:
-    count, differing = write_verification(Finds(), samples, ["cat", "dog"], SIZE, folder, lower)
+def write(samples: list[Sample], folder: Path, **lower: Finds | tuple[Finds, ...]) -> tuple[int, set[str], list[bytes]]:
+    ways = {name: each if isinstance(each, tuple) else (each,) for name, each in lower.items()}
+    count, differing = write_verification(Finds(), samples, ["cat", "dog"], SIZE, folder, ways)
     files = [image["file"] for image in json.loads((folder / "expected.json").read_text())["images"]]
     assert len(files) == count
     return count, differing, [(folder / file).read_bytes() for file in files]
@@ -55,6 +56,11 @@ def test_an_image_on_which_a_precision_differs_is_not_kept(samples: list[Sample]
     count, differing, kept = write(samples, tmp_path / "kept", bf16=Finds({0: near}), int8=Finds({1: far}))
     assert (count, differing) == (3, set())
     assert kept == [all_of_them[0], *all_of_them[2:]]
+
+
+def test_every_way_in_which_a_precision_may_be_compiled_has_to_agree(samples: list[Sample], tmp_path: Path) -> None:
+    far = [*BOX, 0.84, 0]
+    assert write(samples, tmp_path / "out", int8=(Finds(), Finds({1: far})))[:2] == (3, set())
 
 
 def test_a_precision_that_differs_on_most_images_is_named_and_costs_none(samples: list[Sample], tmp_path: Path) -> None:

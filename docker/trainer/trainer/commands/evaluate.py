@@ -124,7 +124,7 @@ def _verify(
     weights = settings.run_folder / "training/weights/best.pt"
     if not weights.exists():
         weights = run.download(f"runs:/{run.run_id}/weights/best.pt", folder / "weights")
-    served = {precision: found.detector for precision, found in lower.items() if found.served}
+    served = {precision: found.detectors for precision, found in lower.items() if found.served}
     count, differing = write_verification(
         TorchDetector(weights), dataset.splits["test"], dataset.names, image_size, folder / "verification", served
     )

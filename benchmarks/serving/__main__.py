@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.serving.cases import BARE, OURS, USUAL, Case, Subject, cases_of
+from benchmarks.serving.cases import BARE, FIXED, OURS, USUAL, Case, Subject, cases_of
 from benchmarks.serving.machine import Busyness, this_machine
 from benchmarks.serving.measure import FULL, QUICK, Plan, run_rounds
 from benchmarks.serving.pictures import Pictures, load_pictures
@@ -27,7 +27,10 @@ from benchmarks.serving.subjects import Bare, Measurable, Served, what_is_loaded
 from benchmarks.serving.triton import ROOT, Triton, build_image
 
 ARCHITECTURE, SIZE = "yolo11n", 640
-BARE_ENGINES = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"))
+BARE_ENGINES = (
+    (BARE, "onnxruntime", "fp32"),
+    *((path, "openvino", precision) for precision in ("fp32", "bf16", "int8") for path in (BARE, FIXED)),
+)
 # Settings of our server, tried in this order: the first is the default that is measured in full. What then really runs
 # is asked of the server, and the same engine and precision are not measured twice.
 VARIANTS: tuple[dict[str, str], ...] = (
@@ -87,10 +90,10 @@ def subjects(
     """Starts everything that is measured, side by side, and ends it."""
     with ExitStack() as opened:
         started: list[Measurable] = []
-        for engine, precision in BARE_ENGINES:
+        for path, engine, precision in BARE_ENGINES:
             if not this_machine().computes_in(precision):
                 continue
-            bare = Bare(Subject(BARE, engine, precision), model, tensors, work)
+            bare = Bare(Subject(path, engine, precision), model, tensors, work)
             opened.callback(bare.tree.stop)
             started.append(bare)
         binary = build_image(work / "image")

@@ -10,12 +10,14 @@ HEADLINE_CLIENTS = (1, 8)
 FLOAT, UINT8 = "float32 tensor", "uint8 tensor"
 JPEG, LARGE_JPEG, WIDE_JPEG = "jpeg", "large jpeg", "wide jpeg"
 IN_PROCESS, HTTP, GRPC, HTTP_SHM, GRPC_SHM = "in process", "http", "grpc", "http+shm", "grpc+shm"
-BARE, USUAL, OURS = "bare", "usual", "ours"
+BARE, FIXED, USUAL, OURS = "bare", "bare, fixed shape", "usual", "ours"
+# The ways of a tensor to our server: the ready one over HTTP or in shared memory, and a quarter of the bytes over HTTP.
+TENSOR_WAYS = ((FLOAT, HTTP), (FLOAT, HTTP_SHM), (UINT8, HTTP))
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Something that serves: `path` bare, usual or ours; `engine` and `precision` as it says itself."""
+    """Something that serves: its path (see the page's table), and engine and precision as it says itself."""
 
     path: str
     engine: str
@@ -38,8 +40,8 @@ class Case:
     @property
     def headline(self) -> bool:
         """Whether the goals rest on it: these are measured in every round."""
-        plain = self.protocol in (IN_PROCESS, HTTP) and self.input in (FLOAT, JPEG)
-        return plain and self.batch == 1 and self.clients in HEADLINE_CLIENTS
+        goals = (*TENSOR_WAYS, (FLOAT, IN_PROCESS), (JPEG, HTTP))
+        return (self.input, self.protocol) in goals and self.batch == 1 and self.clients in HEADLINE_CLIENTS
 
     def __str__(self) -> str:
         return f"{self.subject}, {self.input}, {self.protocol}, {self.clients} clients, batch {self.batch}"
@@ -52,9 +54,9 @@ def cases_of(subject: Subject, inputs: Sequence[str], full: bool) -> Iterator[Ca
         inputs: what it takes.
         full: every protocol, number of clients and batch size; else those that the goals rest on.
     """
-    if subject.path == BARE:
+    if subject.path in (BARE, FIXED):
         yield from (Case(subject, FLOAT, IN_PROCESS, clients) for clients in HEADLINE_CLIENTS)
-        if full:
+        if full and subject.path == BARE:
             yield from (Case(subject, FLOAT, IN_PROCESS, 1, batch) for batch in BATCHES)
         return
     for kind in inputs:
@@ -64,5 +66,10 @@ def cases_of(subject: Subject, inputs: Sequence[str], full: bool) -> Iterator[Ca
                 counts = HEADLINE_CLIENTS if protocol == GRPC_SHM else CLIENTS
                 yield from (Case(subject, kind, protocol, clients) for clients in counts)
             yield from (Case(subject, kind, HTTP, 1, batch) for batch in BATCHES)
-        elif full or kind in (FLOAT, JPEG):
-            yield from (Case(subject, kind, HTTP, clients) for clients in HEADLINE_CLIENTS)
+        else:
+            for protocol in (HTTP, HTTP_SHM):
+                headline = (kind, protocol) in (*TENSOR_WAYS, (JPEG, HTTP)) and (
+                    subject.path == OURS or protocol == HTTP
+                )
+                if headline or (full and protocol == HTTP):
+                    yield from (Case(subject, kind, protocol, clients) for clients in HEADLINE_CLIENTS)

@@ -2,7 +2,9 @@
 
 Reads JSON lines {"clients", "batch", "seconds"} and answers each with {"latencies", "seconds", "cpu"} or {"error"}. One
 thread a client, all on one loaded model, as a careful person would set it: as many threads as there are processors;
-OpenVINO with one stream for one client, and with one a processor for more.
+OpenVINO with one stream for one client, and with one a processor for more. The model is the one that was exported, with
+height and width open; `fixed` as the last argument: OpenVINO is told the tensors' shape before it compiles, for batches
+of one image only.
 """
 
 import json
@@ -38,8 +40,8 @@ def onnxruntime_engine(model: Path) -> Engine:
     return lambda clients: [lambda batch: session.run(None, {name: batch})] * clients
 
 
-def openvino_engine(model: Path, precision: str) -> Engine:
-    """One model compiled for latency and, when there are several clients, one for throughput."""
+def openvino_engine(model: Path, precision: str, shape: tuple[int, ...] | None) -> Engine:
+    """One model compiled for latency and, when there are several clients, one for throughput; `shape`: for it alone."""
     # Its import would start a process that reports to Google Analytics; without this package it does not.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
@@ -59,7 +61,10 @@ def openvino_engine(model: Path, precision: str) -> Engine:
             # Pinned threads of the servers beside it would sit on the same processors.
             hint.enable_cpu_pinning: False,
         }
-        return core.compile_model(_network(core, model, precision), "CPU", settings)
+        network = _network(core, model, precision)
+        if shape:
+            network.reshape(list(shape))
+        return core.compile_model(network, "CPU", settings)
 
     def requests(clients: int) -> list[Callable[[Tensors], Any]]:
         streams = 1 if clients == 1 else PROCESSORS
@@ -92,10 +97,11 @@ def calls_for(engine: Engine, tensors: Tensors, clients: int, batch: int) -> lis
     return [call(run) for run in engine(clients)]
 
 
-def main(name: str, precision: str, model: Path, tensors: Path) -> None:
+def main(name: str, precision: str, model: Path, tensors: Path, fixed: bool) -> None:
     """Serves requests for measurements until standard input ends."""
-    engine = onnxruntime_engine(model) if name == "onnxruntime" else openvino_engine(model, precision)
     images = np.load(tensors)
+    shape = (1, *images.shape[1:]) if fixed else None
+    engine = onnxruntime_engine(model) if name == "onnxruntime" else openvino_engine(model, precision, shape)
     for line in sys.stdin:
         wanted = json.loads(line)
         try:
@@ -107,4 +113,4 @@ def main(name: str, precision: str, model: Path, tensors: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]), sys.argv[5:] == ["fixed"])

@@ -36,8 +36,8 @@ class Plan:
     warm_up: float = 0.5
 
 
-QUICK = Plan(rounds=4, sweep_every=0, seconds=1.0, sweep_seconds=0.0, budget=90)
-FULL = Plan(rounds=9, sweep_every=9, seconds=1.0, sweep_seconds=1.2, budget=480)
+QUICK = Plan(rounds=4, sweep_every=0, seconds=0.8, sweep_seconds=0.0, budget=180)
+FULL = Plan(rounds=7, sweep_every=7, seconds=0.8, sweep_seconds=1.2, budget=720)
 
 
 @dataclass

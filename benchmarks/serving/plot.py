@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.serving.cases import BARE, HTTP, IN_PROCESS, OURS, USUAL, Case
+from benchmarks.serving.cases import BARE, FIXED, HTTP, IN_PROCESS, OURS, USUAL, Case
 from benchmarks.serving.measure import Result, percentile
 
-COLOURS = {BARE: "#8a8f98", USUAL: "#c9772b", OURS: "#2b6cb0"}
+COLOURS = {BARE: "#8a8f98", FIXED: "#c3c7cd", USUAL: "#c9772b", OURS: "#2b6cb0"}
 
 
 def draw(results: Mapping[Case, Result], target: Path) -> None:

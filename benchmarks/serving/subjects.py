@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.serving.cases import (
+    FIXED,
     FLOAT,
     GRPC,
     GRPC_SHM,
@@ -68,7 +69,8 @@ class Bare:
         self.subject = subject
         command = [str(ROOT / ".venv" / "triton" / "bin" / "python"), "-m", "benchmarks.serving.inprocess"]
         command += [subject.engine, subject.precision, str(model), str(tensors)]
-        log = work / f"{subject.engine}-{subject.precision}.log"
+        command += ["fixed"] if subject.path == FIXED else []
+        log = work / f"{' '.join(command[3:5] + command[7:])}.log"
         self.tree = Tree(command, log, {"PYTHONPATH": str(ROOT)}, work, conversation=True)
 
     def measure(self, case: Case, seconds: float) -> Measured:

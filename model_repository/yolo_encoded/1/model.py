@@ -123,7 +123,8 @@ class TritonPythonModel:
 
     def _find(self, members: list[tuple[Job, int]]) -> None:
         """Asks for the boxes of pictures of one shape with the same thresholds, in one request."""
-        images = np.stack([job.boxed[number].pixels for job, number in members])
+        pixels = [job.boxed[number].pixels for job, number in members]
+        images = np.stack(pixels) if len(pixels) > 1 else pixels[0][None]
         answer = self._ask(images, OUTPUTS, members[0][0].thresholds)
         self._notice(answer["model_info"])
         for (job, number), rows, count in zip(members, answer["detections"], answer["num_detections"], strict=True):

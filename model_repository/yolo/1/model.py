@@ -97,6 +97,7 @@ class TritonPythonModel:
             facts,
             fetch=lambda sibling: load_sibling(settings, sibling, self._log),
             gpu=lambda: Gpu(device, cache_of(settings).engines(record.sha256)),
+            shapes=settings.shapes,
         )
         choices = choose(settings, record, self._log)
         engine, once = start(source, choices, threads, size, config.get("max_batch_size") or 1, self._log)

@@ -104,7 +104,7 @@ def test_a_model_for_one_shape_answers_as_the_one_for_all(
             compiled.append(way)
             return super()._compiled(way)
 
-    runner = Noting(tiny_detector(), threads, "fp32")
+    runner = Noting(tiny_detector(), threads, "fp32", shapes=4)
     random = np.random.default_rng(0)
     often, rare = (
         (random.random((1, 3, side, 64)) * (255 if dtype is np.uint8 else 1)).astype(dtype) for side in (32, 96)
@@ -120,15 +120,18 @@ def test_a_model_for_one_shape_answers_as_the_one_for_all(
         np.testing.assert_allclose(runner.beside(often), first, atol=1e-6)
 
 
-def test_large_models_and_fixed_ones_get_none(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("most_bytes", "shapes"), [(1000, 4), (10**9, 0)])
+def test_large_models_get_none_nor_any_where_the_setting_says_so(
+    monkeypatch: pytest.MonkeyPatch, most_bytes: int, shapes: int
+) -> None:
     pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
     from tiny_onnx import tiny_detector
     from yolo_server import runners
 
     monkeypatch.setattr(runners, "OFTEN", 1)
-    monkeypatch.setattr(runners, "MOST_BYTES_OF_SHAPES", 1000)
+    monkeypatch.setattr(runners, "MOST_BYTES_OF_SHAPES", most_bytes)
     content = tiny_detector({"padding": "x" * 1000})
-    runner = runners.OpenVinoRunner(content, 1, "fp32")
+    runner = runners.OpenVinoRunner(content, 1, "fp32", shapes)
     image = np.zeros((1, 3, 32, 32), np.float32)
     for _ in range(3):
         runner.alone(image)

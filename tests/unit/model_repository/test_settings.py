@@ -41,6 +41,7 @@ def test_every_setting_can_be_a_parameter_and_goes_before_the_environment() -> N
         "confidence": "0.4",
         "iou": "0.5",
         "max_side": "1280",
+        "shapes": "2",
         "engine": "openvino",
         "precision": "bf16",
     }
@@ -59,6 +60,7 @@ def test_every_setting_can_be_a_parameter_and_goes_before_the_environment() -> N
         0.4,
         0.5,
         1280,
+        2,
         "openvino",
         "bf16",
     )

@@ -35,7 +35,7 @@ def started(
             raise LoadError(f"MLflow has not got {sibling.file}")
         return int8
 
-    source = Source(content, read_facts(content), fetch, lambda: Gpu(0, tmp_path / "engines"))
+    source = Source(content, read_facts(content), fetch, lambda: Gpu(0, tmp_path / "engines"), shapes=4)
     engine, _ = start(source, choices, 2, 32, 8, said.append)
     return engine, said
 

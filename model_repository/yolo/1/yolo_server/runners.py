@@ -21,10 +21,8 @@ Images = NDArray[Any]  # (N, 3, H, W): FP32 0-1 or bytes 0-255
 
 # INT8 is in the quantized file itself; the hint is for what that file leaves in floats.
 OPENVINO_PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
-# How many images of a shape make it one that comes often, and how many shapes get a model of their own: not more than
-# these, nor than what keeps their weights below so many bytes.
+# How many images of a shape make it one that comes often, and what the files of all models for one shape may sum up to.
 OFTEN = 30
-MOST_SHAPES = 4
 MOST_BYTES_OF_SHAPES = 128 << 20
 
 
@@ -93,8 +91,14 @@ class OpenVinoRunner:
     neither plan its memory nor fuse as much.
     """
 
-    def __init__(self, content: bytes, threads: int, precision: str) -> None:
+    def __init__(self, content: bytes, threads: int, precision: str, shapes: int) -> None:
         """Compiles the model for floats and for bytes, for an image alone and for one beside others.
+
+        Args:
+            content: the ONNX file, or the zipped one in INT8.
+            threads: of the inference.
+            precision: one of OPENVINO_PRECISIONS.
+            shapes: the most models that are compiled for one shape alone.
 
         Raises:
             LoadError: OpenVINO cannot.
@@ -122,7 +126,7 @@ class OpenVinoRunner:
                 f"OpenVINO {openvino.__version__} cannot load the model ({one_line(error)[:300]}): set MODEL_ENGINE to "
                 "onnxruntime, or export the model again"
             ) from error
-        most = min(MOST_SHAPES, MOST_BYTES_OF_SHAPES // len(content)) if floats.get_partial_shape().is_dynamic else 0
+        most = min(shapes, MOST_BYTES_OF_SHAPES // len(content)) if floats.get_partial_shape().is_dynamic else 0
         self._frequent = Frequent(self._compiled, most, OFTEN)
         self._of_thread = threading.local()
 

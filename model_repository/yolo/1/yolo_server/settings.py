@@ -23,6 +23,7 @@ SOURCES = {
     "confidence": ("confidence", "MODEL_CONFIDENCE"),
     "iou": ("iou", "MODEL_IOU"),
     "max_side": ("max_side", "MODEL_MAX_SIDE"),
+    "shapes": ("shapes", "MODEL_SHAPES"),
     "engine": ("engine", "MODEL_ENGINE"),
     "precision": ("precision", "MODEL_PRECISION"),
 }
@@ -45,6 +46,8 @@ class Settings:
         confidence: least confidence of a detection, where the request does not say.
         iou: overlap above which the less confident of two boxes goes, where the request does not say.
         max_side: longest side of an input, pixels; memory grows with its square.
+        shapes: how many models OpenVINO may compile for one shape alone, when that comes often; each takes some tens of
+            megabytes.
         engine: `onnxruntime` or `openvino` (processor), `cuda` or `tensorrt` (GPU), or `auto`: the fastest one that is
             there. One that is named is the only one: where it cannot be used, the model does not become ready.
         precision: `fp32`, `bf16`, `int8`, `fp16` (TensorRT), or `auto`: the fastest one that the version's evaluation
@@ -63,6 +66,7 @@ class Settings:
     confidence: float = 0.25
     iou: float = 0.7
     max_side: int = 2048
+    shapes: int = 4
     engine: str = "auto"
     precision: str = "auto"
 
@@ -91,6 +95,7 @@ def read_settings(model_config: Mapping[str, object], environment: Mapping[str, 
         confidence=reader.number("confidence", Settings.confidence, 0, 1),
         iou=reader.number("iou", Settings.iou, 0, 1),
         max_side=int(reader.number("max_side", Settings.max_side, 32, 16384, whole=True)),
+        shapes=int(reader.number("shapes", Settings.shapes, 0, 64, whole=True)),
         engine=reader.one_of("engine", ("auto", "onnxruntime", "openvino", "cuda", "tensorrt")),
         precision=reader.one_of("precision", ("auto", "fp32", "bf16", "int8", "fp16")),
     )

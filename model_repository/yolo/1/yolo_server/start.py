@@ -20,12 +20,14 @@ class Source:
         facts: what that says of itself.
         fetch: brings another file of the version; raises LoadError.
         gpu: the GPU, for the engines that need one.
+        shapes: the most models that OpenVINO may compile for one shape alone.
     """
 
     content: bytes
     facts: Facts
     fetch: Callable[[Sibling], bytes]
     gpu: Callable[[], Gpu]
+    shapes: int
 
 
 def start(
@@ -77,4 +79,4 @@ def _runner(source: Source, choice: Choice, threads: int) -> Runner:
         if source.facts.int8 is None:
             raise LoadError("its ONNX file names no INT8 file: train and register it again")
         content = source.fetch(source.facts.int8)
-    return OpenVinoRunner(content, threads, choice.precision)
+    return OpenVinoRunner(content, threads, choice.precision, source.shapes)

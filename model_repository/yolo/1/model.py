@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from yolo_server.artifact import cache_of, load_artifact, load_sibling  # noqa: E402
 from yolo_server.choose import choose  # noqa: E402
-from yolo_server.cpu import cpu_limit  # noqa: E402
+from yolo_server.company import company_of  # noqa: E402
+from yolo_server.cpu import threads_of  # noqa: E402
 from yolo_server.detect import detect  # noqa: E402
 from yolo_server.engine import Engine  # noqa: E402
 from yolo_server.errors import LoadError, RequestError, one_line  # noqa: E402
@@ -48,7 +49,7 @@ class TritonPythonModel:
         self._metrics: Metrics | None = None
         self._engine: Engine | None = None
         try:
-            self._load(json.loads(args["model_config"]), _device(args))
+            self._load(json.loads(args["model_config"]), args["model_instance_name"], _device(args))
             _last_words("")
         except LoadError as error:
             _last_words(f"{self._title} is not ready: {error}")
@@ -60,9 +61,14 @@ class TritonPythonModel:
         self._metrics = None
         if self._engine:
             self._engine.close()
+            self._company.leave()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answers the requests, each with a response or an error of its own, in their order."""
+        with self._company.at_work():
+            return self._answered(requests)
+
+    def _answered(self, requests: list[Any]) -> list[Any]:
         assert self._engine, "Triton asks only a model that was loaded"
         responses: list[Any] = [None] * len(requests)
         jobs: dict[int, Job] = {}
@@ -82,14 +88,15 @@ class TritonPythonModel:
                 responses[index] = self._response(requests[index], answer)
         return responses
 
-    def _load(self, config: dict[str, Any], device: int) -> None:
+    def _load(self, config: dict[str, Any], instance: str, device: int) -> None:
         started = time.perf_counter()
         settings = read_settings(config)
         self._settings = settings
         content, record = load_artifact(settings, self._log)
         fetched = time.perf_counter()
         instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
-        threads = settings.threads or max(1, cpu_limit() // instances)
+        threads = threads_of(settings.threads, instances)
+        self._company = company_of(self._title, instance, instances)
         facts = read_facts(content)
         size = record.image_size or facts.image_size or DEFAULT_SIZE
         source = Source(
@@ -100,7 +107,8 @@ class TritonPythonModel:
             shapes=settings.shapes,
         )
         choices = choose(settings, record, self._log)
-        engine, once = start(source, choices, threads, size, config.get("max_batch_size") or 1, self._log)
+        most = config.get("max_batch_size") or 1
+        engine, once = start(source, choices, threads, lambda: self._company.alone, size, most, self._log)
         self._engine = engine
         fixed = facts.fixed
         self._limits = Limits(facts.stride, settings.max_side, fixed[1], fixed[2])
@@ -122,7 +130,7 @@ class TritonPythonModel:
         self._metrics = Metrics(pb_utils, self._title, info)
         pb_utils.Logger.log_info(
             f"{self._title} serves {record.name!r} version {record.version} with {engine.choice} on "
-            f"{threads} threads: found in {fetched - started:.2f} s, loaded in "
+            f"{threads.alone} threads: found in {fetched - started:.2f} s, loaded in "
             f"{time.perf_counter() - fetched:.2f} s, {once * 1000:.1f} ms an image of {size}"
         )
 

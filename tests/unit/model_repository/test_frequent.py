@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from yolo_server.cpu import Threads
 from yolo_server.frequent import Frequent
 
 
@@ -104,7 +105,7 @@ def test_a_model_for_one_shape_answers_as_the_one_for_all(
             compiled.append(way)
             return super()._compiled(way)
 
-    runner = Noting(tiny_detector(), threads, "fp32", shapes=4)
+    runner = Noting(tiny_detector(), Threads(threads, threads), "fp32", shapes=4)
     random = np.random.default_rng(0)
     often, rare = (
         (random.random((1, 3, side, 64)) * (255 if dtype is np.uint8 else 1)).astype(dtype) for side in (32, 96)
@@ -131,7 +132,7 @@ def test_large_models_get_none_nor_any_where_the_setting_says_so(
     monkeypatch.setattr(runners, "OFTEN", 1)
     monkeypatch.setattr(runners, "MOST_BYTES_OF_SHAPES", most_bytes)
     content = tiny_detector({"padding": "x" * 1000})
-    runner = runners.OpenVinoRunner(content, 1, "fp32", shapes)
+    runner = runners.OpenVinoRunner(content, Threads(1, 1), "fp32", shapes)
     image = np.zeros((1, 3, 32, 32), np.float32)
     for _ in range(3):
         runner.alone(image)

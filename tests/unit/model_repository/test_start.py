@@ -12,6 +12,7 @@ pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
 
 from tiny_onnx import tiny_detector
 from yolo_server.choose import Choice
+from yolo_server.cpu import Threads
 from yolo_server.detect import detect
 from yolo_server.engine import Engine
 from yolo_server.errors import LoadError
@@ -22,6 +23,11 @@ from yolo_server.runners import Images, OnnxRuntimeRunner, import_openvino
 from yolo_server.start import Source, start
 
 CPU = Choice("onnxruntime", "fp32")
+
+
+def by_itself() -> bool:
+    """There is no other instance."""
+    return True
 
 
 def started(
@@ -36,7 +42,7 @@ def started(
         return int8
 
     source = Source(content, read_facts(content), fetch, lambda: Gpu(0, tmp_path / "engines"), shapes=4)
-    engine, _ = start(source, choices, 2, 32, 8, said.append)
+    engine, _ = start(source, choices, Threads(2, 2), by_itself, 32, 8, said.append)
     return engine, said
 
 
@@ -119,7 +125,7 @@ class Counting(OnnxRuntimeRunner):
     """A runner that tells how many images came at a time."""
 
     def __init__(self) -> None:
-        super().__init__(tiny_detector(), 1)
+        super().__init__(tiny_detector(), Threads(1, 1))
         self.batches: list[int] = []
 
     def alone(self, images: Images) -> np.ndarray:
@@ -131,7 +137,7 @@ class Counting(OnnxRuntimeRunner):
 @pytest.mark.parametrize(("name", "batches"), [("cuda", [4]), ("tensorrt", [4]), ("onnxruntime", [1, 1, 1, 1])])
 def test_requests_of_one_execution_are_one_batch_on_a_gpu_and_not_on_a_processor(name: str, batches: list[int]) -> None:
     runner = Counting()
-    engine = Engine(read_facts(tiny_detector()), Choice(name, "fp32"), runner, 1)
+    engine = Engine(read_facts(tiny_detector()), Choice(name, "fp32"), runner, Threads(1, 1), by_itself)
     white = np.ones((1, 3, 32, 32), np.float32)
     jobs = [Job(white, 0.25, 0.7), Job(np.concatenate([white, white / 2]), 0.25, 0.7), Job(white, 0.25, 0.7)]
     answers = detect(engine, jobs)
@@ -147,7 +153,7 @@ class Noting(OnnxRuntimeRunner):
     """A runner that tells how each image came; black ones cannot be run."""
 
     def __init__(self, threads: int) -> None:
-        super().__init__(tiny_detector(), threads)
+        super().__init__(tiny_detector(), Threads(threads, threads))
         self.ways: list[str] = []
 
     def alone(self, images: Images) -> np.ndarray:
@@ -165,6 +171,18 @@ class Noting(OnnxRuntimeRunner):
         return super().beside(images)
 
 
+def test_beside_another_instance_an_image_gets_one_thread() -> None:
+    runner = Noting(2)
+    free = iter([True, False, True])
+    engine = Engine(
+        read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), runner, Threads(2, 1), lambda: next(free)
+    )
+    (rows,) = detect(engine, [Job(np.full((3, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)])
+    engine.close()
+    assert runner.ways == ["alone", "beside", "alone"]
+    assert isinstance(rows, list) and len(rows) == 3
+
+
 @pytest.mark.parametrize(
     ("threads", "images", "beside", "alone"),
     [(2, 1, 0, 1), (2, 2, 2, 0), (2, 5, 4, 1), (1, 3, 0, 3), (4, 2, 0, 2), (4, 3, 3, 0), (4, 9, 8, 1)],
@@ -173,7 +191,9 @@ def test_images_that_would_leave_threads_idle_get_all_of_them(
     threads: int, images: int, beside: int, alone: int
 ) -> None:
     runner = Noting(threads)
-    engine = Engine(read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), runner, threads)
+    engine = Engine(
+        read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), runner, Threads(threads, threads), by_itself
+    )
     (rows,) = detect(engine, [Job(np.full((images, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)])
     engine.close()
     assert runner.ways == ["beside"] * beside + ["alone"] * alone
@@ -181,7 +201,7 @@ def test_images_that_would_leave_threads_idle_get_all_of_them(
 
 
 def test_an_image_that_cannot_be_run_fails_its_request_alone() -> None:
-    engine = Engine(read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), Noting(2), 2)
+    engine = Engine(read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), Noting(2), Threads(2, 2), by_itself)
     grey, black = (np.full((1, 3, 32, 32), value, np.float32) for value in (0.5, 0))
     jobs = [Job(images, 0.25, 0.7) for images in (grey, np.concatenate([grey, black]), grey)]
     first, wrong, last = detect(engine, jobs)

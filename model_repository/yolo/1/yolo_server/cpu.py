@@ -2,7 +2,24 @@
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Of one instance: those of an image that has all processors, and how many images it works on beside each other."""
+
+    alone: int
+    beside: int
+
+
+def threads_of(wanted: int | None, instances: int) -> Threads:
+    """The threads of each of so many instances; `wanted`: by its setting, None: by the processors and their share."""
+    if wanted:
+        return Threads(wanted, wanted)
+    limit = cpu_limit()
+    return Threads(limit, max(1, limit // instances))
 
 
 def cpu_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_server.choose import PROVIDERS, Choice
+from yolo_server.cpu import Threads
 from yolo_server.errors import LoadError, one_line
 from yolo_server.facts import Facts
 from yolo_server.postprocess import is_end_to_end
@@ -29,13 +30,24 @@ class Engine:
         end_to_end_rows: rows that an end-to-end model gives for each image; 0 for a raw one. Known after `warm_up`.
     """
 
-    def __init__(self, facts: Facts, choice: Choice, runner: Runner, threads: int) -> None:
-        """Takes a model that a runner has loaded; `threads` work on the images of an execution."""
+    def __init__(
+        self, facts: Facts, choice: Choice, runner: Runner, threads: Threads, by_itself: Callable[[], bool]
+    ) -> None:
+        """Takes a model that a runner has loaded.
+
+        Args:
+            facts: what its file says.
+            choice: what runs it.
+            runner: it, loaded with the same threads.
+            threads: that work on the images of an execution.
+            by_itself: whether no other instance is at work now, so that one image may have all processors.
+        """
         self.facts, self.choice = facts, choice
         self.end_to_end_rows = 0
         self._runner = runner
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="inference")
+        self._all_threads, self._threads = threads.alone, threads.beside
+        self._by_itself = by_itself
+        self._pool = ThreadPoolExecutor(threads.beside, thread_name_prefix="inference")
 
     @property
     def stacks(self) -> bool:
@@ -54,7 +66,10 @@ class Engine:
         """
         split = len(items) - self._alone(len(items))
         beside = list(self._pool.map(lambda item: work(item, self._beside), items[:split]))
-        return beside + [work(item, self.run) for item in items[split:]]
+        return beside + [work(item, self._run_next) for item in items[split:]]
+
+    def _run_next(self, images: Images) -> Floats:
+        return self.run(images) if self._by_itself() else self._beside(images)
 
     def _alone(self, items: int) -> int:
         """How many of them get all threads, one after the other: those that would leave half of the threads idle."""
@@ -118,7 +133,12 @@ class Engine:
         return time.perf_counter() - started
 
     def _warm_up_threads(self, pixels: Images, images: Images) -> None:
-        if self._threads == 1 or self.stacks:
+        if self._all_threads == 1 or self.stacks:
+            return
+        # What runs by itself while another instance is at work.
+        self._beside(pixels)
+        self._beside(images)
+        if self._threads == 1:
             return
         all_there = threading.Barrier(self._threads)
 

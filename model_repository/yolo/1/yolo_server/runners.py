@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_server.cpu import Threads
 from yolo_server.errors import LoadError, one_line
 from yolo_server.frequent import Frequent
 
@@ -54,14 +55,14 @@ class Way(NamedTuple):
 class OnnxRuntimeRunner:
     """ONNX Runtime, FP32 (or what the export has)."""
 
-    def __init__(self, content: bytes, threads: int) -> None:
+    def __init__(self, content: bytes, threads: Threads) -> None:
         """Opens the model for an image alone and for one beside others.
 
         Raises:
             LoadError: ONNX Runtime cannot.
         """
-        self._alone = session = open_session(content, threads, for_facts=False)
-        self._beside = session if threads == 1 else open_session(content, 1, for_facts=False)
+        self._alone = session = open_session(content, threads.alone, for_facts=False)
+        self._beside = session if threads.alone == 1 else open_session(content, 1, for_facts=False)
         self._input: str = session.get_inputs()[0].name
         self._output: str = session.get_outputs()[0].name
         self._dtype = np.float16 if session.get_inputs()[0].type == "tensor(float16)" else np.float32
@@ -91,7 +92,7 @@ class OpenVinoRunner:
     neither plan its memory nor fuse as much.
     """
 
-    def __init__(self, content: bytes, threads: int, precision: str, shapes: int) -> None:
+    def __init__(self, content: bytes, threads: Threads, precision: str, shapes: int) -> None:
         """Compiles the model for floats and for bytes, for an image alone and for one beside others.
 
         Args:
@@ -106,18 +107,12 @@ class OpenVinoRunner:
         self._openvino = openvino = import_openvino()
         self._core = openvino.Core()
         self._threads = threads
-        self._options = {
-            "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[precision],
-            "INFERENCE_NUM_THREADS": threads,
-            # A thread on each processor that there is stays there; else the scheduler puts two on one now and then, and
-            # the whole inference takes twice as long. Fewer threads would sit on the same ones as another server's.
-            "ENABLE_CPU_PINNING": threads == len(os.sched_getaffinity(0)),
-        }
+        self._precision = OPENVINO_PRECISIONS[precision]
         self._parts = _unpacked(content) if precision == "int8" else (content,)
-        ways = [Way(alone, of_bytes) for alone in (True, False)[: min(threads, 2)] for of_bytes in (False, True)]
+        ways = [Way(alone, of_bytes) for alone in (True, False)[: min(threads.alone, 2)] for of_bytes in (False, True)]
         try:
             # By turns, for compiling takes nearly a second.
-            with ThreadPoolExecutor(threads) as pool:
+            with ThreadPoolExecutor(threads.alone) as pool:
                 self._models = dict(zip(ways, pool.map(self._compiled, ways), strict=True))
             floats = self._models[ways[0]].inputs[0]
             self._float: np.dtype[Any] = floats.get_element_type().to_dtype()
@@ -136,7 +131,7 @@ class OpenVinoRunner:
 
     def beside(self, images: Images) -> NDArray[Any]:
         """See Runner."""
-        return self._infer(images, alone=self._threads == 1)
+        return self._infer(images, alone=self._threads.alone == 1)
 
     def close(self) -> None:
         """See Runner."""
@@ -148,9 +143,16 @@ class OpenVinoRunner:
             model = _taking_bytes(self._openvino, model)
         if way.shape:
             model.reshape(list(way.shape))
-        hint = "LATENCY" if way.alone else "THROUGHPUT"
-        streams = 1 if way.alone else self._threads
-        options = self._options | {"PERFORMANCE_HINT": hint, "NUM_STREAMS": streams}
+        threads = self._threads.alone if way.alone else self._threads.beside
+        options = {
+            "INFERENCE_PRECISION_HINT": self._precision,
+            "PERFORMANCE_HINT": "LATENCY" if way.alone else "THROUGHPUT",
+            "NUM_STREAMS": 1 if way.alone else threads,
+            "INFERENCE_NUM_THREADS": threads,
+            # A thread on each processor that there is stays there; else the scheduler puts two on one now and then, and
+            # the whole inference takes twice as long. Fewer threads would sit on the same ones as another server's.
+            "ENABLE_CPU_PINNING": threads == len(os.sched_getaffinity(0)),
+        }
         return self._core.compile_model(model, "CPU", options)
 
     def _infer(self, images: Images, alone: bool) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from yolo_server.choose import PROVIDERS, Choice
+from yolo_server.cpu import Threads
 from yolo_server.engine import Engine
 from yolo_server.errors import LoadError
 from yolo_server.facts import Facts, Sibling
@@ -33,7 +34,8 @@ class Source:
 def start(
     source: Source,
     choices: Sequence[Choice],
-    threads: int,
+    threads: Threads,
+    by_itself: Callable[[], bool],
     size: int,
     most: int,
     log: Callable[[str], None],
@@ -44,6 +46,7 @@ def start(
         source: the model.
         choices: what to try, in this order; not empty.
         threads: of the inference.
+        by_itself: whether no other instance is at work now.
         size: side of an image, pixels.
         most: images that an execution may have.
         log: told of each choice that failed.
@@ -54,14 +57,16 @@ def start(
     *others, last = choices
     for choice, following in zip(others, choices[1:], strict=True):
         try:
-            return _started(source, choice, threads, size, most)
+            return _started(source, choice, threads, by_itself, size, most)
         except LoadError as error:
             log(f"not served with {choice}, next is {following}: {error}")
-    return _started(source, last, threads, size, most)
+    return _started(source, last, threads, by_itself, size, most)
 
 
-def _started(source: Source, choice: Choice, threads: int, size: int, most: int) -> tuple[Engine, float]:
-    engine = Engine(source.facts, choice, _runner(source, choice, threads), threads)
+def _started(
+    source: Source, choice: Choice, threads: Threads, by_itself: Callable[[], bool], size: int, most: int
+) -> tuple[Engine, float]:
+    engine = Engine(source.facts, choice, _runner(source, choice, threads), threads, by_itself)
     try:
         return engine, engine.warm_up(size, most)
     except LoadError:
@@ -69,7 +74,7 @@ def _started(source: Source, choice: Choice, threads: int, size: int, most: int)
         raise
 
 
-def _runner(source: Source, choice: Choice, threads: int) -> Runner:
+def _runner(source: Source, choice: Choice, threads: Threads) -> Runner:
     if choice.engine in PROVIDERS:
         return GpuRunner(source.content, choice, source.gpu())
     if choice.engine == "onnxruntime":

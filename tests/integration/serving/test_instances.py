@@ -1,0 +1,48 @@
+"""Two instances of one model: both answer, each knows when the other is at work, and nothing stays behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from lifecycle.serving import Detector
+
+from tests.integration.serving.servers import Registered, Triton, add_model
+
+
+def test_two_instances_answer_side_by_side_and_leave_nothing(
+    start_triton: Callable[..., Triton], toy: Registered, tmp_path: Path
+) -> None:
+    temporary, repository = tmp_path / "temporary", tmp_path / "models"
+    temporary.mkdir()
+    repository.mkdir()
+    config = add_model(repository, "toy", toy.parameters()) / "config.pbtxt"
+    text = config.read_text(encoding="utf-8")
+    assert text.count("kind: KIND_CPU count: 1 ") == 1
+    config.write_text(text.replace("kind: KIND_CPU count: 1 ", "kind: KIND_CPU count: 2 "), encoding="utf-8")
+    explicit = ("--model-control-mode=explicit", "--load-model=*")
+    triton: Triton = start_triton({}, {"TMPDIR": str(temporary)}, *explicit)
+    triton.wait_ready("toy")
+    assert triton.log.count("serves 'toy'") == 2
+
+    def ask(number: int) -> float:
+        picture = np.zeros((64, 64, 3), np.uint8)
+        picture[..., 0] = 100 + number
+        with Detector(triton.http, "toy") as client:
+            (rows,) = client.detect([picture], confidence=0.1)
+        return float(rows[0, 4])
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, range(100)))
+    np.testing.assert_allclose(found, (100 + np.arange(100)) / 255, atol=1e-3)
+    (shared,) = temporary.glob("yolo-instances-*")
+    assert shared.read_bytes() == bytes(2), "nobody is at work any more"
+
+    assert triton.control("unload", "toy")[0] == 200
+    deadline = time.monotonic() + 60
+    while shared.exists():
+        assert time.monotonic() < deadline, "the file of the instances stays behind"
+        time.sleep(0.1)

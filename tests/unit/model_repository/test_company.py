@@ -1,0 +1,87 @@
+"""Instances in processes of their own know when another one is at work."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from yolo_server.company import Company, company_of
+from yolo_server.cpu import Threads, cpu_limit, threads_of
+
+YOLO_SERVER = Path(__file__).resolve().parents[3] / "model_repository" / "yolo" / "1"
+# Says when it is at work, and stops when it is told to; killed in the middle where the second line is "die".
+OTHER = """
+import os, sys
+from pathlib import Path
+from yolo_server.company import Company
+company = Company(Path(sys.argv[1]), 1, 2)
+with company.at_work():
+    print("at work", flush=True)
+    if input() == "die":
+        os._exit(9)
+print("idle", flush=True)
+input()
+"""
+
+
+def test_another_process_at_work_is_seen_and_a_killed_one_only_until_it_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "instances"
+    mine = Company(path, 0, 2)
+    assert mine.alone
+    for end in ("go on", "die"):
+        other = subprocess.Popen(
+            [sys.executable, "-c", OTHER, str(path)],
+            env={"PYTHONPATH": str(YOLO_SERVER), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with other:
+            assert other.stdin and other.stdout
+            assert other.stdout.readline() == "at work\n"
+            assert not mine.alone
+            with mine.at_work():
+                assert not mine.alone
+            print(end, file=other.stdin, flush=True)
+            if end == "go on":
+                assert other.stdout.readline() == "idle\n"
+                assert mine.alone
+            other.stdin.close()
+    assert not mine.alone, "nobody has said otherwise"
+    Company(path, 1, 2)
+    assert mine.alone
+
+
+def test_an_error_at_work_ends_it(tmp_path: Path) -> None:
+    one, other = (Company(tmp_path / "instances", number, 2) for number in range(2))
+    with pytest.raises(ValueError, match="wrong"), one.at_work():
+        assert not other.alone
+        raise ValueError("wrong")
+    assert other.alone
+
+
+def test_instances_by_the_names_that_triton_gives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    first, second, of_other_model = (
+        company_of(model, name, 2) for model, name in (("a", "a_0_0"), ("a", "a_0_1"), ("b", "b_0_0"))
+    )
+    with first.at_work():
+        assert (second.alone, of_other_model.alone, first.alone) == (False, True, True)
+    assert len(list(tmp_path.iterdir())) == 2
+    lone = company_of("c", "c", 1)
+    with lone.at_work():
+        assert lone.alone
+    first.leave()
+    with first.at_work():
+        assert not second.alone
+    for each in (second, of_other_model, lone):
+        each.leave()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("instances", "beside"), [(1, cpu_limit()), (cpu_limit(), 1), (64, 1)])
+def test_processors_are_shared_by_instances_at_work_and_all_of_the_one_that_is_by_itself(
+    instances: int, beside: int
+) -> None:
+    assert threads_of(None, instances) == Threads(cpu_limit(), beside)
+    assert threads_of(3, instances) == Threads(3, 3)

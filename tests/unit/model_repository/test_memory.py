@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[3] / "model_repository"
-# What one picture after the other takes: three arrays of 640 x 640 x 3 bytes at a time, all freed before the next one.
+# What one picture after the other takes: three arrays of 3.9 MB at a time, all freed before the next one. Smaller ones
+# might find room that the imports left free, and from 4 MB on numpy asks for huge pages.
 PICTURES = """
 import importlib, resource, sys
 import numpy as np
@@ -16,7 +17,7 @@ if len(sys.argv) > 1:
     sys.path.insert(0, sys.argv[1])
     assert importlib.import_module(sys.argv[2]).keep_freed_memory()
 def picture():
-    arrays = [np.ones((640, 640, 3), np.uint8) for _ in range(3)]
+    arrays = [np.ones((1140, 1140, 3), np.uint8) for _ in range(3)]
 for _ in range(5):
     picture()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -121,7 +121,7 @@ def test_version_that_cannot_be_served_is_taken_back_while_the_old_one_answers(p
     with Asking(urls["triton"], urls["triton_grpc"], 160) as asking:
         loser = threading.Thread(target=lose_the_next_model, args=(platform,))
         loser.start()
-        run, state = platform.finish(SMALL)  # a model of seconds finds nothing clear, and the gate would refuse it
+        run, state = platform.finish(SMALL, seconds=900)  # a model of seconds finds nothing clear: the gate refuses it
         loser.join()
     tasks = platform.tasks(run)
     assert state == "failed"
@@ -136,7 +136,7 @@ def test_version_that_cannot_be_served_is_taken_back_while_the_old_one_answers(p
 
 def lose_the_next_model(platform: Platform) -> None:
     """Remove a version's file from MLflow's artifact store as soon as the version is registered."""
-    before, deadline = platform.versions(), time.monotonic() + 300
+    before, deadline = platform.versions(), time.monotonic() + 800
     while (now := platform.versions()) == before:
         assert time.monotonic() < deadline, "no version was registered"
         time.sleep(0.2)

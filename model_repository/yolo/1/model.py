@@ -96,7 +96,6 @@ class TritonPythonModel:
         fetched = time.perf_counter()
         instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
         threads = threads_of(settings.threads, instances)
-        self._company = company_of(self._title, instance, instances)
         facts = read_facts(content)
         size = record.image_size or facts.image_size or DEFAULT_SIZE
         source = Source(
@@ -110,6 +109,7 @@ class TritonPythonModel:
         most = config.get("max_batch_size") or 1
         engine, once = start(source, choices, threads, lambda: self._company.alone, size, most, self._log)
         self._engine = engine
+        self._company = company_of(self._title, instance, instances, self._log)
         fixed = facts.fixed
         self._limits = Limits(facts.stride, settings.max_side, fixed[1], fixed[2])
         info = {

@@ -63,12 +63,12 @@ def test_an_error_at_work_ends_it(tmp_path: Path) -> None:
 def test_instances_by_the_names_that_triton_gives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     first, second, of_other_model = (
-        company_of(model, name, 2) for model, name in (("a", "a_0_0"), ("a", "a_0_1"), ("b", "b_0_0"))
+        company_of(model, name, 2, print) for model, name in (("a", "a_0_0"), ("a", "a_0_1"), ("b", "b_0_0"))
     )
     with first.at_work():
         assert (second.alone, of_other_model.alone, first.alone) == (False, True, True)
     assert len(list(tmp_path.iterdir())) == 2
-    lone = company_of("c", "c", 1)
+    lone = company_of("c", "c", 1, print)
     with lone.at_work():
         assert lone.alone
     first.leave()
@@ -77,6 +77,32 @@ def test_instances_by_the_names_that_triton_gives_them(tmp_path: Path, monkeypat
     for each in (second, of_other_model, lone):
         each.leave()
     assert not list(tmp_path.iterdir())
+
+
+def test_without_a_place_for_the_file_each_keeps_to_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    said: list[str] = []
+    company = company_of("a", "a_0_1", 2, said.append)
+    with company.at_work():
+        assert not company.alone
+    assert not company.alone
+    company.leave()
+    (line,) = said
+    assert "absent" in line and "share of processors" in line
+    assert company_of("a", "a_0_0", 1, said.append).alone
+
+
+def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    said: list[str] = []
+    assert not company_of("a", "a_0_0", 2, said.append).alone
+    assert "No space left" in said[0]
 
 
 @pytest.mark.parametrize(("instances", "beside"), [(1, cpu_limit()), (cpu_limit(), 1), (64, 1)])

@@ -3,7 +3,7 @@
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ class Company:
         """Joins as instance `number` (from 0) of `instances`; not at work.
 
         Args:
-            path: of the file; None: there is only this one.
+            path: of the file; None: nothing is known of the others, who then count as at work.
             number, instances: see above.
 
         Raises:
@@ -30,10 +30,13 @@ class Company:
         self._others = [each for each in range(instances) if each != number]
         if path is None:
             self._busy = mmap.mmap(-1, instances)
+            self._busy[:] = bytes([1]) * instances
+            self._busy[number] = 0
             return
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
-            os.ftruncate(descriptor, instances)
+            # Not a hole: on a full disk, writing into one through the mapping would end the process.
+            os.posix_fallocate(descriptor, 0, instances)
             self._busy = mmap.mmap(descriptor, instances)
         finally:
             os.close(descriptor)
@@ -59,17 +62,25 @@ class Company:
             self._busy[self._number] = 0
 
 
-def company_of(model: str, instance: str, instances: int) -> Company:
+def company_of(model: str, instance: str, instances: int, log: Callable[[str], None]) -> Company:
     """The company of an instance, as Triton names them.
+
+    Where there can be no file (no place to write, disk full), each instance keeps to its share of the processors.
 
     Args:
         model: name of the model on the server.
         instance: name of the instance: the model's, the group's number and its number in that, each after a `_`.
         instances: how many there are.
+        log: told why there is no file.
     """
+    last = instance.rsplit("_", 1)[-1]
+    number = int(last) % instances if last.isdigit() else 0
     if instances == 1:
-        return Company(None, 0, 1)
-    number = instance.rsplit("_", 1)[-1]
-    # The server's process is the parent of all of them, and of no other server's.
-    path = Path(tempfile.gettempdir()) / f"yolo-instances-{os.getuid()}-{os.getppid()}-{model}"
-    return Company(path, int(number) % instances if number.isdigit() else 0, instances)
+        return Company(None, number, 1)
+    try:
+        # The server's process is the parent of all of them, and of no other server's.
+        path = Path(tempfile.gettempdir()) / f"yolo-instances-{os.getuid()}-{os.getppid()}-{model}"
+        return Company(path, number, instances)
+    except OSError as error:
+        log(f"instances cannot tell each other when they are at work ({error}): each keeps to its share of processors")
+        return Company(None, number, instances)

@@ -135,9 +135,9 @@ class Engine:
     def _warm_up_threads(self, pixels: Images, images: Images) -> None:
         if self._all_threads == 1 or self.stacks:
             return
-        # What runs by itself while another instance is at work.
-        self._beside(pixels)
-        self._beside(images)
+        if self._threads < self._all_threads:  # there are other instances: what runs here while one is at work
+            self._beside(pixels)
+            self._beside(images)
         if self._threads == 1:
             return
         all_there = threading.Barrier(self._threads)

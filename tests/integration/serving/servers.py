@@ -192,12 +192,13 @@ class Triton:
         return answers(f"{self.http}/v2/models/{model}/ready")
 
     def wait_ready(self, *models: str, seconds: float = 90) -> None:
-        """Waits until the models are ready."""
+        """Waits until the models are ready, and for the metrics: their port is opened after HTTP's."""
         deadline = time.monotonic() + seconds
-        for model in models:
-            while not self.ready(model):
+        ready = [f"{self.http}/v2/models/{model}/ready" for model in models]
+        for address in (*ready, f"http://127.0.0.1:{self.metrics_port}/metrics"):
+            while not answers(address):
                 ended = self.process is None or self.process.poll() is not None
-                assert not ended and time.monotonic() < deadline, f"{model} is not ready:\n{self.log[-4000:]}"
+                assert not ended and time.monotonic() < deadline, f"{address} does not answer:\n{self.log[-4000:]}"
                 time.sleep(0.05)
 
     def wait_live(self, seconds: float = 90) -> None:

@@ -1,7 +1,7 @@
 # Makes one Triton model folder out of a template and the version that the values name.
 # All paths come from the environment: CHECKOUT, TEMPLATE (relative to it), MODELS, MODEL. SOURCE says what CHECKOUT is;
-# ENCODED is true where <template>_encoded goes beside it as <model>_encoded. INSTANCES, MAX_BATCH_SIZE and MAX_QUEUE_DELAY
-# (microseconds) replace the template's own, where they are not empty.
+# ENCODED is true where <template>_encoded goes beside it as <model>_encoded. INSTANCES, MAX_BATCH_SIZE, and of the dynamic
+# batching PREFERRED_BATCH_SIZE and MAX_QUEUE_DELAY (microseconds) replace the template's own, where they are not empty.
 set -eu
 
 template="$CHECKOUT/$TEMPLATE"
@@ -29,8 +29,10 @@ replace() {
 if [ -n "$INSTANCES" ]; then
   replace "$target/config.pbtxt" instance_group "instance_group [ { kind: KIND_CPU count: $INSTANCES } ]"
 fi
-if [ -n "$MAX_QUEUE_DELAY" ]; then
-  replace "$target/config.pbtxt" dynamic_batching "dynamic_batching { max_queue_delay_microseconds: $MAX_QUEUE_DELAY }"
+if [ -n "$PREFERRED_BATCH_SIZE$MAX_QUEUE_DELAY" ]; then
+  preferred="${PREFERRED_BATCH_SIZE:+preferred_batch_size: [ $PREFERRED_BATCH_SIZE ] }"
+  replace "$target/config.pbtxt" dynamic_batching \
+    "dynamic_batching { ${preferred}max_queue_delay_microseconds: ${MAX_QUEUE_DELAY:-0} }"
 fi
 if [ -n "$MAX_BATCH_SIZE" ]; then
   replace "$target/config.pbtxt" max_batch_size "max_batch_size: $MAX_BATCH_SIZE"

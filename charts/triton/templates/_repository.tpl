@@ -168,7 +168,7 @@ env:
     value: {{ .model.name | quote }}
   - name: ENCODED
     value: {{ .root.Values.server.encodedImages | quote }}
-  {{- range $variable, $value := dict "INSTANCES" .root.Values.server.instances "MAX_BATCH_SIZE" .root.Values.server.maxBatchSize "MAX_QUEUE_DELAY" .root.Values.server.maxQueueDelayMicroseconds }}
+  {{- range $variable, $value := dict "INSTANCES" .root.Values.server.instances "MAX_BATCH_SIZE" .root.Values.server.maxBatchSize "PREFERRED_BATCH_SIZE" .root.Values.server.preferredBatchSize "MAX_QUEUE_DELAY" .root.Values.server.maxQueueDelayMicroseconds }}
   - name: {{ $variable }}
     value: {{ kindIs "invalid" $value | ternary "" (printf "%v" $value) | quote }}
   {{- end }}

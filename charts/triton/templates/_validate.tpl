@@ -31,6 +31,11 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- include "triton.validateService" . -}}
 {{- include "triton.validateScaling" . -}}
 {{- include "triton.validatePod" . -}}
+{{- with .Values.server -}}
+{{- if and .maxBatchSize .preferredBatchSize (gt (int .preferredBatchSize) (int .maxBatchSize)) -}}
+{{- fail (printf "server.preferredBatchSize: %d is more than server.maxBatchSize = %d; Triton refuses such a model" (int .preferredBatchSize) (int .maxBatchSize)) -}}
+{{- end -}}
+{{- end -}}
 {{- $stop := add .Values.server.preStopSleepSeconds .Values.server.exitTimeoutSeconds -}}
 {{- if le (int .Values.terminationGracePeriodSeconds) (int $stop) -}}
 {{- fail (printf "terminationGracePeriodSeconds: %d is not more than server.preStopSleepSeconds + server.exitTimeoutSeconds = %d; running requests would be cut off" (int .Values.terminationGracePeriodSeconds) (int $stop)) -}}

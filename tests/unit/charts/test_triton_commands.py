@@ -93,9 +93,31 @@ def test_instances_and_batches_of_the_values_replace_those_of_the_template(
     assert changed["digits_encoded"] == ["max_batch_size: 4"]
     assert changed["digits"][:2] == ["max_batch_size: 4", "instance_group [ { kind: KIND_CPU count: 2 } ]"]
     assert all(line.startswith("parameters") for line in changed["digits"][2:] if line)
-    run(overlay(values, {"server": {"maxQueueDelayMicroseconds": 250}}), render, tmp_path)
-    assert lines_that_differ(source / "yolo" / "config.pbtxt", tmp_path / "models" / "digits" / "config.pbtxt")[0] == (
-        "dynamic_batching { max_queue_delay_microseconds: 250 }"
+
+
+@pytest.mark.parametrize(
+    ("server", "line"),
+    [
+        ({"maxQueueDelayMicroseconds": 250}, "dynamic_batching { max_queue_delay_microseconds: 250 }"),
+        (
+            {"preferredBatchSize": 2},
+            "dynamic_batching { preferred_batch_size: [ 2 ] max_queue_delay_microseconds: 0 }",
+        ),
+        (
+            {"preferredBatchSize": 4, "maxQueueDelayMicroseconds": 250},
+            "dynamic_batching { preferred_batch_size: [ 4 ] max_queue_delay_microseconds: 250 }",
+        ),
+    ],
+)
+def test_the_values_say_how_requests_are_brought_together(
+    server: dict[str, int], line: str, values: Manifest, render: Render, tmp_path: Path
+) -> None:
+    """With the repository's own templates."""
+    source = CHART.parents[1] / "model_repository"
+    shutil.copytree(source, tmp_path / "git" / "current" / "model_repository")
+    run(overlay(values, {"server": server}), render, tmp_path)
+    assert (
+        lines_that_differ(source / "yolo" / "config.pbtxt", tmp_path / "models" / "digits" / "config.pbtxt")[0] == line
     )
 
 

@@ -99,6 +99,10 @@ WRONG: dict[str, tuple[Manifest, tuple[str, ...]]] = {
         {"terminationGracePeriodSeconds": 35},
         ("terminationGracePeriodSeconds", "server.exitTimeoutSeconds = 35"),
     ),
+    "a preferred batch that the model does not take": (
+        {"server": {"maxBatchSize": 4, "preferredBatchSize": 8}},
+        ("server.preferredBatchSize: 8", "server.maxBatchSize = 4"),
+    ),
     "a deadline within the startup probe": (
         {"progressDeadlineSeconds": 600},
         ("progressDeadlineSeconds", "probes.startup"),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.serving.cases import BARE, FIXED, OURS, USUAL, Case, Subject, cases_of
+from benchmarks.serving.cases import BARE, FIXED, OURS, SPREAD, USUAL, Case, Subject, cases_of
 from benchmarks.serving.machine import Busyness, this_machine
 from benchmarks.serving.measure import FULL, QUICK, Plan, run_rounds
 from benchmarks.serving.pictures import Pictures, load_pictures
@@ -111,12 +111,14 @@ def subjects(
             for index, variant in enumerate(variants):
                 home = work / f"ours-{index}"
                 environment = registered.environment(work / "cache") | variant
-                ours = start_ours(binary, folder, environment, pictures, home, opened)
+                ours = start_ours(OURS, binary, folder, environment, pictures, home, opened)
                 if ours.subject in [each.subject for each in started]:
                     ours.tree.stop()
-                else:
-                    started.append(ours)
-                    say(f"serving: {ours.subject}, takes {', '.join(ours.inputs)}")
+                    continue
+                home = work / f"ours-{index}-spread"
+                spread = start_ours(SPREAD, binary, folder, environment, pictures, home, opened)
+                started += [ours, spread]
+                say(f"serving: {ours.subject} and {spread.subject}, take {', '.join(ours.inputs)}")
         finally:
             mlflow.stop()
         yield started
@@ -132,14 +134,20 @@ def copy_usual(model: Path, folder: Path) -> None:
 
 
 def start_ours(
-    binary: Path, folder: Path, environment: Mapping[str, str], pictures: Pictures, work: Path, opened: ExitStack
+    path: str,
+    binary: Path,
+    folder: Path,
+    environment: Mapping[str, str],
+    pictures: Pictures,
+    work: Path,
+    opened: ExitStack,
 ) -> Served:
-    """Starts our model with some settings and asks what it then runs."""
-    triton = Triton(binary, folder, work, environment)
+    """Starts our model with some settings and asks what it then runs; `path`: OURS or SPREAD."""
+    triton = Triton(binary, folder, work, environment, this_machine().processors if path == SPREAD else None)
     opened.callback(triton.tree.stop)
     triton.wait_ready()
     told = what_is_loaded(triton)
-    subject = Subject(OURS, told["engine"], told["precision"])
+    subject = Subject(path, told["engine"], told["precision"])
     return Served(subject, triton, ["detections", "num_detections"], pictures)
 
 
@@ -148,7 +156,7 @@ def planned(started: list[Measurable], full: bool) -> list[Case]:
     cases: list[Case] = []
     whole: set[str] = set()
     for each in started:
-        first = each.subject.path not in whole or each.subject.path == BARE
+        first = (each.subject.path not in whole and each.subject.path != SPREAD) or each.subject.path == BARE
         whole.add(each.subject.path)
         cases += cases_of(each.subject, each.inputs, full and first)
     return cases

@@ -39,7 +39,7 @@ class Plan:
 
 
 QUICK = Plan(rounds=4, sweep_every=0, seconds=0.8, sweep_seconds=0.0, budget=180)
-FULL = Plan(rounds=7, sweep_every=7, seconds=0.8, sweep_seconds=1.2, budget=720)
+FULL = Plan(rounds=7, sweep_every=7, seconds=0.8, sweep_seconds=1.2, budget=1150)
 
 
 @dataclass

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.serving.cases import BARE, FIXED, HTTP, IN_PROCESS, OURS, USUAL, Case
+from benchmarks.serving.cases import BARE, FIXED, HTTP, IN_PROCESS, OURS, SPREAD, USUAL, Case
 from benchmarks.serving.measure import Result, percentile
 
-COLOURS = {BARE: "#8a8f98", FIXED: "#c3c7cd", USUAL: "#c9772b", OURS: "#2b6cb0"}
+COLOURS = {BARE: "#8a8f98", FIXED: "#c3c7cd", USUAL: "#c9772b", OURS: "#2b6cb0", SPREAD: "#7fb2e5"}
 
 
 def draw(results: Mapping[Case, Result], target: Path) -> None:
@@ -20,7 +20,10 @@ def draw(results: Mapping[Case, Result], target: Path) -> None:
     single = [
         result
         for case, result in results.items()
-        if case.clients == 1 and case.batch == 1 and case.protocol in (IN_PROCESS, HTTP)
+        if case.clients == 1
+        and case.batch == 1
+        and case.protocol in (IN_PROCESS, HTTP)
+        and case.subject.path != SPREAD  # as one instance: for one client the others have nothing to do
     ]
     single.sort(key=lambda result: percentile(result.latencies, 0.5), reverse=True)
     values = [percentile(result.latencies, 0.5) for result in single]

@@ -1,6 +1,7 @@
 """The real Triton from the nvidia-pytriton wheel, as a process tree that can be measured."""
 
 import json
+import re
 import shutil
 import time
 import urllib.error
@@ -20,12 +21,25 @@ START_SECONDS = 180
 class Triton:
     """A running server. `http_port`, `grpc_port`: on 127.0.0.1; `models`: their names."""
 
-    def __init__(self, binary: Path, model: Path, work: Path, environment: Mapping[str, str]) -> None:
-        """Starts it on a copy of the model's folder, and of the one beside it that takes encoded pictures, if any."""
+    def __init__(
+        self, binary: Path, model: Path, work: Path, environment: Mapping[str, str], instances: int | None = None
+    ) -> None:
+        """Starts it on a copy of the model's folder, and of the one beside it that takes encoded pictures, if any.
+
+        Args:
+            binary: tritonserver.
+            model: the folder.
+            work: where copies and log go.
+            environment: of the server, beyond this process's.
+            instances: of the model, each of which is handed two images at most, as values of the chart would set it;
+                None: what the folder says.
+        """
         self.http_port, self.grpc_port = free_ports(2)
         models = work / "models"
         self.models = [MODEL]
         shutil.copytree(model, models / MODEL)
+        if instances:
+            _set_instances(models / MODEL / "config.pbtxt", instances)
         encoded = model.with_name(model.name + ENCODED_SUFFIX)
         if encoded.is_dir():
             self.models.append(MODEL + ENCODED_SUFFIX)
@@ -62,6 +76,18 @@ class Triton:
 
     def _url(self, model: str, path: str) -> str:
         return f"http://127.0.0.1:{self.http_port}/v2/models/{model}{path}"
+
+
+def _set_instances(config: Path, instances: int) -> None:
+    text = config.read_text(encoding="utf-8")
+    for line in (
+        f"instance_group [ {{ kind: KIND_CPU count: {instances} }} ]",
+        "dynamic_batching { preferred_batch_size: [ 2 ] max_queue_delay_microseconds: 0 }",
+    ):
+        text, found = re.subn(f"^{line.split()[0]} .*$", line, text, flags=re.MULTILINE)
+        if found != 1:
+            raise BenchmarkError(f"{config} has no single line that begins with {line.split()[0]!r}")
+    config.write_text(text, encoding="utf-8")
 
 
 def build_image(folder: Path) -> Path:

@@ -21,8 +21,13 @@ def test_two_instances_answer_side_by_side_and_leave_nothing(
     repository.mkdir()
     config = add_model(repository, "toy", toy.parameters()) / "config.pbtxt"
     text = config.read_text(encoding="utf-8")
-    assert text.count("kind: KIND_CPU count: 1 ") == 1
-    config.write_text(text.replace("kind: KIND_CPU count: 1 ", "kind: KIND_CPU count: 2 "), encoding="utf-8")
+    for one, two in (
+        ("count: 1 ", "count: 2 "),
+        ("dynamic_batching { ", "dynamic_batching { preferred_batch_size: [ 2 ] "),
+    ):
+        assert text.count(one) == 1
+        text = text.replace(one, two)
+    config.write_text(text, encoding="utf-8")
     explicit = ("--model-control-mode=explicit", "--load-model=*")
     triton: Triton = start_triton({}, {"TMPDIR": str(temporary)}, *explicit)
     triton.wait_ready("toy")
@@ -38,6 +43,9 @@ def test_two_instances_answer_side_by_side_and_leave_nothing(
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(ask, range(100)))
     np.testing.assert_allclose(found, (100 + np.arange(100)) / 255, atol=1e-3)
+    with Detector(triton.http, "toy") as client:
+        many = client.detect([np.full((64, 64, 3), 100, np.uint8)] * 8, confidence=0.1)
+    assert len(many) == 8 and all(len(rows) for rows in many), "a request of more than the preferred size is one"
     (shared,) = temporary.glob("yolo-instances-*")
     assert shared.read_bytes() == bytes(2), "nobody is at work any more"
 

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from benchmarks.serving.cases import BARE, FLOAT, IN_PROCESS, OURS, Case, Subject, cases_of
+from benchmarks.serving.cases import BARE, FIXED, FLOAT, HTTP, IN_PROCESS, OURS, SPREAD, UINT8, Case, Subject, cases_of
 from benchmarks.serving.load import Window, closed_loop
+from benchmarks.serving.machine import this_machine
 from benchmarks.serving.measure import Result, p50_of, percentile, ratio, rps_of
+from benchmarks.serving.report import Report
 from benchmarks.serving.subjects import Measured
 from benchmarks.serving.wire import Relay, bytes_per_request
 
@@ -82,6 +84,24 @@ def test_goals_are_headline_cases_of_a_quick_run() -> None:
     assert all(case.headline for case in quick)
     assert set(quick) < set(full)
     assert len(full) == len(set(full))
+
+
+def test_a_tensor_stands_beside_the_bare_engine_of_its_precision_and_in_bold_where_it_is_too_slow() -> None:
+    def result(path: str, protocol: str, kind: str, clients: int, latency: float) -> Result:
+        case = Case(Subject(path, "openvino", "bf16"), kind, protocol, clients)
+        return Result(case, {0: Measured(Window([latency] * 10, 10 * latency / clients, 1.0, 0.0), 0.0)})
+
+    results = [
+        *(result(BARE, IN_PROCESS, FLOAT, clients, clients * 0.010) for clients in (1, 8)),
+        *(result(FIXED, IN_PROCESS, FLOAT, clients, clients * 0.008) for clients in (1, 8)),
+        *(result(OURS, HTTP, UINT8, clients, clients * 0.0125) for clients in (1, 8)),
+        *(result(SPREAD, HTTP, UINT8, clients, clients * 0.0104) for clients in (1, 8)),
+    ]
+    report = Report(this_machine(), "the command", [1], 0.0, 1.0, {result.case: result for result in results})
+    row = next(line for line in report.text().splitlines() if "uint8 tensor | http |" in line)
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:3] == ["openvino bf16", UINT8, HTTP]
+    assert cells[3:] == ["**1.25** (1.56)", "1.04 (1.30)", "**0.80** (0.64)", "0.96 (0.77)"]
 
 
 @contextmanager

@@ -1,61 +1,86 @@
-"""One picture: latency of one client, and throughput by number of clients."""
+"""One picture: latency of one client, throughput of eight, and by number of clients where all were run.
 
-from collections.abc import Mapping
+`python -m benchmarks.serving.plot` draws it again from the rows that a run has written.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.serving.cases import BARE, FIXED, HTTP, IN_PROCESS, OURS, SPREAD, USUAL, Case
-from benchmarks.serving.measure import Result, percentile
+from benchmarks.serving.cases import BARE, FIXED, HTTP, IN_PROCESS, OURS, SPREAD, USUAL
 
+Row = Mapping[str, Any]
 COLOURS = {BARE: "#8a8f98", FIXED: "#c3c7cd", USUAL: "#c9772b", OURS: "#2b6cb0", SPREAD: "#7fb2e5"}
 
 
-def draw(results: Mapping[Case, Result], target: Path) -> None:
-    """Writes a PNG."""
+def draw(rows: Sequence[Row], target: Path) -> None:
+    """Writes a PNG of the rows of benchmarks/serving.json: those in process and over HTTP, of one image a request."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(14, 4.6), width_ratios=(1, 1))
-    single = [
-        result
-        for case, result in results.items()
-        if case.clients == 1
-        and case.batch == 1
-        and case.protocol in (IN_PROCESS, HTTP)
-        and case.subject.path != SPREAD  # as one instance: for one client the others have nothing to do
-    ]
-    single.sort(key=lambda result: percentile(result.latencies, 0.5), reverse=True)
-    values = [percentile(result.latencies, 0.5) for result in single]
-    bars = left.barh(
-        [_title(result.case) for result in single],
-        values,
-        color=[COLOURS[result.case.subject.path] for result in single],
+    shown = [row for row in rows if row["batch"] == 1 and row["protocol"] in (IN_PROCESS, HTTP)]
+    # For one client all other instances have nothing to do.
+    one = sorted((row for row in _of(shown, 1) if row["path"] != SPREAD), key=lambda row: -row["p50_ms"])
+    eight = sorted(_of(shown, 8), key=lambda row: row["rps"])
+    figure, (latency, throughput, clients) = pyplot.subplots(
+        1, 3, figsize=(18, 1.5 + 0.22 * max(len(one), len(eight))), layout="constrained"
     )
-    left.bar_label(bars, [f"{value:.0f}" for value in values], padding=3)
-    left.set_xlabel("p50 of one client, ms")
-    lines: dict[str, list[tuple[int, float]]] = {}
-    colours: dict[str, str] = {}
-    for case, result in results.items():
-        if case.batch == 1 and case.protocol in (IN_PROCESS, HTTP):
-            lines.setdefault(_title(case), []).append((case.clients, result.rps))
-            colours[_title(case)] = COLOURS[case.subject.path]
-    markers = iter("os^vDPX*<>hd" * 3)
-    for title, points in lines.items():
-        clients, rates = zip(*sorted(points), strict=True)
-        right.plot(clients, rates, marker=next(markers), color=colours[title], label=title, linewidth=1, markersize=4)
-    right.set_xscale("log", base=2)
-    right.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
-    right.set_xlabel("clients")
-    right.set_ylabel("requests/s")
-    right.set_ylim(bottom=0)
-    right.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    for axes in (left, right):
+    _bars(latency, one, "p50_ms", "p50 of one client, ms")
+    _bars(throughput, eight, "rps", "requests/s of eight clients")
+    for row, line in _lines(shown):
+        counts, rates = zip(*line, strict=True)
+        clients.plot(counts, rates, marker="o", label=_title(row), color=_colour(row), linestyle=_style(row))
+    clients.set_xscale("log", base=2)
+    clients.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
+    clients.set_xlabel("clients")
+    clients.set_ylabel("requests/s")
+    clients.set_ylim(bottom=0)
+    clients.legend(fontsize=8, frameon=False)
+    for axes in (latency, throughput, clients):
         axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(target, dpi=90, metadata={"Software": None})
+    figure.savefig(target, dpi=80, metadata={"Software": None})
     pyplot.close(figure)
 
 
-def _title(case: Case) -> str:
-    return f"{case.subject}, {case.input}"
+def _bars(axes: Any, rows: Sequence[Row], figure: str, title: str) -> None:
+    values = [row[figure] for row in rows]
+    bars = axes.barh([_title(row) for row in rows], values, color=[_colour(row) for row in rows])
+    axes.bar_label(bars, [f"{value:.0f}" for value in values], padding=3, fontsize=8)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_xlabel(title)
+
+
+def _lines(rows: Sequence[Row]) -> Iterator[tuple[Row, list[tuple[int, float]]]]:
+    """What was run with more numbers of clients than the two of the bars: a row of it, and (clients, requests/s)."""
+    lines: dict[str, list[Row]] = {}
+    for row in rows:
+        lines.setdefault(_title(row), []).append(row)
+    for members in lines.values():
+        if len(members) > 2:
+            yield members[0], sorted((row["clients"], row["rps"]) for row in members)
+
+
+def _of(rows: Sequence[Row], clients: int) -> list[Row]:
+    return [row for row in rows if row["clients"] == clients]
+
+
+def _title(row: Row) -> str:
+    return f"{row['path']}: {row['engine']} {row['precision']}, {row['input']}"
+
+
+def _colour(row: Row) -> str:
+    return COLOURS[str(row["path"])]
+
+
+def _style(row: Row) -> str:
+    return "--" if "jpeg" in row["input"] else "-"
+
+
+if __name__ == "__main__":
+    from benchmarks.serving.report import PLOT, ROWS
+
+    draw(json.loads(ROWS.read_text(encoding="utf-8")), PLOT)

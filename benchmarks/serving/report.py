@@ -210,7 +210,7 @@ def write_all(report: Report) -> list[Path]:
     lines = ",\n".join("  " + json.dumps(row) for row in report.rows())
     ROWS.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     write_section("serving", report.text())
-    draw(report.results, PLOT)
+    draw(report.rows(), PLOT)
     return [ROWS, PAGE, PLOT]
 
 

@@ -182,7 +182,10 @@ def other_version(mlflow: str, pinned: PinnedModel) -> ModelPin:
     else:
         live = client.get_model_version(name, str(pinned.pin.version))
         tags = dict(live.tags) | {"benchmark": "a copy, to measure a rollout"}
-        chosen = client.create_model_version(name, str(live.source), live.run_id, tags=tags, model_id=live.model_id)
+        source = str(live.source)
+        # MLflow 3 wants the logged model's id with such a source, but gives a version back without its `model_id`.
+        model_id = source.removeprefix("models:/") if source.startswith("models:/m-") else None
+        chosen = client.create_model_version(name, source, live.run_id, tags=tags, model_id=model_id)
     return ModelPin(int(chosen.version), chosen.tags["sha256"], chosen.run_id or "")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.serving.cases import BARE, FIXED, OURS, SPREAD, USUAL, Case, Subject, cases_of
+from benchmarks.serving.cases import BARE, FIXED, OURS, PER_PROCESSOR, USUAL, Case, Subject, cases_of
 from benchmarks.serving.machine import Busyness, this_machine
 from benchmarks.serving.measure import FULL, QUICK, Plan, run_rounds
 from benchmarks.serving.pictures import Pictures, load_pictures
@@ -115,10 +115,10 @@ def subjects(
                 if ours.subject in [each.subject for each in started]:
                     ours.tree.stop()
                     continue
-                home = work / f"ours-{index}-spread"
-                spread = start_ours(SPREAD, binary, folder, environment, pictures, home, opened)
-                started += [ours, spread]
-                say(f"serving: {ours.subject} and {spread.subject}, take {', '.join(ours.inputs)}")
+                home = work / f"ours-{index}-per-processor"
+                many = start_ours(PER_PROCESSOR, binary, folder, environment, pictures, home, opened)
+                started += [ours, many]
+                say(f"serving: {ours.subject} and {many.subject}, take {', '.join(ours.inputs)}")
         finally:
             mlflow.stop()
         yield started
@@ -142,8 +142,8 @@ def start_ours(
     work: Path,
     opened: ExitStack,
 ) -> Served:
-    """Starts our model with some settings and asks what it then runs; `path`: OURS or SPREAD."""
-    triton = Triton(binary, folder, work, environment, this_machine().processors if path == SPREAD else None)
+    """Starts our model with some settings and asks what it then runs; `path`: OURS or PER_PROCESSOR."""
+    triton = Triton(binary, folder, work, environment, this_machine().processors if path == PER_PROCESSOR else None)
     opened.callback(triton.tree.stop)
     triton.wait_ready()
     told = what_is_loaded(triton)
@@ -152,11 +152,11 @@ def start_ours(
 
 
 def planned(started: list[Measurable], full: bool) -> list[Case]:
-    """Every case; in full for the usual model, for ours as it is by default, and for the bare engines."""
+    """Every case; in full for the usual model, for our first as one instance, and for the bare engines."""
     cases: list[Case] = []
-    whole: set[str] = set()
+    whole = {PER_PROCESSOR}  # paths that need no case beyond those of the goals
     for each in started:
-        first = (each.subject.path not in whole and each.subject.path != SPREAD) or each.subject.path == BARE
+        first = each.subject.path not in whole or each.subject.path == BARE
         whole.add(each.subject.path)
         cases += cases_of(each.subject, each.inputs, full and first)
     return cases
@@ -165,7 +165,7 @@ def planned(started: list[Measurable], full: bool) -> list[Case]:
 def main(arguments: list[str] | None = None) -> int:
     """Command line; exit status 1 and one paragraph on stderr where it cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="only the cases that the goals rest on, in a minute")
+    parser.add_argument("--quick", action="store_true", help="only the cases that the goals rest on")
     parser.add_argument("--model", type=Path, default=OUR_MODEL, help="folder to measure as ours (an experiment)")
     parser.add_argument(
         "--variant",

@@ -10,7 +10,7 @@ HEADLINE_CLIENTS = (1, 8)
 FLOAT, UINT8 = "float32 tensor", "uint8 tensor"
 JPEG, LARGE_JPEG, WIDE_JPEG = "jpeg", "large jpeg", "wide jpeg"
 IN_PROCESS, HTTP, GRPC, HTTP_SHM, GRPC_SHM = "in process", "http", "grpc", "http+shm", "grpc+shm"
-BARE, FIXED, USUAL, OURS, SPREAD = "bare", "bare, fixed shape", "usual", "ours", "ours, instance per processor"
+BARE, FIXED, USUAL, OURS, PER_PROCESSOR = "bare", "bare, fixed shape", "usual", "ours", "ours, instance per processor"
 # The ways of a tensor to our server: the ready one, or a quarter of the bytes; over HTTP, or in shared memory.
 TENSOR_WAYS = ((FLOAT, HTTP), (FLOAT, HTTP_SHM), (UINT8, HTTP), (UINT8, HTTP_SHM))
 
@@ -69,7 +69,7 @@ def cases_of(subject: Subject, inputs: Sequence[str], full: bool) -> Iterator[Ca
         else:
             for protocol in (HTTP, HTTP_SHM):
                 headline = (kind, protocol) in (*TENSOR_WAYS, (JPEG, HTTP)) and (
-                    subject.path in (OURS, SPREAD) or protocol == HTTP
+                    subject.path in (OURS, PER_PROCESSOR) or protocol == HTTP
                 )
                 if headline or (full and protocol == HTTP):
                     yield from (Case(subject, kind, protocol, clients) for clients in HEADLINE_CLIENTS)

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.cases import BARE, FIXED, HTTP, IN_PROCESS, OURS, SPREAD, USUAL
+from benchmarks.serving.cases import BARE, FIXED, HTTP, IN_PROCESS, OURS, PER_PROCESSOR, USUAL
 
 Row = Mapping[str, Any]
-COLOURS = {BARE: "#8a8f98", FIXED: "#c3c7cd", USUAL: "#c9772b", OURS: "#2b6cb0", SPREAD: "#7fb2e5"}
+COLOURS = {BARE: "#8a8f98", FIXED: "#c3c7cd", USUAL: "#c9772b", OURS: "#2b6cb0", PER_PROCESSOR: "#7fb2e5"}
 
 
 def draw(rows: Sequence[Row], target: Path) -> None:
@@ -23,7 +23,7 @@ def draw(rows: Sequence[Row], target: Path) -> None:
 
     shown = [row for row in rows if row["batch"] == 1 and row["protocol"] in (IN_PROCESS, HTTP)]
     # For one client all other instances have nothing to do.
-    one = sorted((row for row in _of(shown, 1) if row["path"] != SPREAD), key=lambda row: -row["p50_ms"])
+    one = sorted((row for row in _of(shown, 1) if row["path"] != PER_PROCESSOR), key=lambda row: -row["p50_ms"])
     eight = sorted(_of(shown, 8), key=lambda row: row["rps"])
     figure, (latency, throughput, clients) = pyplot.subplots(
         1, 3, figsize=(18, 1.5 + 0.22 * max(len(one), len(eight))), layout="constrained"

@@ -15,7 +15,7 @@ from benchmarks.serving.cases import (
     IN_PROCESS,
     JPEG,
     OURS,
-    SPREAD,
+    PER_PROCESSOR,
     TENSOR_WAYS,
     USUAL,
     Case,
@@ -29,8 +29,6 @@ HERE = Path(__file__).resolve().parent
 ROWS, PAGE, PLOT = HERE.parent / "serving.json", HERE.parent / "README.md", HERE / "serving.png"
 ORT = Subject(BARE, "onnxruntime", "fp32")
 USUAL_SUBJECT = Subject(USUAL, "onnxruntime", "fp32")
-
-
 # Goals of a tensor: p50 of one client, and requests a second of eight, beside the bare engine in the same precision.
 MOST_LATENCY, LEAST_SPEED = 1.1, 0.95
 
@@ -55,13 +53,15 @@ class Goal:
 class Beside:
     """A figure of ours over the bare engine's in the same precision; `fixed`: over that of the one told the shape."""
 
-    open: float | None
+    value: float | None
     fixed: float | None
     met: bool
 
     def cell(self) -> str:
-        """In bold where the goal is not met."""
-        shown = _number(self.open) if self.met else f"**{_number(self.open)}**"
+        """In bold where the goal is not met; empty where it was not measured."""
+        if self.value is None:
+            return ""
+        shown = _number(self.value) if self.met else f"**{_number(self.value)}**"
         return shown if self.fixed is None else f"{shown} ({_number(self.fixed)})"
 
 
@@ -115,7 +115,7 @@ class Report:
         return "\n".join(lines)
 
     def _ordered(self) -> list[Result]:
-        paths = (BARE, FIXED, USUAL, OURS, SPREAD)
+        paths = (BARE, FIXED, USUAL, OURS, PER_PROCESSOR)
         return sorted(self.results.values(), key=lambda result: paths.index(result.case.subject.path))
 
     def _cells(self, result: Result) -> list[str]:
@@ -155,23 +155,23 @@ class Report:
 
     def _tensor_rows(self) -> Iterator[list[str]]:
         for subject in self.ours():
-            both = [Subject(path, subject.engine, subject.precision) for path in (OURS, SPREAD)]
+            both = [Subject(path, subject.engine, subject.precision) for path in (OURS, PER_PROCESSOR)]
             for kind, protocol in TENSOR_WAYS:
                 cells = [
-                    *(self.beside_bare(Case(each, kind, protocol, 1), p50_of).cell() for each in both),
-                    *(self.beside_bare(Case(each, kind, protocol, 8), rps_of).cell() for each in both),
+                    *(self._beside_bare(Case(each, kind, protocol, 1), p50_of).cell() for each in both),
+                    *(self._beside_bare(Case(each, kind, protocol, 8), rps_of).cell() for each in both),
                 ]
                 yield [f"{subject.engine} {subject.precision}", kind, protocol, *cells]
 
-    def beside_bare(self, case: Case, value: Callable[[Measured], float]) -> Beside:
+    def _beside_bare(self, case: Case, value: Callable[[Measured], float]) -> Beside:
         """One of our cases beside the bare engine; `value`: p50_of or rps_of."""
         same = (Subject(path, case.subject.engine, case.subject.precision) for path in (BARE, FIXED))
-        free, fixed = (
+        ours, fixed = (
             ratio(self.results.get(case), self.of(bare, FLOAT, IN_PROCESS, case.clients), value) for bare in same
         )
-        if free is None:
-            return Beside(free, fixed, met=False)
-        return Beside(free, fixed, met=free <= MOST_LATENCY if value is p50_of else free >= LEAST_SPEED)
+        if ours is None:
+            return Beside(None, None, met=False)
+        return Beside(ours, fixed, met=ours <= MOST_LATENCY if value is p50_of else ours >= LEAST_SPEED)
 
 
 TENSOR_HEADER = [

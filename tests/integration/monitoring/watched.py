@@ -103,7 +103,7 @@ class Release:
         pod = self.stack.enter_context(Triton(self.executable, repository, variables, options).running())
         pod.wait_ready(MODEL, seconds=120)
         self.pods[name] = pod
-        self.documented.tritons[name] = f"http://127.0.0.1:{pod.metrics_port}/metrics"
+        self.documented.tritons[name] = pod.metrics
         self.scrape()
         if load:
             self.stack.enter_context(Load(pod.grpc))

@@ -167,6 +167,11 @@ class Triton:
         return f"127.0.0.1:{self.grpc_port}"
 
     @property
+    def metrics(self) -> str:
+        """Address of its metrics."""
+        return f"http://127.0.0.1:{self.metrics_port}/metrics"
+
+    @property
     def log(self) -> str:
         """What the server has written so far."""
         return (self.repository.parent / f"triton-{self.http_port}.log").read_text(encoding="utf-8", errors="replace")
@@ -189,17 +194,19 @@ class Triton:
 
     def ready(self, model: str) -> bool:
         """Whether the model can answer now."""
-        return answers(f"{self.http}/v2/models/{model}/ready")
+        return answers(self._ready_url(model))
 
     def wait_ready(self, *models: str, seconds: float = 90) -> None:
         """Waits until the models are ready, and for the metrics: their port is opened after HTTP's."""
         deadline = time.monotonic() + seconds
-        ready = [f"{self.http}/v2/models/{model}/ready" for model in models]
-        for address in (*ready, f"http://127.0.0.1:{self.metrics_port}/metrics"):
+        for address in (*map(self._ready_url, models), self.metrics):
             while not answers(address):
                 ended = self.process is None or self.process.poll() is not None
                 assert not ended and time.monotonic() < deadline, f"{address} does not answer:\n{self.log[-4000:]}"
                 time.sleep(0.05)
+
+    def _ready_url(self, model: str) -> str:
+        return f"{self.http}/v2/models/{model}/ready"
 
     def wait_live(self, seconds: float = 90) -> None:
         """Waits until the server answers, whatever its models do."""

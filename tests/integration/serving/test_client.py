@@ -55,7 +55,7 @@ def test_served_needs_no_image_that_the_model_could_take(serving: Triton) -> Non
 
 def metrics(triton: Triton, family: str) -> list[str]:
     """The lines of one metric on the server's metrics port."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{triton.metrics_port}/metrics", timeout=5) as response:
+    with urllib.request.urlopen(triton.metrics, timeout=5) as response:
         return [line for line in response.read().decode().splitlines() if line.startswith(f"{family}{{")]
 
 

@@ -52,7 +52,7 @@ def precision(triton: Triton) -> str:
 
 
 def metrics(triton: Triton) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{triton.metrics_port}/metrics") as response:
+    with urllib.request.urlopen(triton.metrics) as response:
         return str(response.read().decode())
 
 

@@ -8,7 +8,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from benchmarks.serving.cases import BARE, FIXED, FLOAT, HTTP, IN_PROCESS, OURS, SPREAD, UINT8, Case, Subject, cases_of
+from benchmarks.serving.cases import (
+    BARE,
+    FIXED,
+    FLOAT,
+    HTTP,
+    IN_PROCESS,
+    OURS,
+    PER_PROCESSOR,
+    UINT8,
+    Case,
+    Subject,
+    cases_of,
+)
 from benchmarks.serving.load import Window, closed_loop
 from benchmarks.serving.machine import this_machine
 from benchmarks.serving.measure import Result, p50_of, percentile, ratio, rps_of
@@ -95,7 +107,7 @@ def test_a_tensor_stands_beside_the_bare_engine_of_its_precision_and_in_bold_whe
         *(result(BARE, IN_PROCESS, FLOAT, clients, clients * 0.010) for clients in (1, 8)),
         *(result(FIXED, IN_PROCESS, FLOAT, clients, clients * 0.008) for clients in (1, 8)),
         *(result(OURS, HTTP, UINT8, clients, clients * 0.0125) for clients in (1, 8)),
-        *(result(SPREAD, HTTP, UINT8, clients, clients * 0.0104) for clients in (1, 8)),
+        *(result(PER_PROCESSOR, HTTP, UINT8, clients, clients * 0.0104) for clients in (1, 8)),
     ]
     report = Report(this_machine(), "the command", [1], 0.0, 1.0, {result.case: result for result in results})
     row = next(line for line in report.text().splitlines() if "uint8 tensor | http |" in line)

@@ -14,6 +14,7 @@ import re
 import shutil
 import tarfile
 from pathlib import Path
+from typing import Any
 
 from .errors import GitError
 
@@ -136,7 +137,9 @@ def _unpack(archive: bytes, target: Path) -> None:
     partial = target.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(partial, filter="data")
+        # Debian 12's Python (3.11.2) has no filters yet; git itself has no path that leaves the tree, and no device.
+        safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        tar.extractall(partial, **safely)
     partial.rename(target)
     checkouts = sorted(target.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in checkouts[KEPT:]:

@@ -212,11 +212,28 @@ UNSAFE: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.fixture(params=["Python with filters", "Python 3.11.2"])
+def python(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 12's Python has no filters of tar members yet."""
+    if request.param == "Python 3.11.2":
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+
+
+@pytest.mark.usefixtures("python")
+def test_a_tar_is_unpacked(make_tree: MakeTree, tmp_path: Path) -> None:
+    tree = make_tree()
+    with tarfile.open(tmp_path / "tree.tar.gz", "w:gz") as tarred:
+        tarred.add(tree, "tree")
+    unpack(tmp_path / "tree.tar.gz", tmp_path / "folder", "tree.tar.gz")
+    assert (tmp_path / "folder/tree/data.yaml").read_bytes() == (tree / "data.yaml").read_bytes()
+
+
+@pytest.mark.usefixtures("python")
 @pytest.mark.parametrize("case", UNSAFE)
 def test_an_archive_that_leaves_its_folder_is_refused(case: str, tmp_path: Path) -> None:
     archive = tmp_path / "archive"
     archive.write_bytes(UNSAFE[case]())
-    with pytest.raises(InputError, match=r"not safe|a link as a member"):
+    with pytest.raises(InputError, match=r"not safe|a link as a member|is a link or a device"):
         unpack(archive, tmp_path / "inner/folder", "archive")
     assert not [path for path in tmp_path.rglob("*") if path.name == "escaped.txt" or path.is_symlink()]
 

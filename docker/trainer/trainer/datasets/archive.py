@@ -63,8 +63,19 @@ def _unpack_tar(archive: Path, folder: Path, shown: str) -> None:
     with tarfile.open(archive) as tarred:
         members = tarred.getmembers()
         _require_room(sum(member.size for member in members), folder, shown)
-        # The "data" filter refuses absolute paths, "..", links that leave the folder, and devices.
-        tarred.extractall(folder, members, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            # It refuses absolute paths, "..", links that leave the folder, and devices.
+            tarred.extractall(folder, members, filter="data")
+            return
+        # Debian 12's Python (3.11.2) has no filters yet: files and folders within the folder only.
+        for member in members:
+            path = PurePosixPath(member.name)
+            if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+                raise InputError(
+                    f"The archive {shown} has a member that is a link or a device, or that leaves its folder: "
+                    f"{member.name!r}. Make it again with relative paths and the files themselves."
+                )
+        tarred.extractall(folder, members)
 
 
 def _require_room(size: int, folder: Path, shown: str) -> None:

@@ -1,0 +1,1 @@
+"""What developers run. Each module is a program: `python -m tools.<name>`; the Makefile names them all."""

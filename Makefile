@@ -1,23 +1,22 @@
 # The one entry point. `make help` lists what there is.
 PYTHON ?= python3
 SANDBOX = PYTHONPATH=$(CURDIR) .venv/sandbox/bin/python -m sandbox.platform
-IMAGEBUILD = PYTHONPATH=docker/images $(PYTHON) -m imagebuild
+IMAGEBUILD = $(PYTHON) -m tools.images
+TESTS = $(PYTHON) -m tools.tests
 export AIRFLOW_PORT MLFLOW_PORT SANDBOX_HOME DEMO_PARAMS IMAGES VARIANT IMAGES_HOME IMAGES_BASES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests up demo status down clean test lint types unit integration e2e lock bench bench-handoff \
+.PHONY: help setup setup-tests up demo status down clean test soak lint types unit integration e2e lock bench bench-handoff \
 	images images-tools images-clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: ## virtual environments from the pinned requirement files
-	@$(PYTHON) -m sandbox.setup
+	@$(PYTHON) -m tools.environments
 
 setup-tests:
-	@$(PYTHON) -m sandbox.setup --tests
-	@$(PYTHON) tests/packages.py
-	@.venv/dev/bin/python -m tests.schemas.argocd.install
+	@$(PYTHON) -m tools.environments sandbox triton trainer airflow dev pytest
 
 up: setup ## start the platform (Airflow, MLflow, git, Kubernetes and Argo CD stand-ins)
 	@$(SANDBOX) up
@@ -34,23 +33,28 @@ down: ## stop everything that `up` or `demo` started; data stays
 clean: ## stop everything and forget all runs, models and commits of the sandbox
 	@if [ -x .venv/sandbox/bin/python ]; then $(SANDBOX) clean; fi
 
-test: setup-tests lint types unit integration e2e ## everything that CI checks
+test: ## everything that CI checks (ONLY=gitops,trainer: those parts, with their set-up and nothing else)
+	@$(TESTS) $(if $(ONLY),--only $(ONLY))
+
+soak: ## the long forms of tests of endurance, which `test` leaves out (ONLY=... as well)
+	@$(TESTS) --soak $(if $(ONLY),--only $(ONLY))
 
 lint: setup-tests
 	.venv/dev/bin/ruff check .
 	.venv/dev/bin/ruff format --check .
+	.venv/dev/bin/lint-imports
 
 types: setup-tests
-	.venv/dev/bin/python tests/check_types.py
+	.venv/dev/bin/python -m tools.typecheck
 
-unit: setup-tests
-	.venv/dev/bin/python tests/run.py unit
+unit:
+	@$(TESTS) unit
 
-integration: setup-tests
-	.venv/dev/bin/python tests/run.py integration
+integration:
+	@$(TESTS) integration
 
-e2e: setup-tests
-	.venv/dev/bin/python tests/run.py e2e
+e2e:
+	@$(TESTS) e2e
 
 bench: setup-tests ## measure serving: from a JPEG to boxes, beside the usual ways (minutes)
 	PYTHONPATH=plugins .venv/dev/bin/python -m benchmarks.serving
@@ -68,6 +72,6 @@ images-clean: ## forget what `images` built
 	@$(IMAGEBUILD) clean
 
 lock: setup ## compile the pinned requirement files from the .in files
-	@$(PYTHON) -m sandbox.lock
+	@$(PYTHON) -m tools.lock
 
 -include cluster/cluster.mk

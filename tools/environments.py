@@ -1,4 +1,4 @@
-"""Make every virtual environment that the sandbox needs, from pinned requirement files.
+"""Make the virtual environments that the demo and the tests need, from pinned requirement files.
 
 Runs on a bare machine: the standard library only. Each environment stands in for one image, so it holds what that
 image's own requirements.txt says and nothing else. Environments that are already as their files say are left alone.
@@ -37,6 +37,7 @@ class Environment:
     overrides: str | None = None
     no_deps: tuple[str, ...] = ()
     target: bool = False
+    torch: bool = False
     files: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +55,7 @@ class Environment:
 DEMO = (
     Environment("sandbox", ("sandbox/requirements.txt",)),
     Environment("triton", ("docker/triton/requirements.txt",), no_deps=("sandbox/requirements-tritonserver.txt",)),
-    Environment("trainer", ("docker/trainer/requirements.txt",), overrides="docker/trainer/overrides.txt"),
+    Environment("trainer", ("docker/trainer/requirements.txt",), overrides="docker/trainer/overrides.txt", torch=True),
     Environment("airflow", ("requirements.txt",)),
 )
 TESTS = (
@@ -125,15 +126,41 @@ def _call(command: list[str], environment: dict[str, str] | None = None) -> None
         raise SetupError(f"`{' '.join(command)}` ended with {done.returncode}:\n{tail}\n")
 
 
+def torch_backend(environment: Environment, uv: Path, variables: dict[str, str], python: Path) -> list[str]:
+    """uv's option by which torch comes as the build for this machine's processor or GPU, from PyTorch's own index.
+
+    Without it torch comes from the package index, which has the CUDA build alone: 3 GB more. Nothing is chosen where
+    UV_TORCH_BACKEND names a build, and where PyTorch's index cannot be reached.
+    """
+    if not environment.torch or variables.get("UV_TORCH_BACKEND"):
+        return []
+    option = ["--torch-backend", "auto"]
+    pins = (ROOT / environment.requirements[0]).read_text().split()
+    torch = next(pin for pin in pins if pin.startswith("torch=="))
+    probe = [str(uv), "pip", "install", "--dry-run", "--no-deps", "--python", str(python), *option, torch]
+    quick = {**variables, "UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "0"}
+    if subprocess.run(probe, env=quick, capture_output=True).returncode == 0:
+        return option
+    sys.stdout.write(
+        "  PyTorch's own index cannot be reached, so torch comes from the package index (CUDA build, 5 GB)\n"
+    )
+    return []
+
+
 def build(environment: Environment, uv: Path, variables: dict[str, str]) -> None:
-    """Make one environment anew; the stamp is written last, so that a half-made one is never taken for whole."""
+    """Make one environment; the stamp is written last, so that a half-made one is never taken for whole.
+
+    Raises:
+        SetupError: uv failed; its last lines are in the message.
+    """
     home = VENV / environment.name
     shutil.rmtree(home, ignore_errors=True)
     if environment.target:
         where = ["--target", str(home), "--python", sys.executable]
     else:
         _call([str(uv), "venv", "--quiet", "--python", sys.executable, str(home)], variables)
-        where = ["--python", str(home / "bin" / "python")]
+        python = home / "bin" / "python"
+        where = ["--python", str(python), *torch_backend(environment, uv, variables, python)]
     command = [str(uv), "pip", "install", "--quiet", *where]
     if environment.overrides:
         command += ["--override", str(ROOT / environment.overrides)]
@@ -151,12 +178,13 @@ def stale(environments: tuple[Environment, ...]) -> Iterator[Environment]:
             yield environment
 
 
-def main(arguments: list[str]) -> int:
-    """`python -m sandbox.setup [--tests]`: print a line a step, with its seconds."""
+def main(names: list[str]) -> int:
+    """`python -m tools.environments [<name> …]`: print a line a step, with its seconds. No name: those of the demo."""
     start = time.monotonic()
     try:
         check_machine()
-        todo = list(stale(DEMO + TESTS if "--tests" in arguments else DEMO))
+        wanted = tuple(each for each in DEMO + TESTS if each.name in names) if names else DEMO
+        todo = list(stale(wanted))
         if not todo:
             return 0
         step = time.monotonic()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .setup import ROOT, installer
+from tools.environments import ROOT, installer
 
 # In this order: a file may be a constraint of a later one.
 FILES = (

@@ -1,59 +1,176 @@
-"""Run one suite (unit, integration or e2e), each part in the environment of the image whose code it tests."""
+"""`make test`: lint, types and every suite, each part in the environment of the image whose code it tests.
+
+    python -m tools.tests                         everything that CI checks
+    python -m tools.tests --only gitops,trainer   these parts, with their set-up and nothing else
+    python -m tools.tests unit                    one suite
+    python -m tools.tests --soak                  the long forms, which `make test` leaves out
+
+Runs on a bare machine: the standard library only. All steps run even when one fails; at the end stand the seconds of
+each and the ten slowest tests.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree
 
-ROOT = Path(__file__).resolve().parent.parent
+from tools import coverage
+from tools.parts import ARGOCD_TYPES, PROGRAMS, ROOT, SUITES, Part, parts
+
 VENV = ROOT / ".venv"
-
-# The trainer's and Triton's environments hold what their images hold; pytest comes by PYTHONPATH.
-OF_IMAGE = {"trainer": ("trainer",), "triton": ("model_repository",)}
-
-
-def parts(suite: str) -> list[tuple[str, list[str]]]:
-    """(environment, folders) pairs; every folder of the suite is in exactly one."""
-    folders = sorted(
-        entry.name for entry in (ROOT / "tests" / suite).iterdir() if entry.is_dir() and entry.name[0] != "_"
-    )
-    special = {name: env for env, names in OF_IMAGE.items() for name in names}
-    found: dict[str, list[str]] = {"dev": []}
-    for name in folders:
-        found.setdefault(special.get(name, "dev"), []).append(f"tests/{suite}/{name}")
-    found["dev"] += [f"tests/{suite}/{path.name}" for path in sorted((ROOT / "tests" / suite).glob("test_*.py"))]
-    return [(env, names) for env, names in found.items() if names]
+DEV = VENV / "dev" / "bin"
+RESULTS = ROOT / ".test-results"
+SLOWEST = 10
+# pytest's exit code where no test was chosen: every test of a part is a long form, or none is.
+NOTHING_CHOSEN = 5
 
 
-def main(suite: str, options: list[str]) -> int:
-    """Run all parts even when one fails; 0 only if every one passed."""
-    failed = []
-    for env, folders in parts(suite):
+@dataclass
+class Outcome:
+    """What became of the steps so far."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    tests: list[tuple[float, str]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=lambda: {"passed": 0, "failed": 0, "skipped": 0})
+
+    def step(self, name: str, action: Callable[[], int]) -> bool:
+        """Run a step, count its seconds, remember whether it failed."""
+        print(f"== {name}", flush=True)
         start = time.monotonic()
+        whole = action() == 0
+        self.seconds[name] = time.monotonic() - start
+        self.failed += [] if whole else [name]
+        print(f"== {name}: {self.seconds[name]:.0f} s", flush=True)
+        return whole
+
+
+def call(*command: str | Path, **variables: str) -> int:
+    """Run a program in the repository's root; its exit code."""
+    return subprocess.run([str(word) for word in command], cwd=ROOT, env={**os.environ, **variables}).returncode
+
+
+def set_up(chosen: list[Part]) -> int:
+    """Environments, Debian's programs and Argo CD's types, as far as the parts need them."""
+    names = sorted(set().union(*(part.environments for part in chosen)))
+    steps = [[sys.executable, "-m", "tools.environments", *names]]
+    if any(part.name in PROGRAMS for part in chosen):
+        steps.append([sys.executable, "-m", "tools.packages"])
+    if any(part.name in ARGOCD_TYPES for part in chosen):
+        steps.append([str(DEV / "python"), "-m", "tests.schemas.argocd.install"])
+    return next((code for step in steps if (code := call(*step))), 0)
+
+
+def lint() -> int:
+    """Style, format, and the arrows between packages."""
+    checks = ([DEV / "ruff", "check", "."], [DEV / "ruff", "format", "--check", "."], [DEV / "lint-imports"])
+    return max(call(*check) for check in checks)
+
+
+def run(suite: str, environment: str, chosen: list[Part], options: argparse.Namespace, outcome: Outcome) -> int:
+    """Run the parts of a suite that share an environment; 0 if every test passed."""
+    results = RESULTS / f"{suite}-{environment}.xml"
+    python_path = [str(coverage.HOOK), str(VENV / "pytest")] if environment != "dev" else []
+    variables = {
+        "PYTHONDONTWRITEBYTECODE": "1",
         # Programs that come from Debian's packages; the system's own are found first.
-        path = f"{os.environ['PATH']}:{VENV / 'apt' / 'usr' / 'bin'}"
+        "PATH": f"{os.environ['PATH']}:{VENV / 'apt' / 'usr' / 'bin'}",
         # Nothing talks to anything but loopback: ONNX Runtime's telemetry is on by default.
-        variables = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PATH=path, ORT_DISABLE_TELEMETRY="1")
-        if env != "dev":
-            variables["PYTHONPATH"] = str(VENV / "pytest")
-        command = [str(VENV / env / "bin" / "python"), "-m", "pytest", "-q", "--durations=5", *options, *folders]
-        if env == "dev":
-            # The same examples each time, and none refused because the machine was slow.
-            command.insert(3, "--hypothesis-profile=ci")
-        if (suite, env) == ("unit", "dev"):
-            # By file: what a file sets up once is for all its tests. The other suites share servers across files.
-            command[3:3] = ["--numprocesses=2", "--dist=loadfile"]
-        print(f"== {suite} in {env}: {' '.join(folders)}", flush=True)
-        if subprocess.run(command, cwd=ROOT, env=variables).returncode:
-            failed.append(f"{suite} in {env}")
-        print(f"== {suite} in {env}: {time.monotonic() - start:.0f} s", flush=True)
-    if failed:
-        print(f"failed: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed else 0
+        "ORT_DISABLE_TELEMETRY": "1",
+        **({"PYTHONPATH": ":".join(python_path)} if python_path else {}),
+        **(coverage.variables() if options.coverage else {}),
+    }
+    command: list[str | Path] = [VENV / environment / "bin" / "python", "-m", "pytest", "--quiet"]
+    if environment == "dev":
+        # The same examples each time, and none refused because the machine was slow.
+        command.append("--hypothesis-profile=ci")
+    if suite != "e2e":
+        command += [f"--numprocesses={options.workers}", "--dist=loadgroup"]
+    command += ["-m", "soak" if options.soak else "not soak", f"--junitxml={results}"]
+    code = call(*command, *(part.folder for part in chosen), **variables)
+    _read(results, outcome)
+    return 0 if code == NOTHING_CHOSEN else code
+
+
+def _read(results: Path, outcome: Outcome) -> None:
+    """Take seconds and counts from a results file."""
+    if not results.exists():
+        return
+    for case in ElementTree.parse(results).iter("testcase"):
+        outcome.tests.append((float(case.get("time", 0)), f"{case.get('classname')}::{case.get('name')}"))
+        kinds = {child.tag for child in case}
+        state = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        outcome.counts[state] += 1
+
+
+def conclude(outcome: Outcome, options: argparse.Namespace) -> int:
+    """Print what took how long and whether all is well; the exit code."""
+    if options.coverage and outcome.tests:
+        outcome.step("coverage", coverage.report)
+    print(f"\nThe {SLOWEST} slowest tests")
+    for seconds, name in sorted(outcome.tests, reverse=True)[:SLOWEST]:
+        print(f"  {seconds:7.1f} s  {name}")
+    print("\nSeconds")
+    for name, seconds in outcome.seconds.items():
+        print(f"  {seconds:7.0f} s  {name}{'   FAILED' if name in outcome.failed else ''}")
+    print(f"  {sum(outcome.seconds.values()):7.0f} s  in all\n")
+    if outcome.failed:
+        print(f"failed: {', '.join(outcome.failed)}", file=sys.stderr, flush=True)
+    print(", ".join(f"{count} {state}" for state, count in outcome.counts.items()))
+    return 1 if outcome.failed else 0
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.tests", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("suites", nargs="*", metavar="suite", help=f"of {', '.join(SUITES)}; none: all, lint and types")
+    parser.add_argument("--only", default="", help="names of parts, with commas between")
+    parser.add_argument("--soak", action="store_true", help="the long forms in place of the others")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="tests that run at once")
+    options = parser.parse_args(argv)
+    if unknown := set(options.suites) - set(SUITES):
+        parser.error(f"there is no suite {', '.join(sorted(unknown))}")
+    # A part alone, or the long forms alone, cannot reach the floor of the whole.
+    options.whole = not (options.suites or options.only or options.soak)
+    options.coverage = options.whole
+    return options
+
+
+def main(argv: list[str]) -> int:
+    """Run what is asked for; 0 only if everything passed."""
+    options = arguments(argv)
+    try:
+        chosen = parts(options.suites or SUITES, [name for name in options.only.split(",") if name])
+    except ValueError as error:
+        print(f"ONLY: {error}", file=sys.stderr)
+        return 2
+    outcome = Outcome()
+    if not outcome.step("set-up", lambda: set_up(chosen)):
+        return conclude(outcome, options)
+    RESULTS.mkdir(exist_ok=True)
+    for old in RESULTS.glob("*.xml"):
+        old.unlink()
+    if options.coverage:
+        coverage.forget()
+    if options.whole:
+        outcome.step("lint", lint)
+        outcome.step("types", lambda: call(DEV / "python", "-m", "tools.typecheck"))
+    for suite in SUITES:
+        of_suite = [part for part in chosen if part.suite == suite]
+        for environment in sorted({part.environment for part in of_suite}):
+            group = [part for part in of_suite if part.environment == environment]
+            name = f"{suite} in {environment}: {' '.join(part.name for part in group)}"
+            outcome.step(name, partial(run, suite, environment, group, options, outcome))
+    return conclude(outcome, options)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(main(sys.argv[1:]))

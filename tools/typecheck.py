@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # (environment, paths). Triton's models are programs of their own, each with a `model.py`: one call each.
 PARTS = [
-    ("dev", ["dags", "plugins", "sandbox", "cluster", "benchmarks", "examples", "tests"]),
-    ("dev", ["docker/images/imagebuild", "docker/airflow/health.py"]),
+    ("dev", ["conftest.py", "dags", "plugins", "sandbox", "cluster", "tools", "benchmarks", "examples", "tests"]),
+    ("dev", ["docker/airflow/health.py"]),
     ("trainer", ["docker/trainer/trainer", "docker/trainer/health.py"]),
     ("triton", ["docker/triton/health.py"]),
     *(("triton", [str(path.relative_to(ROOT))]) for path in sorted(ROOT.glob("model_repository/*/1"))),

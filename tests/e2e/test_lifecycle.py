@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 from clients import Asking
-from conftest import SMALL, TINY, Platform
 
+from conftest import SMALL, TINY, Platform
 from sandbox.platform import processes, rest, updown
 from sandbox.platform.config import SandboxError
 

@@ -1,4 +1,4 @@
-"""`python3 -m imagebuild build|clean|tools`, as the Makefile calls it.
+"""`python3 -m tools.images build|clean|tools`, as the Makefile calls it.
 
 Environment: IMAGES (names, default all), VARIANT (cpu or gpu), IMAGES_HOME (where everything is kept, default .images),
 IMAGES_BASES (local: made here by mmdebstrap; registry: those that the Dockerfiles name, which are pulled).
@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from imagebuild.build import NEEDED, build_all, check_machine, chosen
-from imagebuild.catalogue import ROOT, VARIANTS
-from imagebuild.errors import ImageError
-from imagebuild.store import Store
+from tools.images.build import NEEDED, build_all, check_machine, chosen
+from tools.images.catalogue import ROOT, VARIANTS
+from tools.images.errors import ImageError
+from tools.images.store import Store
 
 
 def say(line: str) -> None:
@@ -65,7 +65,7 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run one command; what a person can mend is one paragraph on stderr and exit code 1."""
-    parser = argparse.ArgumentParser(prog="python3 -m imagebuild", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python3 -m tools.images", description=__doc__)
     parser.add_argument("command", choices=("build", "clean", "tools"))
     command = parser.parse_args().command
     # Ended from outside, it takes away its containers and mounts as when it is interrupted.

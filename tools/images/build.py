@@ -12,10 +12,21 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from imagebuild.catalogue import BASES, HEALTH, IMAGES, PACKAGES, ROOT, SUITE, Image, base_chain, base_folder, base_tag
-from imagebuild.errors import ImageError
-from imagebuild.pip_settings import NAMES, PipSettings, prepare
-from imagebuild.store import Store, execute
+from tools.images.catalogue import (
+    BASES,
+    HEALTH,
+    IMAGES,
+    PACKAGES,
+    ROOT,
+    SUITE,
+    Image,
+    base_chain,
+    base_folder,
+    base_tag,
+)
+from tools.images.errors import ImageError
+from tools.images.pip_settings import NAMES, PipSettings, prepare
+from tools.images.store import Store, execute
 
 Say = Callable[[str], None]
 NEEDED = ("buildah", "mmdebstrap")

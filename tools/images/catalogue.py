@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 HEALTH = "/opt/yolo-release/health.py"
 VARIANTS = ("cpu", "gpu")
 
@@ -43,7 +43,7 @@ IMAGES = (
     Image("airflow", context=".", user="airflow", base="airflow", variants=("cpu",)),
 )
 
-# What each stand-in is made of: the folder of its Dockerfile is docker/images/bases/<name>.
+# What each stand-in is made of: the folder of its Dockerfile is tools/images/bases/<name>.
 BASES = {"python": None, "triton": "python", "airflow": "python"}
 # As mmdebstrap makes it. libpython is what Triton's Python backend embeds.
 SUITE = "bookworm"
@@ -52,7 +52,7 @@ PACKAGES = ("ca-certificates", "libpython3.11", "python3", "python3-pip", "pytho
 
 def base_folder(name: str) -> Path:
     """Where a stand-in is described."""
-    return ROOT / "docker" / "images" / "bases" / name
+    return ROOT / "tools" / "images" / "bases" / name
 
 
 def base_chain(name: str) -> list[str]:

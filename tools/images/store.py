@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from imagebuild.errors import ImageError
+from tools.images.errors import ImageError
 
 TAIL = 15
 

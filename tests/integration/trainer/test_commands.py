@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Pods, Server, make_pods
 from PIL import Image
+
+from conftest import Pods, Server, make_pods
 
 # The least training that finds digits with confidence: about 20 s on two free cores.
 LEARNS = [

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from conftest import Pods, Server, _free_port, make_pods, open_run
 
 

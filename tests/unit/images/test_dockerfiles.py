@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from imagebuild.build import LABELS
-from imagebuild.catalogue import BASES, HEALTH, IMAGES, Image, base_folder
 
-from sandbox.setup import UV
 from tests.unit.images.conftest import ROOT
+from tools.environments import UV
+from tools.images.build import LABELS
+from tools.images.catalogue import BASES, HEALTH, IMAGES, Image, base_folder
 
 EACH = pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
 

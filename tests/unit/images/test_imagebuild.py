@@ -11,19 +11,19 @@ import time
 from pathlib import Path
 
 import pytest
-from imagebuild.build import attempt, chosen, health
-from imagebuild.catalogue import IMAGES
-from imagebuild.errors import ImageError
-from imagebuild.pip_settings import prepare
-from imagebuild.store import Store, execute
 
 from tests.unit.images.conftest import ROOT
+from tools.images.build import attempt, chosen, health
+from tools.images.catalogue import IMAGES
+from tools.images.errors import ImageError
+from tools.images.pip_settings import prepare
+from tools.images.store import Store, execute
 
 
 def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """What `make images` runs, in an environment of its own."""
-    environment = {"PYTHONPATH": str(ROOT / "docker" / "images"), "PATH": os.environ["PATH"], **variables}
-    command = [sys.executable, "-m", "imagebuild", *arguments]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], **variables}
+    command = [sys.executable, "-m", "tools.images", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
@@ -115,9 +115,9 @@ def test_what_was_started_ends_with_the_one_who_waits_for_it(tmp_path: Path) -> 
     """A build that is interrupted, as by Ctrl-C, does not go on in the background."""
     # Whoever runs the tests in the background of a shell has SIGINT ignored, which is inherited.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    code += "from imagebuild.store import execute; from pathlib import Path as P; import sys; "
+    code += "from tools.images.store import execute; from pathlib import Path as P; import sys; "
     code += "execute(['sh', '-c', 'echo $$; sleep 1000 & wait'], P(sys.argv[1]), P('/tmp'))"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "docker" / "images")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     log = tmp_path / "log"
     waiting = subprocess.Popen([sys.executable, "-c", code, str(log)], env=environment, stderr=subprocess.DEVNULL)
     try:
@@ -157,7 +157,7 @@ def store(tmp_path: Path) -> Store:
 def test_an_image_that_does_not_fit_the_charts_is_refused_and_nothing_is_left(store: Store, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text('FROM scratch\nCOPY Dockerfile /\nENV PIP_INDEX_URL=x\nLABEL a="b"\n')
     triton = next(image for image in IMAGES if image.name == "triton")
-    from imagebuild.build import common, tag
+    from tools.images.build import common, tag
 
     store.run("build", *common(store), "--tag", tag(triton, "cpu"), str(tmp_path))
     with pytest.raises(ImageError, match=r"has no label title.*runs as user '' and not '1000:1000'.*has PIP_INDEX_URL"):

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 import yaml
-from imagebuild.catalogue import IMAGES, base_folder
 
 from cluster import configure
 from cluster.settings import load
 from tests.unit.images.conftest import ROOT
+from tools.images.catalogue import IMAGES, base_folder
+from tools.parts import SUITES
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 ACTIONS = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
@@ -51,8 +52,8 @@ ALL = [pytest.param(path, id=str(path.relative_to(ROOT / ".github"))) for path i
 JOBS = [pytest.param(workflow, name, job, id=f"{workflow}/{name}") for workflow, name, job in jobs()]
 
 
-def test_there_is_one_for_each_of_tests_images_charts_and_kind() -> None:
-    assert [path.stem for path in WORKFLOWS] == ["charts", "images", "kind", "test"]
+def test_there_is_one_for_each_of_tests_long_forms_images_charts_and_kind() -> None:
+    assert [path.stem for path in WORKFLOWS] == ["charts", "images", "kind", "soak", "test"]
 
 
 @pytest.mark.parametrize("path", ALL)
@@ -128,11 +129,18 @@ def test_every_make_target_and_path_that_a_job_runs_exists(workflow: str, name: 
             assert os.access(ROOT / path, os.X_OK), path
 
 
-def test_every_part_of_make_test_runs() -> None:
-    line = re.search(r"^test: (.*?) ##", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert line is not None
-    matrix = read(ROOT / ".github" / "workflows" / "test.yml")["jobs"]["make"]["strategy"]["matrix"]["targets"]
-    assert sorted(" ".join(matrix).split()) == sorted(set(line[1].split()) - {"setup-tests"})
+def test_every_part_of_make_test_runs_with_both_builds_of_torch() -> None:
+    matrix = read(ROOT / ".github" / "workflows" / "test.yml")["jobs"]["make"]["strategy"]["matrix"]
+    assert sorted(" ".join(matrix["targets"]).split()) == sorted({"lint", "types", *SUITES})
+    # The package index has the CUDA build, PyTorch's own the one for processors.
+    assert matrix["torch"] == ["cpu", "cu130"]
+
+
+def test_the_long_forms_run_every_night() -> None:
+    trigger = read_trigger("soak")["schedule"]
+    assert [len(entry["cron"].split()) for entry in trigger] == [5]
+    job = read(ROOT / ".github" / "workflows" / "soak.yml")["jobs"]["soak"]
+    assert "make soak" in [step.get("run") for step in job["steps"]]
 
 
 @pytest.mark.parametrize("job", ["build", "publish"])

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROW, MakeTree, write_image
 from trainer.datasets.cache import materialise
 from trainer.errors import InputError
+
+from conftest import ROW, MakeTree, write_image
 
 Damage = Callable[[Path], object]
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeTree, write_image
 from trainer.datasets.cache import materialise
 from trainer.datasets.digest import Entry, dataset_digest
 from trainer.datasets.model import label_path
 from trainer.errors import InputError
+
+from conftest import MakeTree, write_image
 
 
 def _zip(root: Path, target: Path, order: list[Path]) -> Path:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROW, write_image
 from trainer.datasets.model import Sample
 from trainer.detection import OnnxDetector
 from trainer.measure import Measurement
 from trainer.precision import OpenVinoDetector, candidates, computes_in, measure_lower
 from trainer.quantization import add_int8
+
+from conftest import ROW, write_image
 
 REFERENCE = Measurement(0.9, 0.7, 0.9, 0.9, 1, [])
 needs_bf16 = pytest.mark.skipif(not computes_in("bf16"), reason="this processor does not compute in bf16")

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_image
 from trainer.datasets.model import Sample
 from trainer.detection import OnnxDetector
 from trainer.precision import OpenVinoDetector
 from trainer.quantization import FILE, FOLDER, NOTE, add_int8, calibration_samples, decoding, find_int8
+
+from conftest import write_image
 
 TRAINER = Path(__file__).resolve().parents[3] / "docker" / "trainer"
 

@@ -18,12 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import MakeTree
 from trainer.datasets import source
 from trainer.datasets.archive import unpack
 from trainer.datasets.cache import materialise
 from trainer.datasets.source import shown
 from trainer.errors import InputError, TrainerError
+
+from conftest import MakeTree
 
 MOTO = Path(__file__).resolve().parents[3] / ".venv/dev/bin/moto_server"
 

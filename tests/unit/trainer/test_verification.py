@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_image
 from trainer.datasets.model import Sample
 from trainer.verification import same_detections, write_verification
+
+from conftest import write_image
 
 SIZE = 32
 BOX = [4.0, 4.0, 20.0, 24.0]

@@ -52,6 +52,14 @@ def _up(settings: Settings, kubectl: Kubectl) -> int:
     return 0
 
 
+def _demo(settings: Settings, kubectl: Kubectl) -> int:
+    """0: the new version is live; 3: it was rejected; 1: the run failed."""
+    ended = demo.demo(settings, kubectl, say)
+    if ended.code:
+        sys.stderr.write(f"\ncluster-demo: {ended.said}\n")
+    return ended.code
+
+
 def main() -> int:
     """Run one command; what a person can mend is one paragraph on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
@@ -67,9 +75,8 @@ def main() -> int:
         if command == "up":
             return _up(settings, kubectl)
         if command == "demo":
-            demo.demo(settings, kubectl, say)
-        else:
-            down.down(settings, kubectl, say, os.environ.get("CONFIRM", ""))
+            return _demo(settings, kubectl)
+        down.down(settings, kubectl, say, os.environ.get("CONFIRM", ""))
     except ClusterError as error:
         sys.stderr.write(f"cluster-{command}: {error}\n")
         return 1

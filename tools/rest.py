@@ -1,21 +1,31 @@
-"""JSON over HTTP to Airflow and MLflow, for the demo."""
+"""The few calls of Airflow's and MLflow's REST APIs by which a run is triggered, followed and reported.
+
+The standard library only: a person's machine beside a cluster has nothing else.
+"""
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
 
-from .config import SandboxError
+
+class RestError(Exception):
+    """A server does not answer, or answers with an error, whose `status` is given then; its text is in the message."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def call(method: str, url: str, body: Any = None, token: str = "") -> Any:
     """One request; the parsed answer.
 
     Raises:
-        SandboxError: no answer, or an answer that is an error; its text is in the message.
+        RestError: no answer, or an answer that is an error.
     """
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, method=method, data=data)
@@ -27,18 +37,30 @@ def call(method: str, url: str, body: Any = None, token: str = "") -> Any:
         with urllib.request.urlopen(request, timeout=60) as response:
             return json.loads(response.read() or b"null")
     except urllib.error.HTTPError as error:
-        raise SandboxError(f"{method} {url} answered {error.code}: {error.read().decode()[:2000]}") from error
-    except (urllib.error.URLError, OSError) as error:
-        raise SandboxError(f"{method} {url}: no answer ({error}). Is the platform up? `make up` starts it.") from error
+        said = error.read().decode(errors="replace")[:2000]
+        raise RestError(f"{method} {url} answered {error.code}: {said}", error.code) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise RestError(f"{method} {url}: no answer ({error}).") from error
 
 
 class Airflow:
-    """Airflow's REST API (v2) for one DAG."""
+    """Airflow's REST API (v2) for one DAG.
 
-    def __init__(self, url: str, dag: str) -> None:
+    Args:
+        url: its address.
+        dag: the DAG's id.
+        login: name and password of a user who may trigger it; none where every user is an administrator, and a token
+            is given without a password.
+
+    Raises:
+        RestError: from every method; Airflow does not answer, or refuses.
+    """
+
+    def __init__(self, url: str, dag: str, login: tuple[str, str] | None = None) -> None:
         self.url, self.dag = url, dag
-        # With every user an administrator, a token is given without a password.
-        self._token = call("GET", f"{url}/auth/token")["access_token"]
+        given = None if login is None else {"username": login[0], "password": login[1]}
+        answer = call("GET" if login is None else "POST", f"{url}/auth/token", given)
+        self._token = str(answer["access_token"])
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         return call(method, f"{self.url}/api/v2/{path}", body, self._token)
@@ -47,11 +69,11 @@ class Airflow:
         """Whether the DAG processor has read the DAG.
 
         Raises:
-            SandboxError: the DAG's file cannot be imported; the traceback is in the message.
+            RestError: a DAG's file cannot be imported; the traceback is in the message.
         """
         errors = self._call("GET", "importErrors")["import_errors"]
         if errors:
-            raise SandboxError("A DAG file cannot be imported:\n" + "\n".join(e["stack_trace"] for e in errors))
+            raise RestError("A DAG file cannot be imported:\n" + "\n".join(e["stack_trace"] for e in errors))
         return any(dag["dag_id"] == self.dag for dag in self._call("GET", "dags?limit=100&exclude_stale=true")["dags"])
 
     def trigger(self, params: dict[str, Any]) -> str:
@@ -69,13 +91,13 @@ class Airflow:
         found = self._call("GET", f"dags/{self.dag}/dagRuns/{_quoted(run)}/taskInstances?limit=100")["task_instances"]
         return sorted(found, key=lambda task: task["start_date"] or "9")
 
-    def xcom(self, run: str, task: str) -> Any:
-        """What a task returned, or None."""
-        path = f"dags/{self.dag}/dagRuns/{_quoted(run)}/taskInstances/{task}/xcomEntries/return_value"
+    def xcom(self, run: str, task: str, key: str = "return_value") -> Any:
+        """What a task returned, or left under another key; None if it did not."""
+        path = f"dags/{self.dag}/dagRuns/{_quoted(run)}/taskInstances/{task}/xcomEntries/{key}"
         try:
             value = self._call("GET", path)["value"]
-        except SandboxError as error:
-            if "404" in str(error):
+        except RestError as error:
+            if error.status == 404:
                 return None
             raise
         return json.loads(value) if isinstance(value, str) and value[:1] in '{["' else value
@@ -113,15 +135,15 @@ class Mlflow:
         try:
             with urllib.request.urlopen(f"{self.url}/get-artifact?{query}", timeout=60) as response:
                 return bytes(response.read())
-        except (urllib.error.URLError, OSError) as error:
-            raise SandboxError(f"MLflow has no artifact {path} in run {run_id}: {error}") from error
+        except OSError as error:
+            raise RestError(f"MLflow has no artifact {path} in run {run_id}: {error}") from error
 
     def alias(self, model: str, alias: str) -> str | None:
         """The version that an alias of a registered model points to."""
         query = urllib.parse.urlencode({"name": model, "alias": alias})
         try:
             answer = call("GET", f"{self.url}/api/2.0/mlflow/registered-models/alias?{query}")
-        except SandboxError:
+        except RestError:
             return None
         return str(answer["model_version"]["version"])
 

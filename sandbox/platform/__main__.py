@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from . import demo, status, updown
-from .config import Config, SandboxError
+from . import status, updown
+from .config import REPOSITORY_ROOT, Config, SandboxError
 
 
 @contextmanager
@@ -19,6 +20,16 @@ def _alone(config: Config) -> Iterator[None]:
     with (config.home.parent / f".{config.home.name.lstrip('.')}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _demo(config: Config, urls: dict[str, str]) -> int:
+    """Run the pipeline on what is up, by a program of its own that knows a platform by its addresses alone."""
+    options = ["--airflow", urls["airflow"], "--mlflow", urls["mlflow"], "--home", str(config.home)]
+    command = [sys.executable, "-m", "tools.demo", *options, "--repository", str(config.bare_repository)]
+    try:
+        return subprocess.run(command, cwd=REPOSITORY_ROOT).returncode
+    except KeyboardInterrupt:
+        return 130  # the program got the same signal and has said what it means
 
 
 def main() -> int:
@@ -39,7 +50,7 @@ def main() -> int:
                 urls = updown.up(config)["urls"]
         if command == "up":
             return status.show(config)
-        return demo.run(config, urls) if command == "demo" else 0
+        return _demo(config, urls) if command == "demo" else 0
     except SandboxError as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 1

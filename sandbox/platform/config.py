@@ -82,11 +82,6 @@ class Config:
         """Credentials for the Kubernetes stand-in; `kubectl --kubeconfig` takes it."""
         return self.kube / "kubeconfig"
 
-    @property
-    def report(self) -> Path:
-        """The demo's report (JSON)."""
-        return self.home / "report.json"
-
     def python(self, image: str) -> Path:
         """The Python of the virtual environment that stands in for an image."""
         return REPOSITORY_ROOT / ".venv" / image / "bin" / "python"

@@ -82,8 +82,3 @@ def _merge(config: Config, tip: str, head: str) -> str:
 def uncommitted() -> bool:
     """Whether the checkout has changes that the remote does not (they are not deployed)."""
     return bool(git("status", "--porcelain", cwd=REPOSITORY_ROOT))
-
-
-def show(config: Config, commit: str) -> str:
-    """A commit's message and diff, as the remote has it."""
-    return git("show", "--no-color", commit, cwd=config.bare_repository)

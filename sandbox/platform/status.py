@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from typing import Any
 
 import yaml
 
-from . import cluster, gitremote, rest, updown
+from . import cluster, gitremote, updown
 from .config import Config, SandboxError, repository_branch
 
 
@@ -57,7 +59,8 @@ def _address(api: cluster.KubernetesApi, app: str, model: str) -> str | None:
 
 def _served(address: str, model: str) -> str:
     try:
-        parameters = rest.call("GET", f"{address}/v2/models/{model}/config")["parameters"]
-    except SandboxError:
+        with urllib.request.urlopen(f"{address}/v2/models/{model}/config", timeout=10) as answer:
+            parameters = json.load(answer)["parameters"]
+    except OSError:
         return "nothing"
     return str(parameters["mlflow_model_version"]["string_value"])

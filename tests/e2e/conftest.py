@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.platform import processes, rest, updown
+from sandbox.platform import processes, updown
+from tools import rest
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -19,8 +19,8 @@ import pytest
 from clients import Asking
 
 from conftest import SMALL, TINY, Platform
-from sandbox.platform import processes, rest, updown
-from sandbox.platform.config import SandboxError
+from sandbox.platform import processes, updown
+from tools import rest
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def test_broken_dataset_fails_at_the_first_step_that_reads_it(platform: Platform
 
 @pytest.mark.parametrize("params", [{"epochs": 0}, {"image_size": 100}, {"min_map50": 2}, {"environment": ""}])
 def test_parameter_out_of_range_is_refused_when_triggered(platform: Platform, params: dict[str, object]) -> None:
-    with pytest.raises(SandboxError, match=next(iter(params))):
+    with pytest.raises(rest.RestError, match=next(iter(params))):
         platform.airflow().trigger(params)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from cluster import demo
-from cluster.airflow import Airflow
-from cluster.errors import ClusterError, SettingsError
+from cluster.errors import SettingsError
 from cluster.settings import Settings
 from tests.unit.cluster.front import received, send
+from tools import dagrun
+from tools.rest import Airflow, RestError
 
 RUN = "manual__2026-11-20T10:00:00+00:00"
 QUOTED = "manual__2026-11-20T10%3A00%3A00%2B00%3A00"
@@ -32,8 +33,9 @@ SERVED = {
 class Played:
     """An Airflow that has one run, whose tasks end as the test says; it speaks as Airflow 3.3 was seen to."""
 
-    def __init__(self, **states: str) -> None:
+    def __init__(self, rejected: str = "", **states: str) -> None:
         self.states = states
+        self.rejected = rejected
         self.triggered: list[Any] = []
         played = self
 
@@ -71,7 +73,10 @@ class Played:
         if path == f"{run}/taskInstances?limit=100":
             return 200, {"task_instances": [self._task(*pair) for pair in self.states.items()]}
         if path == f"{run}/taskInstances/train/logs/1?full_content=true":
-            return 200, {"content": [{"event": "epoch 1"}, {"event": "ERROR: no GPU"}]}
+            lines = ["::group::Log message source details", "::endgroup::", "epoch 1", "ERROR: no GPU", "Pod deleted"]
+            return 200, {"content": [{"event": line} for line in lines]}
+        if path.endswith("/gate/xcomEntries/decision") and self.rejected:
+            return 200, {"value": {"passed": False, "reason": self.rejected, "table": "| mAP50 |"}}
         if path.endswith("/verify_serving/xcomEntries/return_value"):
             return 200, {"value": json.dumps(SERVED)}
         if path.endswith("/promote/xcomEntries/return_value"):
@@ -94,43 +99,56 @@ def airflows() -> Iterator[list[Played]]:
         each.server.server_close()
 
 
+def watched(played: Played) -> tuple[Airflow, list[dict[str, Any]], list[str]]:
+    """The client, the tasks at the run's end, and what was said until then."""
+    airflow, said = Airflow(played.url, dagrun.DAG, ("admin", "right")), list[str]()
+    return airflow, dagrun.follow(airflow, RUN, dagrun.Progress(said.append), interval=0.0), said
+
+
 def test_a_release_is_followed_to_what_is_served(airflows: list[Played]) -> None:
     played = Played(train="success", promote="success", verify_serving="success", set_champion="success")
     airflows.append(played)
-    airflow = Airflow(played.url, demo.DAG, "admin", "right")
-    run = airflow.trigger({"environment": "staging"})
+    airflow, tasks, said = watched(played)
+    assert airflow.trigger({"environment": "staging"}) == RUN
     assert played.triggered == [{"logical_date": None, "conf": {"environment": "staging"}}]
-    said: list[str] = []
-    tasks = demo.follow(airflow, run, said.append, interval=0.0)
-    assert [task["task_id"] for task in tasks] == ["train", "promote", "verify_serving", "set_champion"]
     assert any("train" in line and "success" in line and "2.5 s" in line for line in said)
-    text = "\n".join(demo.report(airflow, run))
+    assert dagrun.ending(airflow, RUN, tasks).code == 0
+    text = "\n".join(demo.report(airflow, RUN))
     assert "+    version: 3" in text
     assert "version 3, sha256 5f2d, MLflow run 8c1f" in text
     assert "8 of 8" in text
 
 
-def test_a_failure_shows_the_end_of_the_log(airflows: list[Played]) -> None:
+def test_a_failure_shows_the_trainers_own_paragraph(airflows: list[Played]) -> None:
     played = Played(train="failed", promote="upstream_failed")
     airflows.append(played)
-    airflow = Airflow(played.url, demo.DAG, "admin", "right")
-    text = demo.explain(airflow, RUN, demo.follow(airflow, RUN, lambda line: None, interval=0.0))
-    assert "train failed" in text
-    assert "ERROR: no GPU" in text
-    assert "promote" not in text
-    assert "what was live before still is" in text
+    airflow, tasks, _ = watched(played)
+    ended = dagrun.ending(airflow, RUN, tasks)
+    assert ended.code == 1
+    assert ended.said == f"train failed: no GPU\n{dagrun.STAYS}"
+
+
+def test_a_rejection_is_the_gates_sentence_and_not_the_skipped_tasks(airflows: list[Played]) -> None:
+    skipped = dict.fromkeys(("register", "promote", "wait_for_rollout", "verify_serving", "set_champion"), "skipped")
+    played = Played(rejected="mAP50 0.31 is below the least, 0.85", train="success", gate="success", **skipped)
+    airflows.append(played)
+    airflow, tasks, _ = watched(played)
+    ended = dagrun.ending(airflow, RUN, tasks)
+    assert ended.code == 3
+    assert ended.said.splitlines()[0] == "gate rejected the candidate: mAP50 0.31 is below the least, 0.85."
+    assert "register" not in ended.said and "::group::" not in ended.said
 
 
 def test_a_wrong_password_is_told(airflows: list[Played]) -> None:
     played = Played()
     airflows.append(played)
-    with pytest.raises(ClusterError, match=r"401.*Invalid credentials"):
-        Airflow(played.url, demo.DAG, "admin", "wrong")
+    with pytest.raises(RestError, match=r"401.*Invalid credentials"):
+        Airflow(played.url, dagrun.DAG, ("admin", "wrong"))
 
 
 def test_no_airflow_is_told_with_where_to_look() -> None:
-    with pytest.raises(ClusterError, match="kubectl -n platform get pods"):
-        Airflow("http://127.0.0.1:1", demo.DAG, "admin", "right")
+    with pytest.raises(RestError, match="no answer"):
+        Airflow("http://127.0.0.1:1", dagrun.DAG, ("admin", "right"))
 
 
 def test_parameters_come_from_the_settings_and_from_demo_params(settings: Settings) -> None:

@@ -170,7 +170,7 @@ def test_kind_fills_in_the_settings_as_a_fork_does(tmp_path: Path) -> None:
         "charts/platform",
         "cluster",
         "docker",
-        "sandbox",
+        "tools",
         "Makefile",
         "pyproject.toml",
     ):

@@ -1,31 +1,27 @@
-"""Talks to the served detector: typed clients, the check that a rollout really serves, and drawing.
+"""A typed client of the detector that Triton serves: blocking and for asyncio, over HTTP and gRPC, with drawing.
 
-numpy, Pillow and tritonclient only: nothing of the training is needed to use a detector.
+Needs numpy, Pillow and tritonclient only; nothing of the training or of Airflow.
 """
 
-from lifecycle.serving.async_client import AsyncDetector
-from lifecycle.serving.client import Detector
-from lifecycle.serving.draw import draw_detections
-from lifecycle.serving.errors import (
-    DetectionsDiffer,
-    NotServing,
-    RequestRefused,
-    SamplesUnusable,
-    WrongModelServed,
-)
-from lifecycle.serving.served import ServedModel
-from lifecycle.serving.verify import VerificationReport, verify_served
+from yolo_client.async_client import AsyncDetector
+from yolo_client.calls import Answer
+from yolo_client.client import Detector
+from yolo_client.draw import draw_detections
+from yolo_client.errors import DetectorError, NotServing, RequestRefused, WrongModelServed
+from yolo_client.letterbox import letterbox
+from yolo_client.served import ServedModel
+from yolo_client.transport import Protocol
 
 __all__ = [
+    "Answer",
     "AsyncDetector",
-    "DetectionsDiffer",
     "Detector",
+    "DetectorError",
     "NotServing",
+    "Protocol",
     "RequestRefused",
-    "SamplesUnusable",
     "ServedModel",
-    "VerificationReport",
     "WrongModelServed",
     "draw_detections",
-    "verify_served",
+    "letterbox",
 ]

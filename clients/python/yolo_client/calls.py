@@ -123,7 +123,7 @@ class DetectorCalls:
         return (yield from self._ask(Call("infer", model or self._model, inputs, outputs, thresholds)))
 
     def _ask(self, call: Call) -> Steps[Any]:
-        """One call, retried once where its connection was ended without an answer; its errors become `DetectorError`s."""
+        """One call, retried once where its connection ended without an answer; its errors become `DetectorError`s."""
         try:
             return (yield call)
         except Exception as error:

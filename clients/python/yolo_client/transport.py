@@ -93,7 +93,7 @@ class Transport:
         return isinstance(error, self._ended) or (isinstance(error, OSError) and error.errno in ENDED)
 
     def explain(self, error: Exception, model: str) -> DetectorError | None:
-        """The `DetectorError` for an exception of tritonclient: can the request succeed later, or not. None: another's."""
+        """The `DetectorError` that an exception of tritonclient means; None: it is not one of tritonclient's."""
         from tritonclient.utils import InferenceServerException
 
         if isinstance(error, InferenceServerException):

@@ -6,7 +6,7 @@
 The files themselves are sent where the server decodes them (`<model>_encoded` is served), and letterboxed tensors
 otherwise; several pictures go as batches. For many pictures, see infer_async.py.
 
-Needs numpy, Pillow and tritonclient: `pip install "tritonclient[all]" pillow`, or the repository's own environment.
+Needs numpy, Pillow and tritonclient: `pip install "./clients/python[http,grpc]"`, or the repository's own environment.
 """
 
 import argparse
@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients" / "python"))
 
-from lifecycle.errors import LifecycleError
-from lifecycle.serving import Detector, draw_detections
+from yolo_client import Detector, DetectorError, draw_detections
 
 DEFAULT_PORTS = {"http": 8000, "grpc": 8001}
 # What the server decodes; Pillow opens more.
@@ -87,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{path}: {len(rows)} detections, drawn in {drawn}")
             for x1, y1, x2, y2, confidence, index in rows.tolist():
                 print(f"  {served.class_name(int(index))} {confidence:.2f} [{x1:.0f}, {y1:.0f}, {x2:.0f}, {y2:.0f}]")
-    except (LifecycleError, UnidentifiedImageError, OSError, ValueError) as error:
+    except (DetectorError, UnidentifiedImageError, OSError, ValueError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
     return 0

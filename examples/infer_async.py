@@ -5,7 +5,7 @@
 A picture that the server refuses gets its reason in place of boxes, and the others go on. The lines come in the order
 of the answers. The server decodes the files, so `<model>_encoded` has to be served (the chart's default).
 
-Needs numpy and tritonclient: `pip install "tritonclient[all]"` and Pillow, or the repository's own environment.
+Needs numpy, Pillow and tritonclient: `pip install "./clients/python[http,grpc]"`, or the repository's own environment.
 """
 
 import argparse
@@ -16,10 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients" / "python"))
 
-from lifecycle.errors import LifecycleError
-from lifecycle.serving import AsyncDetector, RequestRefused
+from yolo_client import AsyncDetector, DetectorError, RequestRefused
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
@@ -69,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         paths = sorted(path for path in options.folder.iterdir() if path.suffix.lower() in SUFFIXES)
         asyncio.run(detect_all(options, paths))
-    except (LifecycleError, OSError) as error:
+    except (DetectorError, OSError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
     seconds = time.perf_counter() - started

@@ -27,6 +27,8 @@ os.environ.update(
     {
         "AIRFLOW_HOME": str(HOME),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        # The client, as the image has it; for what Airflow starts, too.
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT / "clients" / "python"), os.environ.get("PYTHONPATH")))),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",

@@ -18,7 +18,9 @@ from pathlib import Path
 
 PINS = (Path(__file__).with_name("requirements.txt"), Path(__file__).with_name("requirements-cluster.txt"))
 # What a cluster needs beside what the sandbox has: PostgreSQL, the log-in of the official chart, S3.
-MODULES = ("psycopg2", "asyncpg", "boto3", "airflow.providers.fab.auth_manager.fab_auth_manager")
+CLUSTER = ("psycopg2", "asyncpg", "boto3", "airflow.providers.fab.auth_manager.fab_auth_manager")
+# What tasks import only when they run: the client of the served detector.
+LATE = ("yolo_client",)
 COMMANDS = (("airflow", "version"), ("mlflow", "--version"), ("git", "--version"), ("ssh", "-V"))
 
 
@@ -56,7 +58,7 @@ def dags() -> Iterator[str]:
     from airflow import settings
     from airflow.dag_processing.dagbag import DagBag
 
-    for name in MODULES:
+    for name in (*CLUSTER, *LATE):
         import_module(name)
     folder = Path(settings.DAGS_FOLDER)
     files = sorted(path.stem for path in folder.glob("*.py"))

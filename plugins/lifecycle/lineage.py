@@ -10,8 +10,7 @@ from lifecycle.registry import runs, versions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-    from lifecycle.serving import ServedModel
+    from yolo_client import ServedModel
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,13 @@ def ask(url: str, model: str, protocol: str = "http") -> ServedModel:
     """Ask a running server what it serves.
 
     Raises:
-        LifecycleError: see `lifecycle.serving.Detector`.
+        ServingError: nothing answers, the server refuses, or it is no detector of this project.
     """
-    from lifecycle.serving import Detector
+    from yolo_client import Detector
 
-    with Detector(url, model, "grpc" if protocol == "grpc" else "http") as detector:
+    from lifecycle.verification import typed_errors
+
+    with typed_errors(), Detector(url, model, "grpc" if protocol == "grpc" else "http") as detector:
         return detector.served()
 
 

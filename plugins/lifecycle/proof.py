@@ -18,7 +18,7 @@ from lifecycle.registry import runs
 from lifecycle.settings import settings
 
 if TYPE_CHECKING:
-    from lifecycle.serving import VerificationReport
+    from lifecycle.verification import VerificationReport
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -47,7 +47,7 @@ def prove(target: Target, *, version: int, sha256: str, run_id: str) -> dict[str
         RolloutFailed: another version answers, its boxes are wrong, or nothing answers, as long as the setting says.
         RegistryError: the run has no images to verify with.
     """
-    from lifecycle.serving import verify_served
+    from lifecycle.verification import verify_served
 
     with tempfile.TemporaryDirectory(prefix="verification-") as name:
         folder = Path(name)
@@ -76,11 +76,12 @@ def prove_identity(target: Target, *, version: int, sha256: str) -> Endpoint:
     Raises:
         RolloutFailed: another version answers, or nothing answers, for as long as the setting says.
     """
-    from lifecycle.serving import Detector
-    from lifecycle.serving.verify import check_identity
+    from yolo_client import Detector
+
+    from lifecycle.verification import check_identity, typed_errors
 
     def ask(url: str) -> None:
-        with Detector(url, target.model) as detector:
+        with typed_errors(), Detector(url, target.model) as detector:
             check_identity(detector.served(), version, sha256, url)
 
     return _ask(target, version, ask)[0]
@@ -104,7 +105,7 @@ def prove_absent(target: Target) -> None:
 
 def _ask(target: Target, version: int, question: Callable[[str], Result]) -> tuple[Endpoint, Result]:
     """Put a question to the server until it can be answered; only what time can mend is asked again."""
-    from lifecycle.serving import NotServing, WrongModelServed
+    from lifecycle.verification import WrongVersionServed
 
     deadline = time.monotonic() + settings().verify_timeout
     while True:
@@ -112,7 +113,7 @@ def _ask(target: Target, version: int, question: Callable[[str], Result]) -> tup
             address = endpoint(target)
             return address, question(address.url)
         except LifecycleError as error:
-            passing = error.retryable or isinstance(error, NotServing | WrongModelServed)
+            passing = error.retryable or isinstance(error, WrongVersionServed)
             if not passing or time.monotonic() >= deadline:
                 raise RolloutFailed(
                     f"{target.model} in {target.environment}/{target.app} does not serve version {version} as it "

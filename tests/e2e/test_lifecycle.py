@@ -16,10 +16,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from clients import Asking
 
 from conftest import SMALL, TINY, Platform
 from sandbox.platform import processes, updown
+from tests.e2e.clients import Asking
 from tools import rest
 
 pytestmark = pytest.mark.slow

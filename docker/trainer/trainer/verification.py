@@ -18,7 +18,7 @@ from trainer.detection import CONFIDENCE, IOU, Detector, has_margin, read_letter
 IMAGES = 8
 SEARCHED = 200  # images looked at, at most
 
-# Half of what the DAG lets the server differ by (plugins/lifecycle/serving/verify.py): its processor rounds otherwise.
+# Half of what the DAG lets the server differ by (plugins/lifecycle/verification/verify.py), which rounds otherwise.
 LEAST_IOU = 0.925
 SCORE_TOLERANCE = 0.05
 

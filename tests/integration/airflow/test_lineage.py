@@ -15,7 +15,7 @@ from tests.integration.airflow.conftest import Platform, Run
 
 def lineage(platform: Platform, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "lifecycle", "lineage", "--url", platform.served.url, "--model=digits", *options]
-    variables = {"PYTHONPATH": str(ROOT / "plugins"), "PATH": os.environ["PATH"]}
+    variables = {"PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT / 'clients' / 'python'}", "PATH": os.environ["PATH"]}
     uri = platform.servers.mlflow_url
     return subprocess.run(
         command, env={**variables, "MLFLOW_TRACKING_URI": uri}, capture_output=True, text=True, timeout=60, check=False

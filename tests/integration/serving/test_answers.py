@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.http as http
-from lifecycle.serving import Detector, RequestRefused
-from lifecycle.serving.client import Protocol
-from lifecycle.serving.letterbox import Floats
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from yolo_client import Detector, Protocol, RequestRefused
+from yolo_client.letterbox import Floats
 
 from tests.integration.serving.servers import Triton
 

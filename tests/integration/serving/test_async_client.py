@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lifecycle.serving import AsyncDetector, Detector, NotServing, RequestRefused
-from lifecycle.serving.letterbox import Floats, Pixels
-from lifecycle.serving.link import Protocol
 from PIL import Image
+from yolo_client import AsyncDetector, Detector, NotServing, Protocol, RequestRefused
+from yolo_client.letterbox import Floats, Pixels
 
 from tests.integration.serving.servers import Registered, Triton
 

@@ -12,17 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lifecycle.serving import (
-    DetectionsDiffer,
-    Detector,
-    NotServing,
-    RequestRefused,
-    SamplesUnusable,
-    WrongModelServed,
-    verify_served,
-)
-from lifecycle.serving.client import Protocol
+from lifecycle.verification import DetectionsDiffer, SamplesUnusable, WrongVersionServed, verify_served
 from PIL import Image
+from yolo_client import Detector, NotServing, Protocol, RequestRefused
 
 from tests.integration.serving.servers import ROOT, Registered, Triton, free_port
 
@@ -148,9 +140,9 @@ def test_verification_passes(serving: Triton, toy: Registered, samples: Path, pr
 
 
 def test_verification_names_what_is_wrong(serving: Triton, toy: Registered, samples: Path) -> None:
-    with pytest.raises(WrongModelServed, match=f"version {toy.version}, but version {toy.version + 1} is expected"):
+    with pytest.raises(WrongVersionServed, match=f"version {toy.version}, but version {toy.version + 1} is expected"):
         verify_served(serving.http, "toy", toy.version + 1, toy.sha256, samples)
-    with pytest.raises(WrongModelServed, match="sha256"):
+    with pytest.raises(WrongVersionServed, match="sha256"):
         verify_served(serving.http, "toy", toy.version, "0" * 64, samples)
     with pytest.raises(SamplesUnusable):
         verify_served(serving.http, "toy", toy.version, toy.sha256, samples / "nowhere")

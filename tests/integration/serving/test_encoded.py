@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lifecycle.serving import Detector, RequestRefused
-from lifecycle.serving.client import Protocol
-from lifecycle.serving.letterbox import Floats
 from PIL import Image
+from yolo_client import Detector, Protocol, RequestRefused
+from yolo_client.letterbox import Floats
 
 from tests.integration.serving.servers import Triton
 

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lifecycle.errors import LifecycleError
-from lifecycle.serving import Detector, RequestRefused
-from lifecycle.serving.client import Protocol
 from PIL import Image
+from yolo_client import Detector, DetectorError, Protocol, RequestRefused
 
 from tests.integration.serving.servers import Registered, Triton
 from tests.integration.serving.test_client import metrics
@@ -100,7 +98,7 @@ def test_a_tensor_model_that_is_not_there_counts_nothing_so_its_twin_does(
 
         def ask() -> None:
             for _ in range(3):
-                with pytest.raises(LifecycleError) as raised:
+                with pytest.raises(DetectorError) as raised:
                     client.detect_encoded([picture])
                 assert "'toy' is not ready" in str(raised.value)
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from lifecycle.serving import Detector
+from yolo_client import Detector
 
 from tests.integration.serving.servers import Registered, Triton, add_model
 

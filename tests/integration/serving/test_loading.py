@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lifecycle.serving import Detector
-from lifecycle.serving.verify import iou_matrix
+from lifecycle.verification.verify import iou_matrix
+from yolo_client import Detector
 
 from tests.integration.serving.servers import Mlflow, Registered, Triton, add_model, free_port
 from tests.integration.serving.test_answers import ask

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lifecycle.serving import Detector
-from lifecycle.serving.letterbox import Floats
 from PIL import Image
+from yolo_client import Detector
+from yolo_client.letterbox import Floats
 
 from tests.integration.serving.conftest import StartTriton
 from tests.integration.serving.servers import TRAINER_PYTHON, Registered, Triton

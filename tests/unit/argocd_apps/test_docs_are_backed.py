@@ -15,6 +15,7 @@ PAGES = ("install-k3s", "install-managed-gpu", "operations", "upgrading", "troub
 FOLDERS = (
     "argocd-apps",
     "charts",
+    "clients",
     "cluster",
     "docker",
     "docs",

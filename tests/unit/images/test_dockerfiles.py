@@ -62,7 +62,7 @@ def test_packages_come_before_code_so_that_new_code_does_not_install_them_again(
     installs = max(index for index, (name, rest) in enumerate(lines) if name == "RUN" and "pip install" in rest)
     before = " ".join(rest for name, rest in lines[:installs] if name == "COPY")
     assert "requirements.txt" in before
-    for code in ("trainer ", "plugins/", "dags/", "health.py"):
+    for code in ("trainer ", "clients/", "plugins/", "dags/", "health.py"):
         assert code not in before
     labelled = next(index for index, (name, _) in enumerate(lines) if name == "LABEL")
     assert labelled == len(lines) - 1, "the revision differs at every commit"

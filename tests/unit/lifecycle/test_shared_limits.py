@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 SERVER = "model_repository/yolo/1/yolo_server"
 TRAINER = "docker/trainer/trainer"
-VERIFY = "plugins/lifecycle/serving/verify.py"
+VERIFY = "plugins/lifecycle/verification/verify.py"
 
 
 def constant(file: str, name: str) -> Any:

@@ -11,8 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.errors import LifecycleError
-from lifecycle.serving.errors import NotServing, RequestRefused
+from yolo_client.errors import DetectorError, NotServing, RequestRefused
 
 Protocol = Literal["http", "grpc"]
 
@@ -34,7 +33,7 @@ class Call:
     parameters: Mapping[str, float] = field(default_factory=dict)
 
 
-class Link:
+class Transport:
     """tritonclient's client of one address. The first call opens it: an asyncio one belongs to the loop that runs then.
 
     Args:
@@ -58,7 +57,7 @@ class Link:
         self._broken: tuple[type[Exception], ...] = ()
 
     def start(self, call: Call) -> Any:
-        """tritonclient's result; of an asynchronous link, what gives it when awaited."""
+        """tritonclient's result; of an asynchronous transport, what gives it when awaited."""
         if self._client is None:
             self._open()
         options: dict[str, Any] = {}
@@ -93,8 +92,8 @@ class Link:
             return "StatusCode.UNAVAILABLE" in str(error.status()) and not own
         return isinstance(error, self._ended) or (isinstance(error, OSError) and error.errno in ENDED)
 
-    def explain(self, error: Exception, model: str) -> LifecycleError | None:
-        """tritonclient's exceptions to ours: can the same request succeed later, or not. None: it is none of those."""
+    def explain(self, error: Exception, model: str) -> DetectorError | None:
+        """The `DetectorError` that an exception of tritonclient means; None: it is not one of tritonclient's."""
         from tritonclient.utils import InferenceServerException
 
         if isinstance(error, InferenceServerException):
@@ -106,7 +105,7 @@ class Link:
             )
         return None
 
-    def _explain_status(self, status: str, message: str, model: str) -> LifecycleError:
+    def _explain_status(self, status: str, message: str, model: str) -> DetectorError:
         away = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "NOT_FOUND", "404", "502", "503", "504", "499")
         if any(text in message for text in NOT_LOADED) or any(mark in status for mark in away):
             return NotServing(

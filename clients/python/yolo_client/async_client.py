@@ -9,17 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lifecycle.serving.letterbox import Floats, Pixels
-from lifecycle.serving.link import Link, Protocol
-from lifecycle.serving.served import ServedModel
-from lifecycle.serving.wire import Answer, Conversation, Result, Steps
+from yolo_client.calls import Answer, DetectorCalls, Result, Steps
+from yolo_client.letterbox import Floats, Pixels
+from yolo_client.served import ServedModel
+from yolo_client.transport import Protocol, Transport
 
 
 class AsyncDetector:
     """One served model, for coroutines of one event loop, any number at the same time.
 
     Arguments, methods, errors and the second attempt after a lost connection are those of
-    `lifecycle.serving.Detector`. Over HTTP at most 100 connections are open; further requests wait for one, within
+    `yolo_client.Detector`. Over HTTP at most 100 connections are open; further requests wait for one, within
     their timeout.
     """
 
@@ -27,8 +27,8 @@ class AsyncDetector:
         self.url = url
         self.model = model
         self.protocol = protocol
-        self._link = Link(url, protocol, timeout, asynchronous=True)
-        self._ask = Conversation(self._link, model)
+        self._transport = Transport(url, protocol, timeout, asynchronous=True)
+        self._ask = DetectorCalls(self._transport, model)
 
     async def __aenter__(self) -> Self:
         return self
@@ -40,7 +40,7 @@ class AsyncDetector:
 
     async def close(self) -> None:
         """Closes the connections."""
-        if client := self._link.release():
+        if client := self._transport.release():
             await client.close()
 
     async def ready(self) -> bool:
@@ -88,7 +88,7 @@ class AsyncDetector:
         return await self._run(self._ask.infer_and_tell(tensor, confidence, iou))
 
     async def _run(self, steps: Steps[Result]) -> Result:
-        """Awaits the calls that a conversation asks for."""
+        """Awaits the calls that `DetectorCalls` asks for."""
         resume: Callable[[Any], Any] = steps.send
         value: Any = None
         while True:
@@ -98,6 +98,6 @@ class AsyncDetector:
                 result: Result = end.value
                 return result
             try:
-                resume, value = steps.send, await self._link.start(call)
-            except Exception as error:  # what it means, the conversation knows
+                resume, value = steps.send, await self._transport.start(call)
+            except Exception as error:  # DetectorCalls knows what it means
                 resume, value = steps.throw, error

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lifecycle.serving.letterbox import Floats, Pixels
-from lifecycle.serving.link import Link, Protocol
-from lifecycle.serving.served import ServedModel
-from lifecycle.serving.wire import Answer, Conversation, Result, Steps
+from yolo_client.calls import Answer, DetectorCalls, Result, Steps
+from yolo_client.letterbox import Floats, Pixels
+from yolo_client.served import ServedModel
+from yolo_client.transport import Protocol, Transport
 
 __all__ = ["Answer", "Detector", "Protocol"]
 
@@ -36,8 +36,8 @@ class Detector:
         self.url = url
         self.model = model
         self.protocol = protocol
-        self._link = Link(url, protocol, timeout)
-        self._ask = Conversation(self._link, model)
+        self._transport = Transport(url, protocol, timeout)
+        self._ask = DetectorCalls(self._transport, model)
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +49,7 @@ class Detector:
 
     def close(self) -> None:
         """Closes the connection."""
-        if client := self._link.release():
+        if client := self._transport.release():
             client.close()
 
     def ready(self) -> bool:
@@ -68,7 +68,7 @@ class Detector:
         """Asks which version is loaded, and checks that the model's configuration says the same.
 
         Raises:
-            WrongModelServed: it does not, or what answers is no detector of ours.
+            WrongModelServed: it does not, or what answers is no detector of this project.
         """
         return self._run(self._ask.served())
 
@@ -122,7 +122,7 @@ class Detector:
         return self._run(self._ask.infer_and_tell(tensor, confidence, iou))
 
     def _run(self, steps: Steps[Result]) -> Result:
-        """Makes the calls that a conversation asks for."""
+        """Makes the calls that `DetectorCalls` asks for."""
         resume: Callable[[Any], Any] = steps.send
         value: Any = None
         while True:
@@ -132,6 +132,6 @@ class Detector:
                 result: Result = end.value
                 return result
             try:
-                resume, value = steps.send, self._link.start(call)
-            except Exception as error:  # what it means, the conversation knows
+                resume, value = steps.send, self._transport.start(call)
+            except Exception as error:  # DetectorCalls knows what it means
                 resume, value = steps.throw, error

@@ -1,6 +1,6 @@
 """What is asked of a served detector, and how its answers are read: the same for the blocking and the asyncio client.
 
-Nothing here waits. Every method of `Conversation` is a generator that yields the `Call`s that it needs, is sent the
+Nothing here waits. Every method of `DetectorCalls` is a generator that yields the `Call`s that it needs, is sent the
 result of each (or is thrown its exception), and returns what the client's method of that name returns.
 """
 
@@ -12,10 +12,10 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.errors import LifecycleError
-from lifecycle.serving.letterbox import Floats, Pixels, letterbox
-from lifecycle.serving.link import Call, Link
-from lifecycle.serving.served import ServedModel, check_against_config, parse_model_info
+from yolo_client.errors import DetectorError
+from yolo_client.letterbox import Floats, Pixels, letterbox
+from yolo_client.served import ServedModel, check_against_config, parse_model_info
+from yolo_client.transport import Call, Transport
 
 Result = TypeVar("Result")
 Steps = Generator[Call, Any, Result]
@@ -35,11 +35,11 @@ class Answer:
     served: ServedModel
 
 
-class Conversation:
-    """What clients of one served model have in common; see `lifecycle.serving.client.Detector` for each method."""
+class DetectorCalls:
+    """What clients of one served model have in common; see `yolo_client.Detector` for each method."""
 
-    def __init__(self, link: Link, model: str) -> None:
-        self._link = link
+    def __init__(self, transport: Transport, model: str) -> None:
+        self._transport = transport
         self._model = model
         self._encoded = model if model.endswith(ENCODED) else model + ENCODED
         self._served: ServedModel | None = None
@@ -49,7 +49,7 @@ class Conversation:
         """Whether the model can answer."""
         try:
             answer = yield from self._ask(Call("is_model_ready", model or self._model))
-        except LifecycleError:
+        except DetectorError:
             return False
         return bool(answer)
 
@@ -60,7 +60,7 @@ class Conversation:
     def config(self, model: str | None = None) -> Steps[dict[str, Any]]:
         """Triton's configuration."""
         answer = yield from self._ask(Call("get_model_config", model or self._model))
-        config: dict[str, Any] = answer["config"] if self._link.protocol == "grpc" else answer
+        config: dict[str, Any] = answer["config"] if self._transport.protocol == "grpc" else answer
         self._max_batch[model or self._model] = int(config.get("max_batch_size", 0)) or 1
         return config
 
@@ -123,11 +123,11 @@ class Conversation:
         return (yield from self._ask(Call("infer", model or self._model, inputs, outputs, thresholds)))
 
     def _ask(self, call: Call) -> Steps[Any]:
-        """One call, made once more where its connection was ended without an answer; its errors become ours."""
+        """One call, retried once where its connection ended without an answer; its errors become `DetectorError`s."""
         try:
             return (yield call)
         except Exception as error:
-            if not self._link.lost(error):
+            if not self._transport.lost(error):
                 self._raise(error, call)
         try:
             return (yield call)
@@ -135,8 +135,8 @@ class Conversation:
             self._raise(error, call)
 
     def _raise(self, error: Exception, call: Call) -> NoReturn:
-        if ours := self._link.explain(error, call.model):
-            raise ours from error
+        if known := self._transport.explain(error, call.model):
+            raise known from error
         raise error
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.serving.letterbox import letterbox, resize
+from yolo_client.letterbox import Pixels, letterbox, resize
 
 ROOT = Path(__file__).resolve().parents[3]
 TRAINER_PYTHON = ROOT / ".venv" / "trainer" / "bin" / "python"
@@ -33,12 +33,13 @@ SHAPES = [(480, 640), (427, 640), (1080, 1920), (37, 53), (160, 160), (500, 333)
 SIDES = st.integers(1, 10).map(lambda count: count * 32)
 
 
-def picture(height: int, width: int) -> np.ndarray:
+def picture(height: int, width: int) -> Pixels:
     """A picture with structure and noise."""
     random = np.random.default_rng(height * 10_000 + width)
     rows, columns = np.mgrid[:height, :width]
     waves = 127 + 90 * np.sin(rows / 9)[..., None] * np.cos(columns / 7)[..., None] * np.array([1, -1, 0.5])
-    return np.clip(waves + random.normal(0, 15, (height, width, 3)), 0, 255).astype(np.uint8)
+    noisy: Pixels = np.clip(waves + random.normal(0, 15, (height, width, 3)), 0, 255).astype(np.uint8)
+    return noisy
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_same_pixels_and_same_boxes_as_ultralytics(
 ) -> None:
     key = f"{shape[0]}x{shape[1]}_{size}"
     tensor, place = letterbox(picture(*shape), size)
-    assert (tensor.shape, tensor.dtype) == ((3, size, size), np.float32)
+    assert tensor.shape == (3, size, size) and tensor.dtype == np.dtype(np.float32)
     ours = np.rint(tensor.transpose(1, 2, 0) * 255).astype(int)
     difference = np.abs(ours - reference[key])
     assert difference.max() <= 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.serving.errors import WrongModelServed
+from yolo_client.errors import WrongModelServed
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def parse_model_info(content: NDArray[np.uint8]) -> ServedModel:
     """Reads the output `model_info` (any shape whose last axis is the bytes of the JSON object).
 
     Raises:
-        WrongModelServed: it is not what our model.py writes.
+        WrongModelServed: it is not what the served model.py writes.
     """
     text = content.reshape(-1, content.shape[-1])[0].tobytes()
     try:
@@ -59,7 +59,7 @@ def parse_model_info(content: NDArray[np.uint8]) -> ServedModel:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise WrongModelServed(
-            f"the server's model_info is not that of a detector of ours ({error!r} in {text[:200]!r}): check the "
+            f"the server's model_info is not that of this project's detector ({error!r} in {text[:200]!r}): check the "
             "address and the model's name, and that the server runs this repository's model_repository"
         ) from error
 

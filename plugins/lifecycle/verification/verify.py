@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from yolo_client import Detector, Protocol, ServedModel, draw_detections
+from yolo_client.draw import contact_sheet
+from yolo_client.letterbox import Floats, Pixels
 
-from lifecycle.serving.client import Detector, Protocol
-from lifecycle.serving.draw import contact_sheet, draw_detections
-from lifecycle.serving.errors import DetectionsDiffer, SamplesUnusable, WrongModelServed
-from lifecycle.serving.letterbox import Floats, Pixels
-from lifecycle.serving.served import ServedModel
+from lifecycle.verification.errors import DetectionsDiffer, SamplesUnusable, WrongVersionServed, typed_errors
 
 # The sha256 proves which file is served, the boxes that the server computes it rightly. So the limits leave room for
 # another engine and bfloat16 (0.054 in IoU and 0.032 in confidence at most, on 84 images of the demo).
@@ -117,13 +116,13 @@ def verify_served(
         timeout: seconds for one call.
 
     Raises:
-        WrongModelServed: another version or other bytes answer, to any of the requests.
+        WrongVersionServed: another version or other bytes answer, to any of the requests.
         DetectionsDiffer: a picture's boxes are not the expected ones; the message names it and them.
-        NotServing, RequestRefused: see `Detector`.
+        ServingUnavailable, ServingError: nothing answers, or the server refuses the request.
         SamplesUnusable: the folder is not what the evaluation writes.
     """
     wanted = read_samples(samples_dir)
-    with Detector(url, model, protocol, timeout) as detector:
+    with typed_errors(), Detector(url, model, protocol, timeout) as detector:
         served = detector.served()
         check_identity(served, expected_version, expected_sha256, url)
         reports, started = [], time.perf_counter()
@@ -138,14 +137,14 @@ def verify_served(
 
 
 def check_identity(served: ServedModel, version: int, sha256: str, url: str) -> None:
-    """Raises WrongModelServed unless this version with this checksum is what answers."""
+    """Raises WrongVersionServed unless this version with this checksum is what answers."""
     if served.version != version:
-        raise WrongModelServed(
+        raise WrongVersionServed(
             f"{url} serves {served.name!r} version {served.version}, but version {version} is expected: the rollout "
             "has not reached this address, or the values file was changed since"
         )
     if served.sha256 != sha256:
-        raise WrongModelServed(
+        raise WrongVersionServed(
             f"{url} serves {served.name!r} version {version} with sha256 {served.sha256}, but {sha256} is expected: "
             "the file in MLflow or the values file was changed; register the model again and promote that version"
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lifecycle.serving.letterbox import Floats
+from yolo_client.letterbox import Floats
 
 # Labels need about this many pixels of picture to be read.
 READABLE_SIDE = 640

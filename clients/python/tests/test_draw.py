@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from lifecycle.serving.draw import contact_sheet, draw_detections
 from PIL import Image
+from yolo_client.draw import contact_sheet, draw_detections
 
 
 def test_a_large_picture_keeps_its_size_and_gets_the_box() -> None:

@@ -7,10 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 from lifecycle.errors import LifecycleError
-from lifecycle.serving.errors import DetectionsDiffer, SamplesUnusable, WrongModelServed
-from lifecycle.serving.served import ServedModel, check_against_config, parse_model_info
-from lifecycle.serving.verify import Sample, check_identity, compare, iou_matrix, read_samples
+from lifecycle.verification import (
+    DetectionsDiffer,
+    SamplesUnusable,
+    ServingError,
+    ServingUnavailable,
+    WrongVersionServed,
+    check_identity,
+    typed_errors,
+)
+from lifecycle.verification.verify import Sample, compare, iou_matrix, read_samples
 from PIL import Image
+from yolo_client import DetectorError, NotServing, RequestRefused, ServedModel, WrongModelServed
 
 A: list[float] = [10, 10, 50, 50, 0.9, 1]
 B: list[float] = [60, 60, 90, 90, 0.7, 2]
@@ -90,29 +98,35 @@ def test_iou_of_empty_boxes_is_nought() -> None:
 
 def test_identity() -> None:
     check_identity(SERVED, 3, "ab" * 32, "http://here")
-    with pytest.raises(WrongModelServed, match="serves 'digits-detector' version 3, but version 4 is expected"):
+    with pytest.raises(WrongVersionServed, match="serves 'digits-detector' version 3, but version 4 is expected"):
         check_identity(SERVED, 4, "ab" * 32, "http://here")
-    with pytest.raises(WrongModelServed, match=f"sha256 {'ab' * 32}, but {'cd' * 32} is expected"):
+    with pytest.raises(WrongVersionServed, match=f"sha256 {'ab' * 32}, but {'cd' * 32} is expected"):
         check_identity(SERVED, 3, "cd" * 32, "http://here")
-    assert issubclass(WrongModelServed, LifecycleError)
 
 
-def parameters(**values: str) -> dict[str, Any]:
-    """A model's configuration with parameters."""
-    return {"parameters": {key: {"string_value": value} for key, value in values.items()}}
+@pytest.mark.parametrize(
+    ("raised", "typed", "retryable"),
+    [
+        (NotServing, ServingUnavailable, True),
+        (WrongModelServed, WrongVersionServed, False),
+        (RequestRefused, ServingError, False),
+        (DetectorError, ServingError, False),
+    ],
+)
+def test_what_the_client_raises_is_an_error_of_the_lifecycle(
+    raised: type[DetectorError], typed: type[LifecycleError], retryable: bool
+) -> None:
+    """Airflow's retries follow `LifecycleError.retryable`, and the person reads the client's own message."""
+    with pytest.raises(LifecycleError, match="what happened, and what to do") as caught, typed_errors():
+        raise raised("what happened, and what to do")
+    assert type(caught.value) is typed
+    assert caught.value.retryable is retryable
+    assert isinstance(caught.value.__cause__, raised)
 
 
-def test_the_configuration_must_not_promise_something_else() -> None:
-    check_against_config(SERVED, {})
-    check_against_config(SERVED, parameters(mlflow_model_version="3", sha256="ab" * 32, other="x"))
-    with pytest.raises(WrongModelServed, match="mlflow_model_version 4, but what it has in memory is 3"):
-        check_against_config(SERVED, parameters(mlflow_model_version="4"))
-
-
-def test_model_info_of_another_server() -> None:
-    for content in (b"not json", b"{}", b"[]", b'{"name": "x", "version": "y"}'):
-        with pytest.raises(WrongModelServed, match="not that of a detector of ours"):
-            parse_model_info(np.frombuffer(content, np.uint8)[None])
+def test_other_errors_are_left_as_they_are() -> None:
+    with pytest.raises(OSError, match="no such file"), typed_errors():
+        raise OSError("no such file")
 
 
 def write_samples(folder: Path, **changes: Any) -> None:

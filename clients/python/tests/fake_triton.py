@@ -104,7 +104,7 @@ ANSWER = {
 }
 
 
-class GrpcServer(service_pb2_grpc.GRPCInferenceServiceServicer):
+class GrpcServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # generated without types
     """The same for gRPC: the first answers are errors of these status codes."""
 
     def __init__(self, errors: Sequence[grpc.StatusCode] = (), message: str = "Socket closed") -> None:

@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterator
 import grpc
 import numpy as np
 import pytest
-from lifecycle.serving import AsyncDetector, Detector, NotServing, RequestRefused
-from lifecycle.serving.letterbox import Floats
-from lifecycle.serving.link import Protocol
-
-from tests.unit.serving.servers import ROWS, Fate, GrpcServer, HttpServer, unused_port
+from fake_triton import ROWS, Fate, GrpcServer, HttpServer, unused_port
+from yolo_client import AsyncDetector, Detector, NotServing, Protocol, RequestRefused
+from yolo_client.letterbox import Floats
 
 IMAGE = np.zeros((1, 3, 32, 32), np.float32)
 # Sends some requests one after the other through one client, with something done before each.

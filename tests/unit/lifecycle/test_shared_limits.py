@@ -28,7 +28,7 @@ def test_the_trainer_measures_what_the_server_may_choose(name: str) -> None:
 
 
 def test_the_trainer_and_the_server_mean_the_same_file_by_the_same_note() -> None:
-    assert constant(f"{TRAINER}/quantization.py", "NOTE") == constant(f"{SERVER}/facts.py", "INT8_NOTE")
+    assert constant(f"{TRAINER}/quantization.py", "NOTE") == constant(f"{SERVER}/onnx_metadata.py", "INT8_NOTE")
     assert constant(f"{TRAINER}/quantization.py", "FOLDER") == constant(f"{SERVER}/registry.py", "SIBLINGS")
 
 

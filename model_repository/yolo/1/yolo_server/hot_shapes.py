@@ -1,4 +1,4 @@
-"""What comes often gets something made for it alone, beside what serves everything."""
+"""Shapes that come often get a model compiled for that shape alone, beside the one that takes any shape."""
 
 import threading
 from collections import Counter
@@ -7,46 +7,46 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-Kind = TypeVar("Kind", bound=Hashable)
-Made = TypeVar("Made")
+Shape = TypeVar("Shape", bound=Hashable)
+Compiled = TypeVar("Compiled")
 
 
-class Frequent(Generic[Kind, Made]):
-    """For each kind that was asked for `after` times, what `make` makes of it, in a thread beside; for `most` kinds.
+class HotShapes(Generic[Shape, Compiled]):
+    """What `compiled` makes for each shape that was asked for `after` times, in a separate thread; at most `most`.
 
-    The first ones that come so often keep their places for as long as this lives: what is made takes memory and, while
-    it is made, processor time, so neither may depend on what clients send next.
+    The first shapes that come so often keep their places for as long as this lives: a compiled model takes memory and,
+    while it is compiled, processor time, so neither may depend on what clients send next.
     """
 
-    def __init__(self, make: Callable[[Kind], Made], most: int, after: int) -> None:
-        """Makes nothing yet; where `make` raises RuntimeError, that kind stays without."""
-        self._make = make
+    def __init__(self, compiled: Callable[[Shape], Compiled], most: int, after: int) -> None:
+        """Compiles nothing yet; a shape for which `compiled` raises RuntimeError stays without a model."""
+        self._compiled = compiled
         self._most = most
         self._after = after
-        self._asked: Counter[Kind] = Counter()
-        self._begun: set[Kind] = set()
-        self._made: dict[Kind, Made] = {}
+        self._asked: Counter[Shape] = Counter()
+        self._begun: set[Shape] = set()
+        self._found: dict[Shape, Compiled] = {}
         self._lock = threading.Lock()
-        self._maker = ThreadPoolExecutor(1, thread_name_prefix="frequent")
+        self._compiler = ThreadPoolExecutor(1, thread_name_prefix="hot-shapes")
 
-    def find(self, kind: Kind) -> Made | None:
-        """What was made for this kind; None: nothing yet. For several threads at the same time; never waits for it."""
-        made = self._made.get(kind)
-        if made is None and len(self._begun) < self._most:
+    def find(self, shape: Shape) -> Compiled | None:
+        """The model for this shape; None: there is none yet. For several threads at the same time; never waits."""
+        found = self._found.get(shape)
+        if found is None and len(self._begun) < self._most:
             with self._lock:
-                self._asked[kind] += 1
-                due = self._asked[kind] == self._after and len(self._begun) < self._most
+                self._asked[shape] += 1
+                due = self._asked[shape] == self._after and len(self._begun) < self._most
                 if due:
-                    self._begun.add(kind)
+                    self._begun.add(shape)
             if due:
-                self._maker.submit(self._make_one, kind)
-        return made
+                self._compiler.submit(self._compile_one, shape)
+        return found
 
     def close(self) -> None:
-        """Ends the thread, when it has made what it has begun; nothing more is made."""
+        """Ends the thread, after what it has begun; nothing more is compiled."""
         self._most = 0
-        self._maker.shutdown()
+        self._compiler.shutdown()
 
-    def _make_one(self, kind: Kind) -> None:
+    def _compile_one(self, shape: Shape) -> None:
         with suppress(RuntimeError):
-            self._made[kind] = self._make(kind)
+            self._found[shape] = self._compiled(shape)

@@ -63,3 +63,10 @@ def test_only_the_artifact_reaches_for_mlflow() -> None:
         name for name, file in modules(SERVER.parent).items() if "mlflow" in {n.split(".")[0] for n in imported(file)}
     }
     assert users == {"yolo_server.registry"}
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.parent.name)
+def test_the_readme_explains_every_module(root: Path) -> None:
+    readme = (MODELS / "README.md").read_text(encoding="utf-8")
+    inside = {name.split(".")[1] for name in modules(root) if "." in name}
+    assert inside and {name for name in inside if f"`{name}`" not in readme} == set()

@@ -22,10 +22,9 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.handoff import ways
+from benchmarks.handoff.repository import FILE, build
 from benchmarks.pages import RESULTS, write_section
-
-from . import ways
-from .repository import FILE, build
 
 HERE = Path(__file__).parent
 NEW_VERSION = 1_000_000

@@ -72,13 +72,14 @@ def keys_read(file: Path, variable: str) -> set[str]:
 
 
 def imported(file: Path) -> Iterator[str]:
-    """Modules that a module imports, wherever in it."""
+    """Modules that a module imports, wherever in it; and what it imports from them, which may be modules as well."""
     for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.module and not node.level, f"{file} imports by a relative name"
             yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _dicts(file: Path) -> Iterator[set[str]]:

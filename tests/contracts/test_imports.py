@@ -1,4 +1,4 @@
-"""What Triton serves imports little, and in one direction.
+"""What Triton serves imports little; its modules, and those of the benchmarks, import in one direction.
 
 import-linter holds the arrows of the rest. It cannot say "nothing but", and model.py is a module of no package.
 """
@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.sources import MODELS, SERVER, imported
+from tests.contracts.sources import MODELS, ROOT, SERVER, imported
 
 # numpy, inference engines, image decoders, MLflow's client, Triton's utils; not torch, Airflow, or Ultralytics (AGPL).
 ALLOWED = {"numpy", "onnxruntime", "openvino", "cv2", "PIL", "simplejpeg", "mlflow", "triton_python_backend_utils"}
 ROOTS = sorted(MODELS.glob("*/1"))
 
 
-def modules(root: Path) -> dict[str, Path]:
-    """The modules of a model by the names that they are imported by."""
+def modules(root: Path, folder: str = ".") -> dict[str, Path]:
+    """The modules of a folder by the names that they are imported by, where `root` is on the path."""
     return {
         ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): file
-        for file in root.rglob("*.py")
+        for file in (root / folder).rglob("*.py")
     }
 
 
@@ -31,9 +31,8 @@ def packages(file: Path) -> set[str]:
     return {name.split(".")[0] for name in imported(file)}
 
 
-def arrows(root: Path) -> dict[str, set[str]]:
-    """For each module of a model those of the same model that it imports."""
-    own = modules(root)
+def arrows(own: dict[str, Path]) -> dict[str, set[str]]:
+    """For each module those of the same folder that it imports."""
     return {name: set(imported(file)) & own.keys() for name, file in own.items()}
 
 
@@ -51,17 +50,22 @@ def test_a_model_imports_nothing_but_what_its_image_is_allowed(root: Path) -> No
 
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.parent.name)
 def test_no_modules_import_each_other_in_a_circle(root: Path) -> None:
-    TopologicalSorter(arrows(root)).prepare()  # raises CycleError, which names the circle
+    TopologicalSorter(arrows(modules(root))).prepare()  # raises CycleError, which names the circle
+
+
+def test_no_modules_of_the_benchmarks_import_each_other_in_a_circle() -> None:
+    graph = arrows(modules(ROOT, "benchmarks"))
+    assert {"benchmarks.serving.plot", "benchmarks.serving.report"} <= graph.keys()
+    TopologicalSorter(graph).prepare()
 
 
 def test_only_the_artifact_reaches_for_mlflow() -> None:
     """What caches, chooses and runs a version needs its record, not the registry that it came from."""
-    graph = arrows(SERVER.parent)
+    own = modules(SERVER.parent)
+    graph = arrows(own)
     assert {name for name, targets in graph.items() if "yolo_server.registry" in targets} == {"yolo_server.artifact"}
     assert {name for name, targets in graph.items() if "yolo_server.artifact" in targets} == {"model"}
-    users = {
-        name for name, file in modules(SERVER.parent).items() if "mlflow" in {n.split(".")[0] for n in imported(file)}
-    }
+    users = {name for name, file in own.items() if "mlflow" in packages(file)}
     assert users == {"yolo_server.registry"}
 
 

@@ -26,7 +26,7 @@ INSIDE = {("unit", "trainer"): "trainer", ("integration", "trainer"): "trainer",
 # Environments that a part starts programs of, beside the one that it runs in.
 STARTS = {
     ("unit", "client"): ("trainer",),
-    ("unit", "contracts"): ("trainer",),
+    ("unit", "contracts"): ("trainer", "triton"),
     ("unit", "model_repository"): ("trainer",),
     ("unit", "sandbox"): ("triton",),
     ("integration", "trainer"): ("airflow",),

@@ -1,6 +1,6 @@
 """Measure both ways by length of history, size of the file, and number of writers; write the rows and the table.
 
-    PYTHONPATH=plugins python -m benchmarks.handoff [--quick] [--json FILE] [--readme FILE]
+    PYTHONPATH=plugins python -m benchmarks.handoff [--quick] [--json FILE] [--page FILE]
 
 A row's `seconds_per_bump` is the wall time from the start of all writers to the end of the last, divided by the bumps
 that landed; with one writer, the median of three bumps. `changed_lines` is how many lines of the file the first bump
@@ -22,11 +22,11 @@ from pathlib import Path
 
 import yaml
 
-from . import ways
-from .repository import FILE, build
+from benchmarks.handoff import ways
+from benchmarks.handoff.repository import FILE, build
+from benchmarks.pages import RESULTS, write_section
 
 HERE = Path(__file__).parent
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 NEW_VERSION = 1_000_000
 
 
@@ -116,14 +116,14 @@ def table(rows: list[Row]) -> str:
             for row in (by_path["ours"], by_path["plain"])
         ]
         lines.append(f"| {commits:,} | {models:,} | {writers} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, half a minute")
     parser.add_argument("--json", type=Path, default=HERE.parent / "handoff.json")
-    parser.add_argument("--readme", type=Path, default=HERE.parent / "README.md", help="its table is replaced")
+    parser.add_argument("--page", type=Path, default=RESULTS, help="its table is replaced")
     arguments = parser.parse_args()
     identity = {f"GIT_{role}_{what}": "benchmark" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     os.environ.update(identity | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"})
@@ -134,8 +134,7 @@ def main() -> None:
             rows.append(row)
             print(json.dumps(asdict(row)), flush=True)
     arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    head, _, tail = arguments.readme.read_text().partition(BEGIN)
-    arguments.readme.write_text(f"{head}{BEGIN}\n{table(rows)}{END}{tail.partition(END)[2]}")
+    write_section(arguments.page, "handoff", table(rows))
     print(table(rows))
 
 

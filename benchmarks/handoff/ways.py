@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from lifecycle.gitops import Bump, GitOps, GitOpsError, GitOpsSettings, ModelPin
 
-from .repository import FILE
+from benchmarks.handoff.repository import FILE
 
 
 def ours(url: str, model: str, version: int, time_limit: float) -> bool:

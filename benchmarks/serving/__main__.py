@@ -21,8 +21,9 @@ from benchmarks.serving.machine import Busyness, this_machine
 from benchmarks.serving.measure import FULL, QUICK, Plan, run_rounds
 from benchmarks.serving.pictures import Pictures, load_pictures
 from benchmarks.serving.processes import BenchmarkError, Tree
+from benchmarks.serving.publish import publish
 from benchmarks.serving.registry import register, start_mlflow
-from benchmarks.serving.report import Report, write_all
+from benchmarks.serving.report import Report
 from benchmarks.serving.subjects import Bare, Measurable, Served, what_is_loaded
 from benchmarks.serving.triton import ROOT, Triton, build_image
 
@@ -202,7 +203,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(report.text())
     if not options.no_write:
-        for path in write_all(report):
+        for path in publish(report):
             say(f"wrote {path.relative_to(ROOT)}")
     return 0
 

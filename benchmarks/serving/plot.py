@@ -1,26 +1,40 @@
-"""One picture: latency of one client, throughput of eight, and by number of clients where all were run.
+"""Two pictures: six bars of the headline, and all that was measured of one image a request."""
 
-`python -m benchmarks.serving.plot` draws it again from the rows that a run has written.
-"""
-
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.serving.cases import BARE, FIXED, HTTP, IN_PROCESS, OURS, PER_PROCESSOR, USUAL
+from benchmarks.serving.headline import WHAT, Figures, Row
 
-Row = Mapping[str, Any]
 COLOURS = {BARE: "#8a8f98", FIXED: "#c3c7cd", USUAL: "#c9772b", OURS: "#2b6cb0", PER_PROCESSOR: "#7fb2e5"}
 
 
-def draw(rows: Sequence[Row], target: Path) -> None:
+def draw_headline(figures: Sequence[Figures], target: Path) -> None:
+    """Writes a PNG of two bars for each: p50 of one client, requests/s of eight."""
+    pyplot = _pyplot()
+    figure, (latency, throughput) = pyplot.subplots(1, 2, figsize=(12, 3.2), layout="constrained", sharey=True)
+    upwards = list(reversed(figures))  # the first one is on top
+    titles = [_wrapped(WHAT[each.subject.path], each.runs) for each in upwards]
+    colours = [COLOURS[each.subject.path] for each in upwards]
+    for axes, values, title in (
+        (latency, [each.p50_ms for each in upwards], "1 client: p50 in ms (less is better)"),
+        (throughput, [each.rps for each in upwards], "8 clients: requests/s (more is better)"),
+    ):
+        bars = axes.barh(titles, values, color=colours, height=0.62)
+        axes.bar_label(bars, [f"{value:.1f}" for value in values], padding=4, fontsize=12)
+        axes.set_title(title, fontsize=12, loc="left")
+        axes.margins(x=0.12)
+        axes.tick_params(axis="y", labelsize=11, length=0)
+        axes.tick_params(axis="x", labelsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(target, dpi=100, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def draw_all(rows: Sequence[Row], target: Path) -> None:
     """Writes a PNG of the rows of benchmarks/serving.json: those in process and over HTTP, of one image a request."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     shown = [row for row in rows if row["batch"] == 1 and row["protocol"] in (IN_PROCESS, HTTP)]
     # For one client all other instances have nothing to do.
     one = sorted((row for row in _of(shown, 1) if row["path"] != PER_PROCESSOR), key=lambda row: -row["p50_ms"])
@@ -80,7 +94,17 @@ def _style(row: Row) -> str:
     return "--" if "jpeg" in row["input"] else "-"
 
 
-if __name__ == "__main__":
-    from benchmarks.serving.report import PLOT, ROWS
+def _wrapped(what: str, runs: str) -> str:
+    """A title of three lines: who, from what to what, and on which engine."""
+    who, _, path = what.partition(": ")
+    return f"{who}\n{path}\n{runs}"
 
-    draw(json.loads(ROWS.read_text(encoding="utf-8")), PLOT)
+
+def _pyplot() -> Any:
+    """Matplotlib without a window; imported only to draw, for its import takes a second."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot

@@ -1,12 +1,11 @@
 """The rows, the tables and how the goals fare, out of one run."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from benchmarks.pages import markdown_table
 from benchmarks.serving.cases import (
     BARE,
     FIXED,
@@ -21,14 +20,11 @@ from benchmarks.serving.cases import (
     Case,
     Subject,
 )
+from benchmarks.serving.headline import ORT, USUAL_MODEL
 from benchmarks.serving.machine import Machine
 from benchmarks.serving.measure import Result, cpu_of, p50_of, percentile, ratio, rps_of
 from benchmarks.serving.subjects import Measured
 
-HERE = Path(__file__).resolve().parent
-ROWS, PAGE, PLOT = HERE.parent / "serving.json", HERE.parent / "README.md", HERE / "serving.png"
-ORT = Subject(BARE, "onnxruntime", "fp32")
-USUAL_SUBJECT = Subject(USUAL, "onnxruntime", "fp32")
 # Goals of a tensor: p50 of one client, and requests a second of eight, beside the bare engine in the same precision.
 MOST_LATENCY, LEAST_SPEED = 1.1, 0.95
 
@@ -121,7 +117,7 @@ class Report:
     def _cells(self, result: Result) -> list[str]:
         case, latencies = result.case, result.latencies
         bare = self.of(ORT, FLOAT, IN_PROCESS, case.clients, case.batch)
-        usual = self.of(USUAL_SUBJECT, FLOAT, HTTP, case.clients, case.batch)
+        usual = self.of(USUAL_MODEL, FLOAT, HTTP, case.clients, case.batch)
         return [
             f"{case.subject.path} {case.subject.engine} {case.subject.precision}",
             case.input,
@@ -150,7 +146,7 @@ class Report:
             why = "the served model takes no encoded images"
             latency = ratio(self.of(subject, JPEG, HTTP, 1), self.of(ORT, FLOAT, IN_PROCESS, 1), p50_of)
             yield _at_most(f"{subject}: JPEG → boxes, 1 client: p50 / bare ONNX Runtime FP32's", most, latency, why)
-            speed = ratio(self.of(subject, JPEG, HTTP, 8), self.of(USUAL_SUBJECT, FLOAT, HTTP, 8), rps_of)
+            speed = ratio(self.of(subject, JPEG, HTTP, 8), self.of(USUAL_MODEL, FLOAT, HTTP, 8), rps_of)
             yield _at_least(f"{subject}: JPEG → boxes, 8 clients: requests/s / the usual model.py's", least, speed, why)
 
     def _tensor_rows(self) -> Iterator[list[str]]:
@@ -203,31 +199,6 @@ HEADER = [
 ]
 
 
-def write_all(report: Report) -> list[Path]:
-    """Writes the rows, the tables and the plot; returns the files."""
-    from benchmarks.serving.plot import draw
-
-    lines = ",\n".join("  " + json.dumps(row) for row in report.rows())
-    ROWS.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-    write_section("serving", report.text())
-    draw(report.rows(), PLOT)
-    return [ROWS, PAGE, PLOT]
-
-
-def write_section(name: str, text: str) -> None:
-    """Puts text between the page's two marks of that name.
-
-    Raises:
-        ValueError: the page has not got them.
-    """
-    begin, end = f"<!-- {name}: written by a run -->", f"<!-- end of {name} -->"
-    before, found, rest = PAGE.read_text(encoding="utf-8").partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not found or not found_end:
-        raise ValueError(f"{PAGE} has no section between {begin!r} and {end!r}: put both lines back")
-    PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
-
-
 def _row(result: Result) -> dict[str, Any]:
     case, latencies = result.case, result.latencies
     return {
@@ -257,8 +228,3 @@ def _at_least(name: str, limit: float, value: float | None, why: str) -> Goal:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
-    """Lines of a table."""
-    return ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks.pages import RESULTS, markdown_table, write_section
 from benchmarks.serving.machine import this_machine
 from benchmarks.serving.processes import BenchmarkError
-from benchmarks.serving.report import markdown_table, write_section
 from benchmarks.serving.triton import ROOT
 
 sys.path.insert(0, str(ROOT / "plugins"))
@@ -236,7 +236,7 @@ def measure(home: Path, target: Target, rounds: int) -> list[dict[str, float]]:
 
 
 def table(taken: Sequence[dict[str, float]]) -> str:
-    """What the README shows: the median and the longest time to each stage."""
+    """What RESULTS.md shows: the median and the longest time to each stage."""
     rows = [
         [stage, f"{median(each[stage] for each in taken):.1f}", f"{max(each[stage] for each in taken):.1f}"]
         for stage in STAGES[1:]
@@ -258,7 +258,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
     print(table(taken))
-    write_section("rollout", table(taken))
+    write_section(RESULTS, "rollout", table(taken))
     return 0
 
 

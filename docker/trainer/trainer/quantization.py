@@ -29,7 +29,7 @@ from trainer.progress import say
 
 FILE = "model.int8.zip"
 FOLDER = "extra_files"  # where MLflow's ONNX flavour keeps it, beside model.onnx
-NOTE = "int8"  # in the FP32 file; model_repository/yolo's facts.py reads it
+NOTE = "int8"  # in the FP32 file; model_repository/yolo's onnx_metadata.py reads it
 
 MOST_IMAGES = 200
 MOST_PIXELS = 25_000_000  # of all calibration images, so that large ones do not take ever longer

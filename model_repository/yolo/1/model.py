@@ -23,15 +23,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from yolo_server.artifact import cache_of, load_artifact, load_sibling  # noqa: E402
 from yolo_server.choose import choose  # noqa: E402
-from yolo_server.company import company_of  # noqa: E402
 from yolo_server.cpu import threads_of  # noqa: E402
 from yolo_server.detect import detect  # noqa: E402
 from yolo_server.engine import Engine  # noqa: E402
 from yolo_server.errors import LoadError, RequestError, one_line  # noqa: E402
-from yolo_server.facts import read_facts  # noqa: E402
 from yolo_server.gpu import Gpu  # noqa: E402
+from yolo_server.instances import instances_of  # noqa: E402
 from yolo_server.memory import keep_freed_memory  # noqa: E402
 from yolo_server.metrics import Metrics  # noqa: E402
+from yolo_server.onnx_metadata import read_metadata  # noqa: E402
 from yolo_server.request import Job, Limits, check_images, threshold  # noqa: E402
 from yolo_server.settings import read_settings  # noqa: E402
 from yolo_server.start import Source, start  # noqa: E402
@@ -40,7 +40,7 @@ DEFAULT_SIZE = 640
 
 
 class TritonPythonModel:
-    """One instance of the model, in a process of its own."""
+    """One instance of the model, in a separate process."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the version; raises with one line where that cannot be done, and the model does not become ready."""
@@ -61,11 +61,11 @@ class TritonPythonModel:
         self._metrics = None
         if self._engine:
             self._engine.close()
-            self._company.leave()
+            self._instances.leave()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answers the requests, each with a response or an error of its own, in their order."""
-        with self._company.at_work():
+        with self._instances.at_work():
             return self._answered(requests)
 
     def _answered(self, requests: list[Any]) -> list[Any]:
@@ -96,30 +96,30 @@ class TritonPythonModel:
         fetched = time.perf_counter()
         instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
         threads = threads_of(settings.threads, instances)
-        facts = read_facts(content)
-        size = record.image_size or facts.image_size or DEFAULT_SIZE
+        metadata = read_metadata(content)
+        size = record.image_size or metadata.image_size or DEFAULT_SIZE
         source = Source(
             content,
-            facts,
+            metadata,
             fetch=lambda sibling: load_sibling(settings, sibling, self._log),
             gpu=lambda: Gpu(device, cache_of(settings).engines(record.sha256)),
             shapes=settings.shapes,
         )
         choices = choose(settings, record, self._log)
         most = config.get("max_batch_size") or 1
-        engine, once = start(source, choices, threads, lambda: self._company.alone, size, most, self._log)
+        engine, once = start(source, choices, threads, lambda: self._instances.alone, size, most, self._log)
         self._engine = engine
-        self._company = company_of(self._title, instance, instances, self._log)
-        fixed = facts.fixed
-        self._limits = Limits(facts.stride, settings.max_side, fixed[1], fixed[2])
+        self._instances = instances_of(self._title, instance, instances, self._log)
+        fixed = metadata.fixed
+        self._limits = Limits(metadata.stride, settings.max_side, fixed[1], fixed[2])
         info = {
             "name": record.name,
             "version": record.version,
             "run_id": record.run_id,
             "sha256": record.sha256,
-            "class_names": record.class_names or facts.class_names,
+            "class_names": record.class_names or metadata.class_names,
             "image_size": size,
-            "stride": facts.stride,
+            "stride": metadata.stride,
             "height": fixed[1],
             "width": fixed[2],
             "end_to_end_rows": engine.end_to_end_rows,

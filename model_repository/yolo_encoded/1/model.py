@@ -50,7 +50,7 @@ class Job:
 
 
 class TritonPythonModel:
-    """One instance of the model, in a process of its own."""
+    """One instance of the model, in a separate process."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Reads the settings; the tensor model is asked for its size when the first picture comes."""

@@ -46,7 +46,7 @@ def environment(container: dict[str, Any], root: Path) -> dict[str, str]:
 def test_the_rendered_pod_serves_the_model_and_its_twin_for_pictures(
     mode: str, triton_executable: Path, mlflow_server: Mlflow, toy: Registered, tmp_path: Path
 ) -> None:
-    deployment = rendered("deployment.yaml", "toy", toy, server={"modelControlMode": mode})
+    deployment = rendered("server/deployment.yaml", "toy", toy, server={"modelControlMode": mode})
     pod = deployment["spec"]["template"]["spec"]
     (assemble,), (server,) = pod["initContainers"], pod["containers"]
     for mount in server["volumeMounts"]:

@@ -54,8 +54,8 @@ def test_parameters_of_the_model_go_before_the_environment(start_triton: StartTr
 
 
 WRONG = {
-    "name": ({"mlflow_model_name": "nobody"}, "has not got version 1 of the registered model 'nobody'"),
-    "version": ({"mlflow_model_version": "99"}, "has not got version 99 of the registered model 'toy'"),
+    "name": ({"mlflow_model_name": "nobody"}, "lacks version 1 of the registered model 'nobody'"),
+    "version": ({"mlflow_model_version": "99"}, "lacks version 99 of the registered model 'toy'"),
     "sha256": ({"sha256": "0" * 64}, f"but {'0' * 64} is expected"),
     "no number": ({"mlflow_model_version": "latest"}, "MLFLOW_MODEL_VERSION is 'latest', but must be a whole number"),
     "no sha256": ({"sha256": "abc"}, "MODEL_SHA256 is 'abc', but must be 64 hexadecimal digits"),

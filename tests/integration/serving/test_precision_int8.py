@@ -132,4 +132,4 @@ def test_without_its_file_the_version_is_served_in_the_next_precision(
     assert precision(triton) == "fp32"
     lines = [each for each in triton.log.splitlines() if "not served with openvino in int8, next is" in each]
     assert len(lines) == 1
-    assert ("was changed or is damaged" if damage == "changed" else "has not got the file") in lines[0]
+    assert ("was changed or is damaged" if damage == "changed" else "lacks the file") in lines[0]

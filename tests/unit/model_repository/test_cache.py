@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from yolo_server.cache import ABANDONED_SECONDS, Cache
 from yolo_server.errors import LoadError
-from yolo_server.registry import VersionRecord
+from yolo_server.record import VersionRecord
 from yolo_server.settings import Settings
 
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from yolo_server.choose import Choice, choose
-from yolo_server.registry import VersionRecord
+from yolo_server.choice import Choice
+from yolo_server.choose import choose
+from yolo_server.record import VersionRecord
 from yolo_server.settings import Settings
 
 WITH_BF16, WITHOUT, WITH_BOTH = "flags : fpu avx512_bf16 sse", "flags : fpu avx2 sse", "flags : avx512_bf16 avx512_vnni"

@@ -1,9 +1,9 @@
-"""Which errors of mlflow's client can be mended by waiting."""
+"""Which errors of mlflow's client a retry can fix."""
 
 import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
-from yolo_server.registry import can_help_to_wait, status_of
+from yolo_server.registry import is_transient, status_of
 
 
 def http_error(status: int) -> requests.HTTPError:
@@ -45,4 +45,4 @@ def wrapped(error: Exception) -> Exception:
 )
 def test_status_and_retry(error: Exception, status: int | None, helps: bool) -> None:
     assert status_of(error) == status
-    assert can_help_to_wait(error) is helps
+    assert is_transient(error) is helps

@@ -36,7 +36,7 @@ def test_openvino_starts_no_process_and_asks_nobody(tmp_path: Path) -> None:
 OPENED = """
 import sys
 from yolo_server.runners import open_session
-print(open_session(sys.stdin.buffer.read(), 1, for_facts=False).get_providers())
+print(open_session(sys.stdin.buffer.read(), 1, metadata_only=False).get_providers())
 """
 
 

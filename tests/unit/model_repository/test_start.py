@@ -11,13 +11,13 @@ import pytest
 pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
 
 from tiny_onnx import tiny_detector
-from yolo_server.choose import Choice
+from yolo_server.choice import Choice
 from yolo_server.cpu import Threads
 from yolo_server.detect import detect
 from yolo_server.engine import Engine
 from yolo_server.errors import LoadError
-from yolo_server.facts import Sibling, read_facts
 from yolo_server.gpu import Gpu
+from yolo_server.onnx_metadata import Sibling, read_metadata
 from yolo_server.request import Job
 from yolo_server.runners import Images, OnnxRuntimeRunner, import_openvino
 from yolo_server.start import Source, start
@@ -38,10 +38,10 @@ def started(
 
     def fetch(sibling: Sibling) -> bytes:
         if int8 is None:
-            raise LoadError(f"MLflow has not got {sibling.file}")
+            raise LoadError(f"MLflow lacks {sibling.file}")
         return int8
 
-    source = Source(content, read_facts(content), fetch, lambda: Gpu(0, tmp_path / "engines"), shapes=4)
+    source = Source(content, read_metadata(content), fetch, lambda: Gpu(0, tmp_path / "engines"), shapes=4)
     engine, _ = start(source, choices, Threads(2, 2), by_itself, 32, 8, said.append)
     return engine, said
 
@@ -105,7 +105,7 @@ def test_the_int8_file_that_the_onnx_names_is_served(tmp_path: Path) -> None:
         ({"int8": "nonsense"}, None, "names no INT8 file"),
         ({"int8": '{"file": "x", "sha256": "12", "bytes": 3}'}, None, "names no INT8 file"),
         ({"int8": note(b"x")["int8"].replace("model", "../model")}, None, "names no INT8 file"),
-        (note(b"x"), None, "MLflow has not got model.int8.zip"),
+        (note(b"x"), None, "MLflow lacks model.int8.zip"),
         (note(b"x"), b"no model", "the INT8 file is not OpenVINO's"),
         (note(b"x"), 3, "the model's output has shape [1, 3, 1]"),
     ],
@@ -137,7 +137,7 @@ class Counting(OnnxRuntimeRunner):
 @pytest.mark.parametrize(("name", "batches"), [("cuda", [4]), ("tensorrt", [4]), ("onnxruntime", [1, 1, 1, 1])])
 def test_requests_of_one_execution_are_one_batch_on_a_gpu_and_not_on_a_processor(name: str, batches: list[int]) -> None:
     runner = Counting()
-    engine = Engine(read_facts(tiny_detector()), Choice(name, "fp32"), runner, Threads(1, 1), by_itself)
+    engine = Engine(read_metadata(tiny_detector()), Choice(name, "fp32"), runner, Threads(1, 1), by_itself)
     white = np.ones((1, 3, 32, 32), np.float32)
     jobs = [Job(white, 0.25, 0.7), Job(np.concatenate([white, white / 2]), 0.25, 0.7), Job(white, 0.25, 0.7)]
     answers = detect(engine, jobs)
@@ -175,7 +175,7 @@ def test_beside_another_instance_an_image_gets_one_thread() -> None:
     runner = Noting(2)
     free = iter([True, False, True])
     engine = Engine(
-        read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), runner, Threads(2, 1), lambda: next(free)
+        read_metadata(tiny_detector()), Choice("onnxruntime", "fp32"), runner, Threads(2, 1), lambda: next(free)
     )
     (rows,) = detect(engine, [Job(np.full((3, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)])
     engine.close()
@@ -192,7 +192,7 @@ def test_images_that_would_leave_threads_idle_get_all_of_them(
 ) -> None:
     runner = Noting(threads)
     engine = Engine(
-        read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), runner, Threads(threads, threads), by_itself
+        read_metadata(tiny_detector()), Choice("onnxruntime", "fp32"), runner, Threads(threads, threads), by_itself
     )
     (rows,) = detect(engine, [Job(np.full((images, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)])
     engine.close()
@@ -201,7 +201,7 @@ def test_images_that_would_leave_threads_idle_get_all_of_them(
 
 
 def test_an_image_that_cannot_be_run_fails_its_request_alone() -> None:
-    engine = Engine(read_facts(tiny_detector()), Choice("onnxruntime", "fp32"), Noting(2), Threads(2, 2), by_itself)
+    engine = Engine(read_metadata(tiny_detector()), Choice("onnxruntime", "fp32"), Noting(2), Threads(2, 2), by_itself)
     grey, black = (np.full((1, 3, 32, 32), value, np.float32) for value in (0.5, 0))
     jobs = [Job(images, 0.25, 0.7) for images in (grey, np.concatenate([grey, black]), grey)]
     first, wrong, last = detect(engine, jobs)

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 from yolo_server.cache import Cache
 from yolo_server.errors import LoadError
-from yolo_server.facts import Sibling
-from yolo_server.registry import SIBLINGS, Registry, VersionRecord
+from yolo_server.onnx_metadata import Sibling
+from yolo_server.record import VersionRecord
+from yolo_server.registry import SIBLINGS, Registry
 from yolo_server.settings import Settings
 
 Log = Callable[[str], None]
 
-# The version can be served without its siblings: a server that is away is not waited for as long as for the version.
+# The version can be served without its siblings: an unreachable server is waited for less long than for the version.
 SIBLING_SECONDS = 30.0
 
 

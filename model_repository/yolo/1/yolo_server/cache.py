@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from yolo_server.errors import LoadError
-from yolo_server.registry import VersionRecord
+from yolo_server.record import VersionRecord
 from yolo_server.settings import Settings
 
 ABANDONED_SECONDS = 3600

@@ -2,32 +2,17 @@
 
 import importlib.util
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 
-from yolo_server.registry import VersionRecord
+from yolo_server.choice import PROVIDERS, Choice
+from yolo_server.record import VersionRecord
 from yolo_server.settings import Settings
 
 # Most that mAP50-95 may fall against FP32 on the held-out split, for a lower precision to be used.
 MOST_DROP = 0.005
 
-# What ONNX Runtime calls the engines that need a GPU.
-PROVIDERS = {"tensorrt": "TensorrtExecutionProvider", "cuda": "CUDAExecutionProvider"}
-
 # Flags of processors that compute in a precision; on others it would be slower than FP32.
 FLAGS = {"int8": {"avx512_vnni", "avx_vnni", "amx_int8"}, "bf16": {"avx512_bf16", "amx_bf16"}}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """An engine and the precision that it computes in."""
-
-    engine: str
-    precision: str
-
-    def __str__(self) -> str:
-        return f"{self.engine} in {self.precision}"
-
 
 # Fastest first. OpenVINO in FP32 is for those who ask for it: it is as fast as ONNX Runtime and takes longer to load.
 ORDER = (
@@ -82,7 +67,7 @@ def choose(
 def _engine_fits(choice: Choice, engine: str, providers: Collection[str]) -> bool:
     if engine != "auto":
         return choice.engine == engine
-    if choice.engine in PROVIDERS:
+    if choice.on_gpu:
         return PROVIDERS[choice.engine] in providers
     return choice != Choice("openvino", "fp32")
 
@@ -95,7 +80,7 @@ def _obstacle(choice: Choice, record: VersionRecord, cpu_info: Path) -> str | No
         return f"the version has no tag precision_drop with a figure for {name}; evaluate it in {name} first"
     if not drop <= MOST_DROP:
         return f"the evaluation found a loss of {drop:g} in mAP50-95, and at most {MOST_DROP:g} is taken"
-    if choice.engine in PROVIDERS:
+    if choice.on_gpu:
         return None
     if importlib.util.find_spec("openvino") is None:
         return "OpenVINO is not installed"

@@ -9,10 +9,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_server.choose import PROVIDERS, Choice
+from yolo_server.choice import Choice
 from yolo_server.cpu import Threads
 from yolo_server.errors import LoadError, one_line
-from yolo_server.facts import Facts
+from yolo_server.onnx_metadata import OnnxMetadata
 from yolo_server.postprocess import is_end_to_end
 from yolo_server.runners import Images, Runner
 
@@ -26,23 +26,23 @@ class Engine:
 
     Attributes:
         choice: what runs it.
-        facts: what its file says of it.
+        metadata: what its ONNX file says of it.
         end_to_end_rows: rows that an end-to-end model gives for each image; 0 for a raw one. Known after `warm_up`.
     """
 
     def __init__(
-        self, facts: Facts, choice: Choice, runner: Runner, threads: Threads, by_itself: Callable[[], bool]
+        self, metadata: OnnxMetadata, choice: Choice, runner: Runner, threads: Threads, by_itself: Callable[[], bool]
     ) -> None:
         """Takes a model that a runner has loaded.
 
         Args:
-            facts: what its file says.
+            metadata: what its ONNX file says of it.
             choice: what runs it.
             runner: it, loaded with the same threads.
             threads: that work on the images of an execution.
             by_itself: whether no other instance is at work now, so that one image may have all processors.
         """
-        self.facts, self.choice = facts, choice
+        self.metadata, self.choice = metadata, choice
         self.end_to_end_rows = 0
         self._runner = runner
         self._all_threads, self._threads = threads.alone, threads.beside
@@ -52,11 +52,7 @@ class Engine:
     @property
     def stacks(self) -> bool:
         """Whether images of one execution are stacked: on a GPU, and where the export takes several images only."""
-        return self.facts.fixed[0] not in (None, 1) or (self._on_gpu and self.facts.fixed[0] is None)
-
-    @property
-    def _on_gpu(self) -> bool:
-        return self.choice.engine in PROVIDERS
+        return self.metadata.fixed[0] not in (None, 1) or (self.choice.on_gpu and self.metadata.fixed[0] is None)
 
     def each(self, items: Sequence[Item], work: Callable[[Item, Callable[[Images], Floats]], Result]) -> list[Result]:
         """Results of `work` for each item, in their order; several items are worked on at the same time.
@@ -88,7 +84,7 @@ class Engine:
 
         It is valid until the next call.
         """
-        batch = self.facts.fixed[0]
+        batch = self.metadata.fixed[0]
         if batch is None or batch == len(images):
             return self._runner.alone(images).astype(np.float32, copy=False)
         parts = []
@@ -108,7 +104,7 @@ class Engine:
         Raises:
             LoadError: the model does not run, or its output is not that of a detector.
         """
-        _, height, width = self.facts.fixed
+        _, height, width = self.metadata.fixed
         pixels = np.full((1, 3, height or size, width or size), 114, np.uint8)
         images = pixels.astype(np.float32) / np.float32(255)
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_server.choose import PROVIDERS, Choice
+from yolo_server.choice import PROVIDERS, Choice
 from yolo_server.errors import LoadError, one_line
 from yolo_server.runners import Images, as_floats
 

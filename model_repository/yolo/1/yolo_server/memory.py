@@ -11,7 +11,7 @@ MOST_KEPT = 64 << 20
 def keep_freed_memory() -> bool:
     """Tells the allocator to use freed blocks of some megabytes again, instead of giving them back to the system.
 
-    By default each array of an image is a mapping of its own, and the system clears its pages anew: for the five
+    By default each array of an image is a separate mapping, and the system clears its pages again: for the five
     megabytes of 640 x 640 floats that takes milliseconds. False where the C library is not glibc, which alone can be
     told.
     """

@@ -8,11 +8,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from yolo_server.errors import LoadError, one_line
+from yolo_server.record import VersionRecord
 from yolo_server.retry import Deadline, pauses, within
 from yolo_server.settings import Settings
 
@@ -25,40 +25,7 @@ Log = Callable[[str], None]
 # Where MLflow's ONNX flavour puts further files of a model (`extra_files`).
 SIBLINGS = "extra_files"
 
-MAY_COME_BACK = {408, 425, 429}
-
-
-@dataclass(frozen=True)
-class VersionRecord:
-    """What MLflow says about a version.
-
-    `sha256` is empty where neither its tags nor the settings give one. `precision_drop` is what the evaluation found a
-    lower precision to cost, in mAP50-95 against FP32, by precision.
-    """
-
-    name: str
-    version: int
-    run_id: str
-    sha256: str
-    class_names: list[str]
-    image_size: int | None
-    precision_drop: dict[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        """The record as one JSON object."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "VersionRecord":
-        """Reads what `to_json` wrote.
-
-        Raises:
-            ValueError: it is something else.
-        """
-        try:
-            return cls(**json.loads(text))
-        except TypeError as error:
-            raise ValueError(f"not a version record: {error}") from error
+TRANSIENT_STATUSES = {408, 425, 429}
 
 
 class Registry:
@@ -122,7 +89,7 @@ class Registry:
         self._retrying(what, lambda: self._fetch(f"models:/{name}/{number}/{SIBLINGS}/{file}", folder))
         for path in folder.rglob(file):
             return path
-        raise LoadError(f"MLflow at {self._settings.tracking_uri} has not got {what}: train and register it again")
+        raise LoadError(f"MLflow at {self._settings.tracking_uri} lacks {what}: train and register it again")
 
     def _fetch(self, uri: str, folder: Path) -> None:
         import mlflow
@@ -137,7 +104,7 @@ class Registry:
             try:
                 return within(self._deadline, action)
             except Exception as error:
-                if not can_help_to_wait(error):
+                if not is_transient(error):
                     raise LoadError(self._explain(what, error)) from error
                 wait = pause(attempt)
                 if self._deadline.left <= wait:
@@ -162,15 +129,15 @@ class Registry:
             )
         if status == 404:
             return (
-                f"MLflow at {uri} has not got {what} ({_reason(error)}): correct MLFLOW_MODEL_NAME and "
+                f"MLflow at {uri} lacks {what} ({_reason(error)}): correct MLFLOW_MODEL_NAME and "
                 "MLFLOW_MODEL_VERSION (the values file's registeredModel and version), or register it"
             )
         return f"MLflow at {uri} cannot give {what} ({_reason(error)}): correct MLFLOW_TRACKING_URI or the version"
 
 
 def _client(settings: Settings) -> "MlflowClient":
-    """mlflow's client, imported with our limits."""
-    # One attempt a call, because the retries here also know which errors cannot be mended by waiting.
+    """mlflow's client, imported with this server's limits."""
+    # One attempt a call, because the retries here also know which errors no retry can fix.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(int(settings.request_timeout))
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
@@ -195,10 +162,10 @@ def status_of(error: BaseException) -> int | None:
     return None
 
 
-def can_help_to_wait(error: BaseException) -> bool:
-    """Whether the same call may succeed later: not where MLflow understood it and said no."""
+def is_transient(error: BaseException) -> bool:
+    """Whether a retry may succeed: not where MLflow understood the call and said no."""
     status = status_of(error)
-    return status is None or status >= 500 or status in MAY_COME_BACK
+    return status is None or status >= 500 or status in TRANSIENT_STATUSES
 
 
 def _reason(error: BaseException) -> str:

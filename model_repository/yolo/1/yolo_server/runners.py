@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from yolo_server.cpu import Threads
 from yolo_server.errors import LoadError, one_line
-from yolo_server.frequent import Frequent
+from yolo_server.hot_shapes import HotShapes
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -61,8 +61,8 @@ class OnnxRuntimeRunner:
         Raises:
             LoadError: ONNX Runtime cannot.
         """
-        self._alone = session = open_session(content, threads.alone, for_facts=False)
-        self._beside = session if threads.alone == 1 else open_session(content, 1, for_facts=False)
+        self._alone = session = open_session(content, threads.alone, metadata_only=False)
+        self._beside = session if threads.alone == 1 else open_session(content, 1, metadata_only=False)
         self._input: str = session.get_inputs()[0].name
         self._output: str = session.get_outputs()[0].name
         self._dtype = np.float16 if session.get_inputs()[0].type == "tensor(float16)" else np.float32
@@ -122,7 +122,7 @@ class OpenVinoRunner:
                 "onnxruntime, or export the model again"
             ) from error
         most = min(shapes, MOST_BYTES_OF_SHAPES // len(content)) if floats.get_partial_shape().is_dynamic else 0
-        self._frequent = Frequent(self._compiled, most, OFTEN)
+        self._hot_shapes = HotShapes(self._compiled, most, OFTEN)
         self._of_thread = threading.local()
 
     def alone(self, images: Images) -> NDArray[Any]:
@@ -135,7 +135,7 @@ class OpenVinoRunner:
 
     def close(self) -> None:
         """See Runner."""
-        self._frequent.close()
+        self._hot_shapes.close()
 
     def _compiled(self, way: Way) -> Any:
         model = self._core.read_model(*self._parts)
@@ -160,7 +160,7 @@ class OpenVinoRunner:
         of_bytes = images.dtype == np.uint8
         values = np.ascontiguousarray(images if of_bytes else images.astype(self._float, copy=False))
         way = Way(alone, of_bytes, values.shape)
-        model = self._frequent.find(way)
+        model = self._hot_shapes.find(way)
         if model is None:
             way = Way(alone, of_bytes)
             model = self._models[way]
@@ -216,8 +216,8 @@ def import_openvino() -> Any:
     return openvino
 
 
-def open_session(content: bytes, threads: int, for_facts: bool) -> "onnxruntime.InferenceSession":
-    """Opens a model with ONNX Runtime; `for_facts`: only to read its inputs and notes, so without optimising it.
+def open_session(content: bytes, threads: int, metadata_only: bool) -> "onnxruntime.InferenceSession":
+    """Opens a model with ONNX Runtime; `metadata_only`: only to read its inputs and notes, so without optimising it.
 
     Raises:
         LoadError: it is not an ONNX model.
@@ -231,7 +231,7 @@ def open_session(content: bytes, threads: int, for_facts: bool) -> "onnxruntime.
     # they may between the layers of a run, which makes it a quarter faster, but not between two runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if threads > 1 else "0")
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if for_facts:
+    if metadata_only:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

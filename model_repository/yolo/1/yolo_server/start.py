@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from yolo_server.choose import PROVIDERS, Choice
+from yolo_server.choice import Choice
 from yolo_server.cpu import Threads
 from yolo_server.engine import Engine
 from yolo_server.errors import LoadError
-from yolo_server.facts import Facts, Sibling
 from yolo_server.gpu import Gpu, GpuRunner
+from yolo_server.onnx_metadata import OnnxMetadata, Sibling
 from yolo_server.runners import OnnxRuntimeRunner, OpenVinoRunner, Runner
 
 
@@ -18,14 +18,14 @@ class Source:
 
     Attributes:
         content: its ONNX file.
-        facts: what that says of itself.
+        metadata: what that file says of itself.
         fetch: brings another file of the version; raises LoadError.
         gpu: the GPU, for the engines that need one.
         shapes: the most models that OpenVINO may compile for one shape alone.
     """
 
     content: bytes
-    facts: Facts
+    metadata: OnnxMetadata
     fetch: Callable[[Sibling], bytes]
     gpu: Callable[[], Gpu]
     shapes: int
@@ -66,7 +66,7 @@ def start(
 def _started(
     source: Source, choice: Choice, threads: Threads, by_itself: Callable[[], bool], size: int, most: int
 ) -> tuple[Engine, float]:
-    engine = Engine(source.facts, choice, _runner(source, choice, threads), threads, by_itself)
+    engine = Engine(source.metadata, choice, _runner(source, choice, threads), threads, by_itself)
     try:
         return engine, engine.warm_up(size, most)
     except LoadError:
@@ -75,13 +75,13 @@ def _started(
 
 
 def _runner(source: Source, choice: Choice, threads: Threads) -> Runner:
-    if choice.engine in PROVIDERS:
+    if choice.on_gpu:
         return GpuRunner(source.content, choice, source.gpu())
     if choice.engine == "onnxruntime":
         return OnnxRuntimeRunner(source.content, threads)
     content = source.content
     if choice.precision == "int8":
-        if source.facts.int8 is None:
+        if source.metadata.int8 is None:
             raise LoadError("its ONNX file names no INT8 file: train and register it again")
-        content = source.fetch(source.facts.int8)
+        content = source.fetch(source.metadata.int8)
     return OpenVinoRunner(content, threads, choice.precision, source.shapes)

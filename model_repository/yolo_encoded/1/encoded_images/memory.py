@@ -11,7 +11,7 @@ MOST_KEPT = 64 << 20
 def keep_freed_memory() -> bool:
     """Tells the allocator to use freed blocks of some megabytes again, instead of giving them back to the system.
 
-    By default each decoded picture is a mapping of its own, and the system clears its pages anew: for 640 x 640 pixels
+    By default each decoded picture is a separate mapping, and the system clears its pages again: for 640 x 640 pixels
     that takes as long as decoding them. False where the C library is not glibc, which alone can be told.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

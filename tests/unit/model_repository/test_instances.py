@@ -1,21 +1,21 @@
-"""Instances in processes of their own know when another one is at work."""
+"""Instances are separate processes, and know when another one is at work."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from yolo_server.company import Company, company_of
 from yolo_server.cpu import Threads, cpu_limit, threads_of
+from yolo_server.instances import Instances, instances_of
 
 YOLO_SERVER = Path(__file__).resolve().parents[3] / "model_repository" / "yolo" / "1"
 # Says when it is at work, and stops when it is told to; killed in the middle where the second line is "die".
 OTHER = """
 import os, sys
 from pathlib import Path
-from yolo_server.company import Company
-company = Company(Path(sys.argv[1]), 1, 2)
-with company.at_work():
+from yolo_server.instances import Instances
+instances = Instances(Path(sys.argv[1]), 1, 2)
+with instances.at_work():
     print("at work", flush=True)
     if input() == "die":
         os._exit(9)
@@ -26,7 +26,7 @@ input()
 
 def test_another_process_at_work_is_seen_and_a_killed_one_only_until_it_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "instances"
-    mine = Company(path, 0, 2)
+    mine = Instances(path, 0, 2)
     assert mine.alone
     for end in ("go on", "die"):
         other = subprocess.Popen(
@@ -48,12 +48,12 @@ def test_another_process_at_work_is_seen_and_a_killed_one_only_until_it_is_repla
                 assert mine.alone
             other.stdin.close()
     assert not mine.alone, "nobody has said otherwise"
-    Company(path, 1, 2)
+    Instances(path, 1, 2)
     assert mine.alone
 
 
 def test_an_error_at_work_ends_it(tmp_path: Path) -> None:
-    one, other = (Company(tmp_path / "instances", number, 2) for number in range(2))
+    one, other = (Instances(tmp_path / "instances", number, 2) for number in range(2))
     with pytest.raises(ValueError, match="wrong"), one.at_work():
         assert not other.alone
         raise ValueError("wrong")
@@ -63,12 +63,12 @@ def test_an_error_at_work_ends_it(tmp_path: Path) -> None:
 def test_instances_by_the_names_that_triton_gives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     first, second, of_other_model = (
-        company_of(model, name, 2, print) for model, name in (("a", "a_0_0"), ("a", "a_0_1"), ("b", "b_0_0"))
+        instances_of(model, name, 2, print) for model, name in (("a", "a_0_0"), ("a", "a_0_1"), ("b", "b_0_0"))
     )
     with first.at_work():
         assert (second.alone, of_other_model.alone, first.alone) == (False, True, True)
     assert len(list(tmp_path.iterdir())) == 2
-    lone = company_of("c", "c", 1, print)
+    lone = instances_of("c", "c", 1, print)
     with lone.at_work():
         assert lone.alone
     first.leave()
@@ -82,14 +82,14 @@ def test_instances_by_the_names_that_triton_gives_them(tmp_path: Path, monkeypat
 def test_without_a_place_for_the_file_each_keeps_to_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
     said: list[str] = []
-    company = company_of("a", "a_0_1", 2, said.append)
-    with company.at_work():
-        assert not company.alone
-    assert not company.alone
-    company.leave()
+    instances = instances_of("a", "a_0_1", 2, said.append)
+    with instances.at_work():
+        assert not instances.alone
+    assert not instances.alone
+    instances.leave()
     (line,) = said
     assert "absent" in line and "share of processors" in line
-    assert company_of("a", "a_0_0", 1, said.append).alone
+    assert instances_of("a", "a_0_0", 1, said.append).alone
 
 
 def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(
@@ -101,7 +101,7 @@ def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(
     monkeypatch.setattr("os.posix_fallocate", full)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     said: list[str] = []
-    assert not company_of("a", "a_0_0", 2, said.append).alone
+    assert not instances_of("a", "a_0_0", 2, said.append).alone
     assert "No space left" in said[0]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from yolo_server.cpu import Threads
-from yolo_server.frequent import Frequent
+from yolo_server.hot_shapes import HotShapes
 
 
 def until(done: Callable[[], bool]) -> None:
@@ -18,30 +18,30 @@ def until(done: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_what_was_asked_for_often_is_made_once() -> None:
-    made: list[str] = []
+def test_a_shape_that_was_asked_for_often_is_compiled_once() -> None:
+    compiled: list[str] = []
 
-    def make(kind: str) -> str:
-        made.append(kind)
-        return kind.upper()
+    def compile_model(shape: str) -> str:
+        compiled.append(shape)
+        return shape.upper()
 
-    frequent = Frequent(make, most=2, after=3)
-    assert [frequent.find("a") for _ in range(2)] == [None, None]
-    assert frequent.find("b") is None
-    frequent.find("a")
-    until(lambda: frequent.find("a") == "A")
-    assert frequent.find("b") is None
-    frequent.close()
-    assert made == ["a"]
+    hot_shapes = HotShapes(compile_model, most=2, after=3)
+    assert [hot_shapes.find("a") for _ in range(2)] == [None, None]
+    assert hot_shapes.find("b") is None
+    hot_shapes.find("a")
+    until(lambda: hot_shapes.find("a") == "A")
+    assert hot_shapes.find("b") is None
+    hot_shapes.close()
+    assert compiled == ["a"]
 
 
-def test_only_so_many_kinds_get_something() -> None:
-    frequent = Frequent(str.upper, most=2, after=1)
-    for kind in "abc":
-        frequent.find(kind)
-    frequent.close()
-    assert [frequent.find(kind) for kind in "abc"] == ["A", "B", None]
-    none = Frequent(str.upper, most=0, after=1)
+def test_only_so_many_shapes_get_a_model() -> None:
+    hot_shapes = HotShapes(str.upper, most=2, after=1)
+    for shape in "abc":
+        hot_shapes.find(shape)
+    hot_shapes.close()
+    assert [hot_shapes.find(shape) for shape in "abc"] == ["A", "B", None]
+    none = HotShapes(str.upper, most=0, after=1)
     assert none.find("a") is None
     none.close()
     assert none.find("a") is None
@@ -50,42 +50,42 @@ def test_only_so_many_kinds_get_something() -> None:
 def test_asking_does_not_wait_and_a_failure_stays_beside() -> None:
     go_on = threading.Event()
 
-    def make(kind: str) -> str:
+    def compile_model(shape: str) -> str:
         assert go_on.wait(30)
-        if kind == "bad":
-            raise RuntimeError("cannot be made")
-        return kind
+        if shape == "bad":
+            raise RuntimeError("cannot be compiled")
+        return shape
 
-    frequent = Frequent(make, most=2, after=1)
-    assert frequent.find("bad") is None
-    assert frequent.find("good") is None
+    hot_shapes = HotShapes(compile_model, most=2, after=1)
+    assert hot_shapes.find("bad") is None
+    assert hot_shapes.find("good") is None
     go_on.set()
-    until(lambda: frequent.find("good") == "good")
-    assert frequent.find("bad") is None
-    frequent.close()
+    until(lambda: hot_shapes.find("good") == "good")
+    assert hot_shapes.find("bad") is None
+    hot_shapes.close()
 
 
-def test_many_threads_begin_each_kind_once() -> None:
-    made: list[int] = []
+def test_many_threads_begin_each_shape_once() -> None:
+    compiled: list[int] = []
 
-    def make(kind: int) -> int:
-        made.append(kind)
-        return kind
+    def compile_model(shape: int) -> int:
+        compiled.append(shape)
+        return shape
 
-    frequent = Frequent(make, most=4, after=50)
+    hot_shapes = HotShapes(compile_model, most=4, after=50)
 
     def ask() -> None:
         for _ in range(500):
-            for kind in range(4):
-                frequent.find(kind)
+            for shape in range(4):
+                hot_shapes.find(shape)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    frequent.close()
-    assert sorted(made) == [0, 1, 2, 3]
+    hot_shapes.close()
+    assert sorted(compiled) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -137,4 +137,4 @@ def test_large_models_get_none_nor_any_where_the_setting_says_so(
     for _ in range(3):
         runner.alone(image)
     runner.close()
-    assert runner._frequent.find(runners.Way(True, False, image.shape)) is None
+    assert runner._hot_shapes.find(runners.Way(True, False, image.shape)) is None

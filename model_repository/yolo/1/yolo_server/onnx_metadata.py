@@ -22,7 +22,7 @@ class Sibling:
 
 
 @dataclass(frozen=True)
-class Facts:
+class OnnxMetadata:
     """What is known of a model before it runs.
 
     Attributes:
@@ -40,13 +40,13 @@ class Facts:
     int8: Sibling | None
 
 
-def read_facts(content: bytes) -> Facts:
+def read_metadata(content: bytes) -> OnnxMetadata:
     """Reads an ONNX file.
 
     Raises:
         LoadError: it is not an ONNX model that takes one image tensor.
     """
-    session = open_session(content, 1, for_facts=True)
+    session = open_session(content, 1, metadata_only=True)
     inputs = session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in ("tensor(float)", "tensor(float16)"):
         found = "; ".join(f"{item.name} {item.type} {item.shape}" for item in inputs)
@@ -56,7 +56,7 @@ def read_facts(content: bytes) -> Facts:
         )
     batch, _, height, width = (size if isinstance(size, int) else None for size in inputs[0].shape)
     notes: dict[str, str] = session.get_modelmeta().custom_metadata_map
-    return Facts(
+    return OnnxMetadata(
         fixed=(batch, height, width),
         stride=int(notes["stride"]) if notes.get("stride", "").isdigit() else 32,
         class_names=_names(notes.get("names", "")),

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class Company:
-    """The instances of one model on one server, each a process: a byte for each, in a file that all of them map.
+class Instances:
+    """All instances of one model on one server, each a process: a byte for each, in a file that all of them map.
 
     A moment's mistake costs a moment's speed and nothing else, so there are no locks; and a byte that a killed process
     left behind is cleared by the one that takes its place.
@@ -62,8 +62,8 @@ class Company:
             self._busy[self._number] = 0
 
 
-def company_of(model: str, instance: str, instances: int, log: Callable[[str], None]) -> Company:
-    """The company of an instance, as Triton names them.
+def instances_of(model: str, instance: str, instances: int, log: Callable[[str], None]) -> Instances:
+    """The instances beside this one, found by the name that Triton gives it.
 
     Where there can be no file (no place to write, disk full), each instance keeps to its share of the processors.
 
@@ -76,11 +76,11 @@ def company_of(model: str, instance: str, instances: int, log: Callable[[str], N
     last = instance.rsplit("_", 1)[-1]
     number = int(last) % instances if last.isdigit() else 0
     if instances == 1:
-        return Company(None, number, 1)
+        return Instances(None, number, 1)
     try:
         # The server's process is the parent of all of them, and of no other server's.
         path = Path(tempfile.gettempdir()) / f"yolo-instances-{os.getuid()}-{os.getppid()}-{model}"
-        return Company(path, number, instances)
+        return Instances(path, number, instances)
     except OSError as error:
         log(f"instances cannot tell each other when they are at work ({error}): each keeps to its share of processors")
-        return Company(None, number, instances)
+        return Instances(None, number, instances)

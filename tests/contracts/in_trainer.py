@@ -1,0 +1,38 @@
+"""Runs in the trainer's environment: what its copies make of pictures, boxes and raw outputs.
+
+    .venv/trainer/bin/python in_trainer.py IN.npz OUT.npz     (PYTHONPATH=docker/trainer)
+
+IN: `picture_<name>` with `full_<name>` (height, width), `first`, `second` (boxes), `raw_<name>`. OUT: `pixels_<name>`,
+`place_<name>` (scale, left, top), `iou`, `rows_<name>_<image>`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from trainer import runtime
+
+
+def main(source: Path, target: Path) -> None:
+    """Answers everything."""
+    runtime.start(target.parent)
+    from trainer.agreement import box_iou
+    from trainer.detection import letterbox, suppress
+
+    found: dict[str, np.ndarray] = {}
+    with np.load(source) as arrays:
+        for key in arrays.files:
+            kind, _, name = key.partition("_")
+            if kind == "picture":
+                pixels, *place = letterbox(arrays[key], *arrays[f"full_{name}"].tolist())
+                found |= {f"pixels_{name}": pixels, f"place_{name}": np.array(place)}
+            elif kind == "raw":
+                found |= {f"rows_{name}_{index}": rows for index, rows in enumerate(suppress(arrays[key]))}
+        found["iou"] = box_iou(arrays["first"], arrays["second"])
+    np.savez(target, **found)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

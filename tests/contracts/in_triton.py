@@ -1,0 +1,32 @@
+"""Runs in Triton's environment: what the model of picture files makes of pictures.
+
+    .venv/triton/bin/python in_triton.py IN.npz OUT.npz     (PYTHONPATH=model_repository/yolo_encoded/1)
+
+IN: as in_trainer.py. OUT: `pixels_<name>` (height, width, 3), `back_<name>`: the rows
+`corners` in the picture's pixels.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from encoded_images.letterbox import Target, letterbox
+
+
+def main(source: str, target: str) -> None:
+    """Answers everything."""
+    found: dict[str, np.ndarray] = {}
+    with np.load(source) as arrays:
+        for key in arrays.files:
+            kind, _, name = key.partition("_")
+            if kind == "picture":
+                height, width = arrays[f"full_{name}"].tolist()
+                boxed = letterbox(arrays[key], Target(max(height, width), 32, height, width, 0))
+                found[f"pixels_{name}"] = boxed.pixels.transpose(1, 2, 0)
+                found[f"back_{name}"] = boxed.to_original(arrays["corners"])
+    np.savez(target, **found)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,95 @@
+"""Names that one part writes and another one reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from yolo_server.onnx_metadata import Sibling, _sibling
+from yolo_server.settings import SOURCES
+
+from tests.contracts.sources import ENCODED, ROOT, SERVER, TRAINER, YOLO, constant, keys_read, keys_written, literals
+
+LIFECYCLE = ROOT / "plugins/lifecycle"
+VERSIONS = LIFECYCLE / "registry/versions.py"
+CLIENT = LIFECYCLE / "serving"
+ASSEMBLE = (ROOT / "charts/triton/files/assemble.sh").read_text()
+
+
+def version_tags() -> set[str]:
+    """Tags that a registered version has by contract."""
+    return {*constant(VERSIONS, "COPIED_TAGS"), *constant(VERSIONS, "OPTIONAL_TAGS"), "run_id", "dag_run_id"}
+
+
+def test_the_trainer_tags_its_run_with_all_that_a_version_gets() -> None:
+    copied = {*constant(VERSIONS, "COPIED_TAGS"), *constant(VERSIONS, "OPTIONAL_TAGS"), "model_uri"}
+    assert copied <= literals(TRAINER / "commands")
+
+
+def test_the_server_and_the_evaluation_read_only_tags_that_a_version_has() -> None:
+    served = keys_read(SERVER / "registry.py", "tags")
+    assert served == {"sha256", "run_id", "class_names", "image_size", "precision_drop"}
+    assert served <= version_tags()
+    compared = keys_read(TRAINER / "live.py", "tags")
+    assert compared == {"class_names", "image_size"}
+    assert compared <= set(constant(VERSIONS, "COPIED_TAGS"))
+
+
+def test_a_model_registered_by_hand_has_the_tags_that_the_server_reads() -> None:
+    needed = keys_read(SERVER / "registry.py", "tags") - {"precision_drop"}
+    assert needed <= literals(ROOT / "examples/register_onnx.py")
+
+
+def test_airflow_reads_the_metrics_that_the_trainer_writes() -> None:
+    written = keys_written(TRAINER / "commands/evaluate.py", "test/mAP50") | literals(TRAINER / "commands/evaluate.py")
+    read = {text for text in literals(LIFECYCLE) if re.fullmatch(r"(test|live|val)/[\w-]+|verification_images", text)}
+    assert {"test/mAP50", "test/mAP50-95", "verification_images"} <= read <= written
+
+
+def test_an_evaluation_without_comparison_begins_as_the_gate_expects() -> None:
+    begin = constant(LIFECYCLE / "gate.py", "NOT_COMPARED")
+    texts = [text for text in literals(TRAINER / "commands/evaluate.py") if text.startswith(begin)]
+    assert texts and "live_comparison" in literals(TRAINER / "commands/evaluate.py") & literals(LIFECYCLE / "gate.py")
+
+
+@pytest.mark.parametrize("reader", [CLIENT / "served.py", ENCODED / "model.py"], ids=["client", "encoded"])
+def test_model_info_has_all_that_is_read_of_it(reader: Path) -> None:
+    read = keys_read(reader, "told")
+    assert len(read) >= 5
+    assert read <= keys_written(YOLO / "model.py", "end_to_end_rows")
+
+
+def test_the_verification_images_are_read_as_they_are_written() -> None:
+    reader, writer = CLIENT / "verify.py", TRAINER / "verification.py"
+    assert {"images", "confidence", "iou"} == keys_read(reader, "told") <= keys_written(writer, "class_names")
+    assert {"file", "detections"} == keys_read(reader, "entry") == keys_written(writer, "detections")
+
+
+def test_the_server_finds_the_int8_file_that_the_trainer_notes() -> None:
+    assert constant(TRAINER / "quantization.py", "NOTE") == constant(SERVER / "onnx_metadata.py", "INT8_NOTE")
+    assert constant(TRAINER / "quantization.py", "FOLDER") == constant(SERVER / "registry.py", "SIBLINGS")
+    values = {"file": constant(TRAINER / "quantization.py", "FILE"), "sha256": "ab" * 32, "bytes": 5}
+    assert keys_written(TRAINER / "quantization.py", "sha256") == values.keys()
+    assert _sibling(json.dumps(values)) == Sibling(values["file"], "ab" * 32, 5)
+
+
+def test_the_model_and_the_client_read_the_parameters_that_the_chart_appends() -> None:
+    appended = set(re.findall(r"^ *parameter (\w+) ", ASSEMBLE, re.MULTILINE))
+    assert {SOURCES[field][0] for field in ("name", "version", "sha256")} <= appended
+    promised = {text for text in literals(CLIENT / "served.py") if text in appended or text.startswith("mlflow_")}
+    assert promised == appended
+
+
+def test_everyone_calls_the_model_of_picture_files_the_same() -> None:
+    suffix = constant(ENCODED / "model.py", "SUFFIX")
+    assert constant(CLIENT / "wire.py", "ENCODED") == suffix
+    assert constant(ROOT / "benchmarks/serving/triton.py", "ENCODED_SUFFIX") == suffix
+    assert {f"${{template}}{suffix}", f"${{target}}{suffix}"} <= set(re.findall(r"\$\{\w+\}\w+", ASSEMBLE))
+    assert (ROOT / f"model_repository/yolo{suffix}/config.pbtxt").exists()
+
+
+def test_both_models_add_the_same_counter_of_errors() -> None:
+    series = "yolo_request_errors_total"
+    assert series in literals(SERVER / "metrics.py") & literals(ENCODED / "encoded_images/metrics.py")

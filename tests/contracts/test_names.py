@@ -14,7 +14,7 @@ from tests.contracts.sources import ENCODED, ROOT, SERVER, TRAINER, YOLO, consta
 
 LIFECYCLE = ROOT / "plugins/lifecycle"
 VERSIONS = LIFECYCLE / "registry/versions.py"
-CLIENT = LIFECYCLE / "serving"
+CLIENT = ROOT / "clients/python/yolo_client"
 ASSEMBLE = (ROOT / "charts/triton/files/assemble.sh").read_text()
 
 
@@ -62,7 +62,7 @@ def test_model_info_has_all_that_is_read_of_it(reader: Path) -> None:
 
 
 def test_the_verification_images_are_read_as_they_are_written() -> None:
-    reader, writer = CLIENT / "verify.py", TRAINER / "verification.py"
+    reader, writer = LIFECYCLE / "verification/verify.py", TRAINER / "verification.py"
     assert {"images", "confidence", "iou"} == keys_read(reader, "told") <= keys_written(writer, "class_names")
     assert {"file", "detections"} == keys_read(reader, "entry") == keys_written(writer, "detections")
 
@@ -84,7 +84,7 @@ def test_the_model_and_the_client_read_the_parameters_that_the_chart_appends() -
 
 def test_everyone_calls_the_model_of_picture_files_the_same() -> None:
     suffix = constant(ENCODED / "model.py", "SUFFIX")
-    assert constant(CLIENT / "wire.py", "ENCODED") == suffix
+    assert constant(CLIENT / "calls.py", "ENCODED") == suffix
     assert constant(ROOT / "benchmarks/serving/triton.py", "ENCODED_SUFFIX") == suffix
     assert {f"${{template}}{suffix}", f"${{target}}{suffix}"} <= set(re.findall(r"\$\{\w+\}\w+", ASSEMBLE))
     assert (ROOT / f"model_repository/yolo{suffix}/config.pbtxt").exists()

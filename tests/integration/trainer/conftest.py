@@ -1,4 +1,4 @@
-"""One MLflow server, one dataset and one detector for all of these tests."""
+"""One MLflow server, one dataset and one detector for all the tests of a worker."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pods import SEED, Gate, Pods, Server, as_found, free_port, make_pods
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs them all, since they share a server; and a training takes all the cores anyway."""
+    """One worker runs a file: its tests share a server and a trained model."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("trainer"))
+            item.add_marker(pytest.mark.xdist_group(f"trainer/{item.path.stem}"))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -70,7 +70,9 @@ def test_a_training_that_is_told_to_stop_stops_cleanly(server: Server, colours: 
     assert state["epoch"] >= 1 and not state["finished"]
 
 
-def test_metrics_wait_for_a_server_that_comes_back(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_wait_for_a_server_that_comes_back(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     from trainer.metric_queue import MetricQueue
     from trainer.tracking import Run
@@ -81,9 +83,14 @@ def test_metrics_wait_for_a_server_that_comes_back(gate: Gate, monkeypatch: pyte
         gate.close()
         for step in (1, 2, 3):
             queue.put({"val/mAP50": step / 10}, step)
-        reopening = threading.Timer(2, gate.open)
-        reopening.start()
-    reopening.join()
+        said = ""
+        for _ in range(600):
+            said += capsys.readouterr().out
+            if "Metrics wait: MLflow at" in said:
+                break
+            time.sleep(0.05)
+        assert "Metrics wait: MLflow at" in said
+        gate.open()
     history = run.client.get_metric_history(run_id, "val/mAP50")
     assert [(point.step, point.value) for point in history] == [(1, 0.1), (2, 0.2), (3, 0.3)]
 
@@ -96,7 +103,7 @@ def test_a_server_that_stays_away_fails_the_command_at_the_end(gate: Gate, monke
 
     run = Run(gate.uri, open_run(gate.uri))
     gate.close()
-    with pytest.raises(TrackingError, match="1 metrics could not be sent"), MetricQueue(run, last_wait=3) as queue:
+    with pytest.raises(TrackingError, match="1 metrics could not be sent"), MetricQueue(run, last_wait=1) as queue:
         queue.put({"val/mAP50": 0.5}, 1)
 
 

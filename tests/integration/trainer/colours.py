@@ -8,6 +8,7 @@ what the network finds.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,16 @@ LEARNING = STILL | {
     "lr0": 1,
     "freeze": [*BACKBONE, *(f"{HEAD}.{part}" for part in ("cv2", "cv3.0", "cv3.2", "cv3.1.0", "cv3.1.1"))],
 }
+
+
+@dataclass(frozen=True)
+class Colours:
+    """The dataset of coloured squares, an architecture for it, and weights."""
+
+    dataset: Path
+    architecture: Path
+    expert: Path  # finds all squares
+    beginner: Path  # knows boxes, and no colours
 
 
 def write_architecture(folder: Path) -> Path:

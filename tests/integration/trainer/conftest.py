@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from colours import KEEPING, write_architecture, write_dataset, write_detector
+from colours import KEEPING, Colours, write_architecture, write_dataset, write_detector
 from pods import SEED, Gate, Pods, Server, as_found, free_port, make_pods
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs a file: its tests share a server and a trained model."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(f"trainer/{item.path.stem}"))
 
 
 @pytest.fixture(scope="session")
@@ -42,16 +34,6 @@ def gate(server: Server) -> Iterator[Gate]:
 @pytest.fixture
 def pods(server: Server, tmp_path: Path) -> Pods:
     return make_pods(server, tmp_path / "workspace")
-
-
-@dataclass(frozen=True)
-class Colours:
-    """The dataset of coloured squares, an architecture for it, and weights."""
-
-    dataset: Path
-    architecture: Path
-    expert: Path  # finds all squares
-    beginner: Path  # knows boxes, and no colours
 
 
 @pytest.fixture(scope="session")

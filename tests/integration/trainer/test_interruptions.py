@@ -9,10 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from colours import LEARNING
+from colours import LEARNING, Colours
 from pods import Gate, Pods, Server, free_port, make_pods, open_run
-
-from conftest import Colours
 
 
 def _until(process: subprocess.Popen[str], text: str) -> list[str]:

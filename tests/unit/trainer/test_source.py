@@ -158,7 +158,6 @@ def bucket() -> Iterator[str]:
         process.wait(10)
 
 
-@pytest.mark.xdist_group("s3")
 @pytest.mark.parametrize("form", ["folder", "archive"])
 def test_a_dataset_in_s3_is_the_same_dataset(bucket: str, form: str, make_tree: MakeTree, tmp_path: Path) -> None:
     import fsspec
@@ -174,7 +173,6 @@ def test_a_dataset_in_s3_is_the_same_dataset(bucket: str, form: str, make_tree: 
     assert materialise(uri, tmp_path / "one").digest == materialise(str(root), tmp_path / "two").digest
 
 
-@pytest.mark.xdist_group("s3")
 def test_an_object_that_is_not_there_is_not_retried(bucket: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"s3://datasets/none\.zip cannot be read"):
         materialise("s3://datasets/none.zip", tmp_path / "workspace")

@@ -1,4 +1,4 @@
-"""A dataset of coloured squares, and a network whose weights are set so that it finds them: nothing is learned.
+"""A dataset of coloured squares, and weights for it that are set: of an expert, and of a beginner that learns by rule.
 
 A square fills one cell of a grid of 16 pixels, which is the stride of the network's second level. Its colour says its
 class. Each convolution of the backbone averages 2×2 pixels, so the second level has the mean colour of each cell; the
@@ -8,6 +8,8 @@ what the network finds.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,11 +66,12 @@ def write_architecture(folder: Path) -> Path:
 def write_dataset(folder: Path, seed: int) -> Path:
     """An Ultralytics tree: one to ``MOST_SQUARES`` bright squares an image, on dark noise."""
     rng = np.random.default_rng(seed)
+    colours = itertools.cycle(range(len(NAMES)))  # each split has all of them
     for split, count in COUNTS.items():
         for kind in ("images", "labels"):
             (folder / kind / split).mkdir(parents=True)
         for number in range(count):
-            picture, rows = _scene(rng)
+            picture, rows = _scene(rng, colours)
             Image.fromarray(picture).save(folder / f"images/{split}/{number}.png")
             (folder / f"labels/{split}/{number}.txt").write_text("".join(rows))
     data = {**{split: f"images/{split}" for split in COUNTS}, "names": NAMES}
@@ -76,14 +79,14 @@ def write_dataset(folder: Path, seed: int) -> Path:
     return folder
 
 
-def _scene(rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
+def _scene(rng: np.random.Generator, colours: Iterator[int]) -> tuple[np.ndarray, list[str]]:
     """One picture (SIDE, SIDE, 3), and the rows of its label file."""
     picture = rng.integers(0, 60, (SIDE, SIDE, 3), dtype=np.uint8)
     across = SIDE // CELL
     rows = []
     for place in rng.choice(across**2, rng.integers(1, MOST_SQUARES + 1), replace=False):
         top, left = (int(value) * CELL for value in divmod(place, across))
-        colour = int(rng.integers(len(NAMES)))
+        colour = next(colours)
         picture[top : top + CELL, left : left + CELL, colour] = rng.integers(220, 256, (CELL, CELL), dtype=np.uint8)
         share = CELL / SIDE
         rows.append(f"{colour} {left / SIDE + share / 2} {top / SIDE + share / 2} {share} {share}\n")
@@ -142,9 +145,9 @@ def _set_head(head: Any, knows_colours: bool) -> None:
         if level == LEVEL:
             _pass_on(scores[0])
             _pass_on(scores[1])
-            if not knows_colours:
-                scores[-1].bias.fill_(-4)
-                continue
-            # A colour less the two others: about 0.7 in a square of it, below 0 everywhere else.
-            scores[-1].weight[:, :3, 0, 0] = 40 * (2 * torch.eye(len(NAMES)) - 1)
-            scores[-1].bias.fill_(-18)
+            if knows_colours:
+                # A colour less the two others: about 0.7 in a square of it, below 0 everywhere else.
+                scores[-1].weight[:, :3, 0, 0] = 40 * (2 * torch.eye(len(NAMES)) - 1)
+                scores[-1].bias.fill_(-18)
+            else:
+                scores[-1].bias.fill_(-4)  # no cell is likely to be a square

@@ -56,7 +56,7 @@ def _serve(content: bytes, failures: int = 0, status: int = 503) -> Iterator[tup
             """Keep the test's output clean."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/data.zip", requests
@@ -78,18 +78,31 @@ def test_an_archive_over_http_is_the_same_dataset(make_tree: MakeTree, tmp_path:
     assert "secret" not in str(fetched.summary)
 
 
-def test_a_server_that_fails_for_a_while_is_asked_again(make_tree: MakeTree, tmp_path: Path) -> None:
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were to be waited before each new attempt; none is."""
+    found: list[float] = []
+    monkeypatch.setattr(source.time, "sleep", found.append)
+    return found
+
+
+def test_a_server_that_fails_for_a_while_is_asked_again_ever_later(
+    make_tree: MakeTree, tmp_path: Path, pauses: list[float]
+) -> None:
     with _serve(_zipped(make_tree()), failures=3) as (url, requests):
         assert materialise(url, tmp_path / "workspace").digest
     assert len(requests) > 3
+    assert pauses
+    for attempt, pause in enumerate(pauses):
+        assert 2**attempt / 2 <= pause <= 2**attempt
 
 
-def test_a_server_that_goes_on_failing_may_be_retried_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "ATTEMPTS", 2)
-    with _serve(b"", failures=1000) as (url, _), pytest.raises(TrainerError, match="in 2 attempts") as caught:
+def test_a_server_that_goes_on_failing_may_be_retried_later(tmp_path: Path, pauses: list[float]) -> None:
+    with _serve(b"", failures=1000) as (url, _), pytest.raises(TrainerError, match="in 4 attempts") as caught:
         materialise(f"{url}?signature=secret", tmp_path / "workspace")
     assert not isinstance(caught.value, InputError)
     assert "secret" not in str(caught.value)
+    assert len(pauses) == 3
 
 
 @pytest.mark.parametrize("status", [404, 403])

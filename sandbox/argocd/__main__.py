@@ -8,11 +8,11 @@ import logging
 import signal
 from pathlib import Path
 
-from .application import Applications
-from .applicationset import ApplicationSets
-from .errors import ApiError
-from .gitrepo import GitCache
-from .kube import KubeApi
+from sandbox.argocd.application.controller import Applications
+from sandbox.argocd.appset.controller import ApplicationSets
+from sandbox.argocd.cluster.kube import KubeApi
+from sandbox.argocd.errors import ApiError
+from sandbox.argocd.render.gitrepo import GitCache
 
 log = logging.getLogger("argocd")
 TICK = 1.0

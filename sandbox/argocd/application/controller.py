@@ -8,16 +8,18 @@ import logging
 import time
 from functools import partial
 
-from . import clock, compare, source, state, status
-from .errors import ApiError, ArgoError, GitError, InvalidSpecError
-from .generators import IN_CLUSTER
-from .gitrepo import GitCache
-from .kube import APPLICATIONS, PROJECTS, SECRETS, KubeApi, Manifest
-from .loaded import HEAL_PAUSE, Loaded
-from .project import DEFAULT, Project
-from .spec import AppSpec, parse
-from .state import Item
-from .sync import Result, Sync
+from sandbox.argocd import clock
+from sandbox.argocd.application import status
+from sandbox.argocd.application.project import DEFAULT, Project
+from sandbox.argocd.application.spec import AppSpec, parse
+from sandbox.argocd.application.state import HEAL_PAUSE, AppState
+from sandbox.argocd.application.sync import Result, Sync
+from sandbox.argocd.cluster import compare, objects
+from sandbox.argocd.cluster.kube import APPLICATIONS, IN_CLUSTER, PROJECTS, SECRETS, KubeApi, Manifest
+from sandbox.argocd.cluster.objects import ManagedObject
+from sandbox.argocd.errors import ApiError, ArgoError, GitError, InvalidSpecError
+from sandbox.argocd.render import source
+from sandbox.argocd.render.gitrepo import GitCache
 
 log = logging.getLogger("argocd.application")
 REFRESH = "argocd.argoproj.io/refresh"
@@ -35,15 +37,15 @@ class Applications:
         self._git = git
         self._namespace = namespace
         self._poll = poll
-        self._loaded: dict[str, Loaded] = {}
+        self._states: dict[str, AppState] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def tick(self) -> None:
         """Start a round for each Application that is not still in one."""
         apps = await self._api.list(APPLICATIONS, self._namespace)
         uids = {app["metadata"]["uid"] for app in apps}
-        for uid in set(self._loaded) - uids:
-            del self._loaded[uid]
+        for uid in set(self._states) - uids:
+            del self._states[uid]
         for app in apps:
             uid = app["metadata"]["uid"]
             if uid not in self._running:
@@ -76,55 +78,55 @@ class Applications:
         if app["metadata"].get("deletionTimestamp"):
             await self._finalize(app)
             return
-        loaded = self._loaded.setdefault(app["metadata"]["uid"], Loaded())
+        state = self._states.setdefault(app["metadata"]["uid"], AppState())
         refresh = REFRESH in (app["metadata"].get("annotations") or {})
-        if refresh or time.monotonic() >= loaded.due or loaded.given != app.get("spec"):
-            await self._load(app, loaded)
-        items = await self._observe(app, loaded) if loaded.desired is not None else []
-        if loaded.desired is not None and self._wants_sync(loaded, items):
-            app = await self._write(app, loaded, items, refresh, operation=self._begin(app, loaded))
+        if refresh or time.monotonic() >= state.due or state.raw_spec != app.get("spec"):
+            await self._load(app, state)
+        items = await self._observe(app, state) if state.desired is not None else []
+        if state.desired is not None and self._wants_sync(state, items):
+            app = await self._write(app, state, items, refresh, operation=self._begin(app, state))
             refresh = False
-            result = await self._sync(app, loaded, items)
-            items, operation = await self._observe(app, loaded), self._finish(app, loaded, result)
+            result = await self._sync(app, state, items)
+            items, operation = await self._observe(app, state), self._finish(app, state, result)
             # As Argo CD compares anew after a sync: from reconciledAt on, the health is that of what was applied.
-            loaded.compared_at = clock.now()
-            await self._write(app, loaded, items, refresh, operation=operation)
+            state.compared_at = clock.now()
+            await self._write(app, state, items, refresh, operation=operation)
         else:
-            await self._write(app, loaded, items, refresh, operation=self._given_up(app, loaded))
+            await self._write(app, state, items, refresh, operation=self._abandoned(app, state))
 
     # Loading
 
-    async def _load(self, app: Manifest, loaded: Loaded) -> None:
-        """Fetch git, resolve the revision, render. What fails is kept in ``loaded.error``."""
+    async def _load(self, app: Manifest, state: AppState) -> None:
+        """Fetch git, resolve the revision, render. What fails is kept in ``state.error``."""
         name = app["metadata"]["name"]
-        loaded.given, loaded.compared_at = app.get("spec"), clock.now()
-        loaded.error, loaded.desired, loaded.unreachable = None, None, ""
+        state.raw_spec, state.compared_at = app.get("spec"), clock.now()
+        state.error, state.desired, state.unreachable = None, None, ""
         try:
-            spec = loaded.spec = parse(app)
-            loaded.project = await self._project(spec.project)
-            loaded.project.check_source(spec.source["repoURL"])
-            loaded.server = await self._destination(spec)
-            loaded.project.check_destination(loaded.server, spec.destination.get("namespace", ""))
+            spec = state.spec = parse(app)
+            state.project = await self._project(spec.project)
+            state.project.check_source(spec.source["repoURL"])
+            state.server = await self._destination(spec)
+            state.project.check_destination(state.server, spec.destination.get("namespace", ""))
             url = spec.source["repoURL"]
             try:
                 await self._git.fetch(url)
             except GitError as error:
-                loaded.unreachable = str(error)
+                state.unreachable = str(error)
             revision = await self._git.resolve(url, spec.source.get("targetRevision", "HEAD"))
-            if revision != loaded.revision:
+            if revision != state.revision:
                 log.info("%s: revision %s", name, revision[:12])
-            loaded.revision = revision
+            state.revision = revision
             root = await self._git.checkout(url, revision)
             namespace = spec.destination.get("namespace", "")
             rendered = await asyncio.to_thread(source.manifests, spec.source, root, name, namespace)
-            loaded.desired = await state.complete(self._api, name, namespace, rendered)
+            state.desired = await objects.complete(self._api, name, namespace, rendered)
         except ApiError:
             raise
         except ArgoError as error:
             log.warning("%s: %s", name, error)
-            loaded.error = error
-        failed = loaded.error is not None or bool(loaded.unreachable)
-        loaded.due = time.monotonic() + (min(RECHECK, self._poll) if failed else self._poll)
+            state.error = error
+        failed = state.error is not None or bool(state.unreachable)
+        state.due = time.monotonic() + (min(RECHECK, self._poll) if failed else self._poll)
 
     async def _project(self, name: str) -> Project:
         manifest = await self._api.get(PROJECTS, self._namespace, name)
@@ -149,9 +151,9 @@ class Applications:
             raise InvalidSpecError(f"The stand-in for Argo CD deploys to {IN_CLUSTER} only, not to {server}.")
         return server
 
-    async def _observe(self, app: Manifest, loaded: Loaded) -> list[Item]:
-        assert loaded.desired is not None
-        return await state.observe(self._api, app["metadata"]["name"], loaded.desired, self._known(app))
+    async def _observe(self, app: Manifest, state: AppState) -> list[ManagedObject]:
+        assert state.desired is not None
+        return await objects.observe(self._api, app["metadata"]["name"], state.desired, self._known(app))
 
     @staticmethod
     def _known(app: Manifest) -> list[Manifest]:
@@ -161,39 +163,39 @@ class Applications:
 
     # Syncing
 
-    def _wants_sync(self, loaded: Loaded, items: list[Item]) -> bool:
-        spec = loaded.spec
-        assert spec is not None and loaded.desired is not None
+    def _wants_sync(self, state: AppState, items: list[ManagedObject]) -> bool:
+        spec = state.spec
+        assert spec is not None and state.desired is not None
         pending = [item for item in items if not item.synced]
         if not spec.automated or not pending:
             return False
         if all(item.prune and (not spec.prune or item.forbids("Prune")) for item in pending):
             return False
-        if not loaded.desired and not spec.allow_empty:
+        if not state.desired and not spec.allow_empty:
             return False
         now = time.monotonic()
-        if loaded.attempted != (loaded.revision, spec.key):
+        if state.attempted != (state.revision, spec.key):
             return True
-        if not loaded.succeeded:
-            return loaded.again > 0 and now >= loaded.again
-        return spec.self_heal and now - loaded.healed >= HEAL_PAUSE
+        if not state.succeeded:
+            return state.retry_at > 0 and now >= state.retry_at
+        return spec.self_heal and now - state.healed_at >= HEAL_PAUSE
 
-    def _begin(self, app: Manifest, loaded: Loaded) -> Manifest:
-        spec = loaded.spec
+    def _begin(self, app: Manifest, state: AppState) -> Manifest:
+        spec = state.spec
         assert spec is not None
-        attempt = (loaded.revision, spec.key)
-        if loaded.attempted != attempt:
-            loaded.attempted, loaded.retries = attempt, 0
-        elif loaded.succeeded:
-            loaded.healed, loaded.retries = time.monotonic(), 0
-            log.info("%s: healing what differs from %s", app["metadata"]["name"], loaded.revision[:12])
-        loaded.succeeded = False
+        attempt = (state.revision, spec.key)
+        if state.attempted != attempt:
+            state.attempted, state.retries = attempt, 0
+        elif state.succeeded:
+            state.healed_at, state.retries = time.monotonic(), 0
+            log.info("%s: healing what differs from %s", app["metadata"]["name"], state.revision[:12])
+        state.succeeded = False
         former = (app.get("status") or {}).get("operationState") or {}
-        started = former.get("startedAt") if loaded.retries else None
+        started = former.get("startedAt") if state.retries else None
         operation: Manifest = {
             "operation": {
                 "sync": {
-                    "revision": loaded.revision,
+                    "revision": state.revision,
                     "prune": spec.prune,
                     "syncOptions": [f"{key}={value}" for key, value in spec.options.items()],
                 },
@@ -203,49 +205,49 @@ class Applications:
             "phase": "Running",
             "message": "applying",
             "startedAt": started or clock.now(),
-            "syncResult": {"revision": loaded.revision, "source": spec.source, "resources": []},
+            "syncResult": {"revision": state.revision, "source": spec.source, "resources": []},
         }
-        if loaded.retries:
-            operation["retryCount"] = loaded.retries
+        if state.retries:
+            operation["retryCount"] = state.retries
         return operation
 
-    async def _sync(self, app: Manifest, loaded: Loaded, items: list[Item]) -> Result:
-        assert loaded.spec is not None and loaded.project is not None
-        sync = Sync(self._api, loaded.project, loaded.spec, loaded.server, lambda: self._observe(app, loaded))
+    async def _sync(self, app: Manifest, state: AppState, items: list[ManagedObject]) -> Result:
+        assert state.spec is not None and state.project is not None
+        sync = Sync(self._api, state.project, state.spec, state.server, lambda: self._observe(app, state))
         return await sync.run(items)
 
-    def _finish(self, app: Manifest, loaded: Loaded, result: Result) -> Manifest:
+    def _finish(self, app: Manifest, state: AppState, result: Result) -> Manifest:
         """The operation's last state, or its waiting for a retry."""
-        spec = loaded.spec
+        spec = state.spec
         assert spec is not None
         operation = {**app["status"]["operationState"], "phase": result.phase, "message": result.message}
         operation["syncResult"] = {**operation["syncResult"], "resources": result.resources}
-        loaded.again, loaded.succeeded = 0.0, result.phase == "Succeeded"
-        if loaded.succeeded:
+        state.retry_at, state.succeeded = 0.0, result.phase == "Succeeded"
+        if state.succeeded:
             operation["finishedAt"] = clock.now()
             return operation
         log.warning("%s: sync failed: %s", app["metadata"]["name"], result.message)
-        if spec.retry.limit >= 0 and loaded.retries >= spec.retry.limit:
+        if spec.retry.limit >= 0 and state.retries >= spec.retry.limit:
             operation["finishedAt"] = clock.now()
-            if loaded.retries:
-                operation["message"] += f" (retried {loaded.retries} times)."
+            if state.retries:
+                operation["message"] += f" (retried {state.retries} times)."
             return operation
-        loaded.retries += 1
-        delay = spec.retry.delay(loaded.retries)
-        loaded.again = time.monotonic() + delay
-        operation["phase"], operation["retryCount"] = "Running", loaded.retries
-        operation["message"] += f". Retrying attempt #{loaded.retries} at {clock.later(delay)}."
+        state.retries += 1
+        delay = spec.retry.delay(state.retries)
+        state.retry_at = time.monotonic() + delay
+        operation["phase"], operation["retryCount"] = "Running", state.retries
+        operation["message"] += f". Retrying attempt #{state.retries} at {clock.later(delay)}."
         return operation
 
     @staticmethod
-    def _given_up(app: Manifest, loaded: Loaded) -> Manifest | None:
+    def _abandoned(app: Manifest, state: AppState) -> Manifest | None:
         """The end of an operation that waits for a retry of what Git no longer asks for; None where there is none."""
         operation = (app.get("status") or {}).get("operationState") or {}
-        if loaded.desired is None or loaded.spec is None or operation.get("phase") != "Running":
+        if state.desired is None or state.spec is None or operation.get("phase") != "Running":
             return None
-        if loaded.attempted == (loaded.revision, loaded.spec.key):
+        if state.attempted == (state.revision, state.spec.key):
             return None
-        message = f"{operation['message']} Given up: Git is at {loaded.revision[:12]} now, and nothing differs from it."
+        message = f"{operation['message']} Given up: Git is at {state.revision[:12]} now, and nothing differs from it."
         return {**operation, "phase": "Failed", "message": message, "finishedAt": clock.now()}
 
     # Deleting
@@ -256,7 +258,7 @@ class Applications:
         ours = [name for name in meta.get("finalizers") or [] if name in FINALIZERS]
         if not ours:
             return
-        items = await state.observe(self._api, meta["name"], [], self._known(app))
+        items = await objects.observe(self._api, meta["name"], [], self._known(app))
         left = [item for item in items if not item.forbids("Delete")]
         for item in left:
             await self._api.delete(item.resource, item.namespace, item.name)
@@ -268,11 +270,16 @@ class Applications:
     # The status
 
     async def _write(
-        self, app: Manifest, loaded: Loaded, items: list[Item], refresh: bool, operation: Manifest | None = None
+        self,
+        app: Manifest,
+        state: AppState,
+        items: list[ManagedObject],
+        refresh: bool,
+        operation: Manifest | None = None,
     ) -> Manifest:
         """Patch what has changed; with ``refresh``, take the annotation away in the same request."""
         before = app.get("status") or {}
-        after = status.compose(app, loaded, items, before, operation)
+        after = status.compose(app, state, items, before, operation)
         patch: Manifest = {}
         if after != before:
             patch["status"] = compare.merge_patch(before, after)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 
-from .errors import InvalidSpecError, only
-from .globs import allows
-from .kube import Manifest, Resource
+from sandbox.argocd.cluster.kube import Manifest, Resource
+from sandbox.argocd.errors import InvalidSpecError, only
+from sandbox.argocd.globs import allows
 
 FIELDS = {
     "description", "sourceRepos", "destinations", "clusterResourceWhitelist", "clusterResourceBlacklist",

@@ -7,9 +7,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import clock, source
-from .errors import UnsupportedError, only
-from .kube import Manifest
+from sandbox.argocd import clock
+from sandbox.argocd.cluster.kube import Manifest
+from sandbox.argocd.errors import UnsupportedError, only
+from sandbox.argocd.render import source
 
 SYNC_OPTIONS = {"CreateNamespace", "ServerSideApply", "PruneLast", "Validate"}
 

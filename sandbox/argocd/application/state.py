@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ArgoError
-from .kube import Manifest
-from .project import Project
-from .spec import AppSpec
+from sandbox.argocd.application.project import Project
+from sandbox.argocd.application.spec import AppSpec
+from sandbox.argocd.cluster.kube import Manifest
+from sandbox.argocd.errors import ArgoError
 
 # How often at most drift of one revision is healed, in seconds.
 HEAL_PAUSE = 5.0
 
 
 @dataclass
-class Loaded:
+class AppState:
     """What an Application's spec and revision come to; kept between ticks."""
 
     spec: AppSpec | None = None
@@ -25,12 +25,12 @@ class Loaded:
     desired: list[Manifest] | None = None
     error: ArgoError | None = None
     unreachable: str = ""
-    given: Any = None
+    raw_spec: Any = None
     due: float = 0.0
     compared_at: str = ""
     # The operation in hand: what it is for, how many retries it has had, when the next one is due.
     attempted: tuple[str, str] | None = None
     succeeded: bool = False
     retries: int = 0
-    again: float = 0.0
-    healed: float = field(default=-HEAL_PAUSE)
+    retry_at: float = 0.0
+    healed_at: float = field(default=-HEAL_PAUSE)

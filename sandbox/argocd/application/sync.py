@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 
-from .errors import ApiError, ArgoError
-from .health import worst
-from .kube import NAMESPACES, KubeApi, Manifest
-from .project import Project
-from .spec import AppSpec
-from .state import Item, all_of_identity
+from sandbox.argocd.application.project import Project
+from sandbox.argocd.application.spec import AppSpec
+from sandbox.argocd.cluster.health import worst
+from sandbox.argocd.cluster.kube import NAMESPACES, KubeApi, Manifest
+from sandbox.argocd.cluster.objects import ManagedObject, all_of_identity
+from sandbox.argocd.errors import ApiError, ArgoError
 
 log = logging.getLogger("argocd.sync")
 WAVE_TIMEOUT = 600.0
@@ -28,7 +28,7 @@ class Result:
     message: str = "successfully synced (all tasks run)"
     resources: list[Manifest] = field(default_factory=list)
 
-    def add(self, item: Item, status: str, message: str) -> None:
+    def add(self, item: ManagedObject, status: str, message: str) -> None:
         """Note one object's outcome: Synced, SyncFailed, Pruned or PruneSkipped."""
         entry = {**all_of_identity(item), "status": status, "message": message, "syncPhase": "Sync"}
         self.resources.append(entry)
@@ -46,7 +46,7 @@ class Sync:
         project: Project,
         spec: AppSpec,
         server: str,
-        observe: Callable[[], Awaitable[list[Item]]],
+        observe: Callable[[], Awaitable[list[ManagedObject]]],
     ) -> None:
         self._api = api
         self._project = project
@@ -54,7 +54,7 @@ class Sync:
         self._server = server
         self._observe = observe
 
-    async def run(self, items: list[Item]) -> Result:
+    async def run(self, items: list[ManagedObject]) -> Result:
         """Carry it out. Never raises for what the API server or the project refuses; the result says it."""
         result = Result()
         wanted = sorted((item for item in items if not item.prune), key=attrgetter("order"))
@@ -84,7 +84,7 @@ class Sync:
         self._project.check_resource(NAMESPACES, self._server, None)
         await self._api.apply(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
-    async def _apply(self, item: Item, result: Result) -> None:
+    async def _apply(self, item: ManagedObject, result: Result) -> None:
         assert item.desired is not None
         try:
             await self._api.apply(item.resource, item.desired)
@@ -96,7 +96,7 @@ class Sync:
         if not item.synced:
             log.info("applied %s %s/%s", item.resource.kind, item.namespace or "", item.name)
 
-    async def _remove(self, item: Item, result: Result) -> None:
+    async def _remove(self, item: ManagedObject, result: Result) -> None:
         if not self._spec.prune or item.forbids("Prune"):
             result.add(item, "PruneSkipped", "ignored (no prune)")
             return
@@ -108,7 +108,7 @@ class Sync:
         result.add(item, "Pruned", "pruned")
         log.info("pruned %s %s/%s", item.resource.kind, item.namespace or "", item.name)
 
-    async def _settled(self, group: list[Item], result: Result) -> bool:
+    async def _settled(self, group: list[ManagedObject], result: Result) -> bool:
         """Wait until a wave's objects are healthy; False, and a failed result, if they degrade or it takes too long."""
         names = {(item.resource.kind, item.namespace, item.name) for item in group}
         for _ in range(int(WAVE_TIMEOUT)):

@@ -8,12 +8,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from . import clock, compare
-from .errors import ApiError, ArgoError, GitError, TemplateError, UnsupportedError, only
-from .generators import Params, Sources
-from .gitrepo import GitCache
-from .gotemplate import render_deep
-from .kube import APPLICATION_SETS, APPLICATIONS, SECRETS, KubeApi, Manifest
+from sandbox.argocd import clock
+from sandbox.argocd.appset.generators import Params, Sources
+from sandbox.argocd.appset.gotemplate import render_deep
+from sandbox.argocd.cluster import compare
+from sandbox.argocd.cluster.kube import APPLICATION_SETS, APPLICATIONS, SECRETS, KubeApi, Manifest
+from sandbox.argocd.errors import ApiError, ArgoError, GitError, TemplateError, UnsupportedError, only
+from sandbox.argocd.render.gitrepo import GitCache
 
 log = logging.getLogger("argocd.applicationset")
 MANAGER = "argocd-applicationset-controller"

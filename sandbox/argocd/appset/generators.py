@@ -10,14 +10,13 @@ from typing import Any
 
 import yaml
 
-from . import globs
-from .errors import TemplateError, UnsupportedError, only
-from .gitrepo import GitCache
-from .gotemplate import render, render_deep
-from .kube import Manifest
+from sandbox.argocd import globs
+from sandbox.argocd.appset.gotemplate import render, render_deep
+from sandbox.argocd.cluster.kube import IN_CLUSTER, Manifest
+from sandbox.argocd.errors import TemplateError, UnsupportedError, only
+from sandbox.argocd.render.gitrepo import GitCache
 
 Params = dict[str, Any]
-IN_CLUSTER = "https://kubernetes.default.svc"
 
 
 @dataclass

@@ -16,7 +16,7 @@ from typing import Any
 
 import helm_python
 
-from .errors import TemplateError, UnsupportedError
+from sandbox.argocd.errors import TemplateError, UnsupportedError
 
 _ACTION = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
 _TOKEN = re.compile(

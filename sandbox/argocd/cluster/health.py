@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .kube import Manifest
+from sandbox.argocd.cluster.kube import Manifest
 
 # From best to worst.
 ORDER = ("Healthy", "Suspended", "Progressing", "Missing", "Degraded", "Unknown")

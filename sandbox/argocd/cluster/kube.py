@@ -13,7 +13,7 @@ from urllib.parse import quote
 import aiohttp
 import yaml
 
-from .errors import ApiError, UnsupportedError
+from sandbox.argocd.errors import ApiError, UnsupportedError
 
 Manifest = dict[str, Any]
 FIELD_MANAGER = "argocd-controller"
@@ -45,6 +45,8 @@ class Resource:
         return "/".join(parts)
 
 
+# How a cluster names itself to what runs in it; the only destination that the stand-in has.
+IN_CLUSTER = "https://kubernetes.default.svc"
 ARGO = "argoproj.io/v1alpha1"
 APPLICATIONS = Resource(ARGO, "Application", "applications", True)
 APPLICATION_SETS = Resource(ARGO, "ApplicationSet", "applicationsets", True)

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from . import compare, health
-from .kube import KubeApi, Manifest, Resource
+from sandbox.argocd.cluster import compare, health
+from sandbox.argocd.cluster.kube import KubeApi, Manifest, Resource
 
 WAVE = "argocd.argoproj.io/sync-wave"
 OPTIONS = "argocd.argoproj.io/sync-options"
@@ -19,7 +19,7 @@ KINDS = ("Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisrup
 
 
 @dataclass(frozen=True)
-class Item:
+class ManagedObject:
     """One object: ``desired`` is None for one that is to be pruned, ``live`` is None for one that is missing."""
 
     resource: Resource
@@ -79,12 +79,12 @@ def wave(manifest: Manifest) -> int:
         return 0
 
 
-def identity(item: Item) -> Manifest:
+def identity(item: ManagedObject) -> Manifest:
     """Group, version, kind, namespace and name as status entries have them."""
     return {key: value for key, value in all_of_identity(item).items() if value}
 
 
-def all_of_identity(item: Item) -> Manifest:
+def all_of_identity(item: ManagedObject) -> Manifest:
     """The same, with what is empty too, as a sync's result must have it."""
     version = item.resource.api_version.rpartition("/")[2]
     return {"group": item.resource.group, "version": version, "kind": item.resource.kind,
@@ -118,14 +118,14 @@ async def complete(api: KubeApi, app: str, namespace: str, manifests: list[Manif
     return result
 
 
-async def observe(api: KubeApi, app: str, desired: list[Manifest], known: list[Manifest]) -> list[Item]:
+async def observe(api: KubeApi, app: str, desired: list[Manifest], known: list[Manifest]) -> list[ManagedObject]:
     """Read what is live. ``known`` are former status entries: what is ours but no longer desired is for pruning."""
     wanted = [(await api.resource(m["apiVersion"], m["kind"]), m) for m in desired]
     lives = await asyncio.gather(
         *(api.get(r, m["metadata"].get("namespace"), m["metadata"]["name"]) for r, m in wanted)
     )
     items = [
-        Item(resource, manifest["metadata"].get("namespace"), manifest["metadata"]["name"], manifest, live)
+        ManagedObject(resource, manifest["metadata"].get("namespace"), manifest["metadata"]["name"], manifest, live)
         for (resource, manifest), live in zip(wanted, lives, strict=True)
     ]
     seen = {(item.resource.group, item.resource.kind, item.namespace, item.name) for item in items}
@@ -140,11 +140,11 @@ async def observe(api: KubeApi, app: str, desired: list[Manifest], known: list[M
         resource = await api.resource(version, entry["kind"])
         live = await api.get(resource, namespace, entry["name"])
         if live is not None and tracked_by(live) == app:
-            items.append(Item(resource, namespace, entry["name"], None, live))
+            items.append(ManagedObject(resource, namespace, entry["name"], None, live))
     return items
 
 
-def images(items: list[Item]) -> list[str]:
+def images(items: list[ManagedObject]) -> list[str]:
     """Every container image of the live objects."""
     found: set[str] = set()
     for item in items:

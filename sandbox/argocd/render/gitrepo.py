@@ -16,7 +16,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from .errors import GitError
+from sandbox.argocd.errors import GitError
 
 TIMEOUT = 60.0
 # Checkouts kept for each repository: enough for every revision that some Application may still be compared with.

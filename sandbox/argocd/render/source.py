@@ -9,9 +9,9 @@ from typing import Any
 import helm_python
 import yaml
 
-from . import globs
-from .errors import RenderError, UnsupportedError, only
-from .kube import Manifest
+from sandbox.argocd import globs
+from sandbox.argocd.cluster.kube import Manifest
+from sandbox.argocd.errors import RenderError, UnsupportedError, only
 
 HELM = {
     "releaseName", "valueFiles", "ignoreMissingValueFiles", "parameters", "values", "valuesObject", "skipCrds",

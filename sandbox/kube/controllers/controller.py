@@ -7,10 +7,10 @@ import json
 from abc import ABC, abstractmethod
 from hashlib import sha256
 
-from sandbox.kube.admission import ALPHABET
-from sandbox.kube.events import Recorder
-from sandbox.kube.kinds import Kind
-from sandbox.kube.store import Change, Object, Store
+from sandbox.kube.objects.admission import ALPHABET
+from sandbox.kube.objects.events import Recorder
+from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.store import Change, Object, Store
 
 Key = tuple[str, str]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sandbox.kube import clock, kinds
+from sandbox.kube import clock
 from sandbox.kube.errors import ApiError, conflict
-from sandbox.kube.kinds import Kind
-from sandbox.kube.store import Change, Object, Store
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.store import Change, Object, Store
 
 FOREGROUND = "foregroundDeletion"
 _PROPAGATION = ("Background", "Foreground", "Orphan")

@@ -6,10 +6,12 @@ import copy
 import time
 from typing import Any
 
-from sandbox.kube import clock, kinds, rollout
-from sandbox.kube.controller import Controller, controlled, controller_of, owner_reference, short_hash
-from sandbox.kube.rollout import Replicas
-from sandbox.kube.store import Change, Object
+from sandbox.kube import clock
+from sandbox.kube.controllers import rollout
+from sandbox.kube.controllers.controller import Controller, controlled, controller_of, owner_reference, short_hash
+from sandbox.kube.controllers.rollout import Replicas
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.store import Change, Object
 
 REVISION = "deployment.kubernetes.io/revision"
 HASH = "pod-template-hash"

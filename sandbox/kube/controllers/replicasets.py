@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import time
 
-from sandbox.kube import clock, kinds
-from sandbox.kube.admission import random_suffix
-from sandbox.kube.controller import Controller, controlled, controller_of, owner_reference
-from sandbox.kube.deletion import Deleter
+from sandbox.kube import clock
+from sandbox.kube.controllers.controller import Controller, controlled, controller_of, owner_reference
+from sandbox.kube.controllers.deletion import Deleter
 from sandbox.kube.errors import ApiError
-from sandbox.kube.events import Recorder
-from sandbox.kube.podstatus import condition
-from sandbox.kube.store import Change, Object, Store
+from sandbox.kube.node.podstatus import condition
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.admission import random_suffix
+from sandbox.kube.objects.events import Recorder
+from sandbox.kube.objects.store import Change, Object, Store
 
 CREATE_RETRY = 1.0
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sandbox.kube import kinds
-from sandbox.kube.controller import Controller, controlled, owner_reference, short_hash
-from sandbox.kube.events import Recorder
-from sandbox.kube.network import Network
-from sandbox.kube.proxy import Backend, PortProxy
-from sandbox.kube.replicasets import ready_since
-from sandbox.kube.selectors import labels_match
-from sandbox.kube.store import Change, Object, Store
+from sandbox.kube.controllers.controller import Controller, controlled, owner_reference, short_hash
+from sandbox.kube.controllers.proxy import Backend, PortProxy
+from sandbox.kube.controllers.replicasets import ready_since
+from sandbox.kube.node.network import Network
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.events import Recorder
+from sandbox.kube.objects.selectors import labels_match
+from sandbox.kube.objects.store import Change, Object, Store
 
 SERVICE_NAME = "kubernetes.io/service-name"
 

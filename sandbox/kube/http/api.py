@@ -9,17 +9,18 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.kube import discovery, kinds, patches
-from sandbox.kube.admission import admit, check_body
-from sandbox.kube.api_logs import serve_log
-from sandbox.kube.apply import apply
 from sandbox.kube.cluster import Cluster
 from sandbox.kube.errors import ApiError, not_found
-from sandbox.kube.kinds import Kind
-from sandbox.kube.request import Filter, Target, body, check_query, flag, number, target, wants_table
-from sandbox.kube.store import Object
-from sandbox.kube.tables import table
-from sandbox.kube.watching import watch
+from sandbox.kube.http import discovery
+from sandbox.kube.http.pod_logs import serve_log
+from sandbox.kube.http.request import Filter, Target, body, check_query, flag, number, target, wants_table
+from sandbox.kube.http.tables import table
+from sandbox.kube.http.watching import watch
+from sandbox.kube.objects import kinds, patches
+from sandbox.kube.objects.admission import admit, check_body
+from sandbox.kube.objects.apply import apply
+from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.store import Object
 
 START_WAIT = 1.0
 WATCH_LIMIT = 3600

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-from sandbox.kube.kinds import KINDS, Kind, group_versions
+from sandbox.kube.objects.kinds import KINDS, Kind, group_versions
 
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 MINOR = "32"

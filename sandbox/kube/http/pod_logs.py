@@ -8,12 +8,12 @@ from collections import deque
 from aiohttp import web
 
 from sandbox.kube import clock
-from sandbox.kube.container import Container
 from sandbox.kube.errors import ApiError
-from sandbox.kube.kubelet import Kubelet
-from sandbox.kube.logs import LogFile
-from sandbox.kube.request import flag, number
-from sandbox.kube.store import Object
+from sandbox.kube.http.request import flag, number
+from sandbox.kube.node.container import Container
+from sandbox.kube.node.kubelet import Kubelet
+from sandbox.kube.node.logs import LogFile
+from sandbox.kube.objects.store import Object
 
 
 async def serve_log(request: web.Request, kubelet: Kubelet, pod: Object) -> web.StreamResponse:

@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from sandbox.kube import kinds, protobuf, selectors
 from sandbox.kube.errors import ApiError
-from sandbox.kube.kinds import Kind
-from sandbox.kube.store import Object
+from sandbox.kube.http import protobuf
+from sandbox.kube.objects import kinds, selectors
+from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.store import Object
 
 _QUERY = {
     "fieldManager", "fieldValidation", "force", "dryRun", "pretty", "limit", "continue", "labelSelector",

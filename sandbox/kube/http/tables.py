@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.kube import clock, kinds
-from sandbox.kube.kinds import Kind
-from sandbox.kube.store import Object
+from sandbox.kube import clock
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.store import Object
 
 # (title, priority): priority 1 is shown with `-o wide` alone.
 Columns = list[tuple[str, int]]

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from sandbox.kube.errors import ApiError
-from sandbox.kube.kinds import Kind
-from sandbox.kube.store import Change, Object, Store
+from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.store import Change, Object, Store
 
 BOOKMARK_SECONDS = 30.0
 

@@ -9,17 +9,17 @@ import uuid
 from typing import TYPE_CHECKING
 
 from sandbox.kube import clock
-from sandbox.kube.images import Image, ImageError
-from sandbox.kube.logs import LogFile
-from sandbox.kube.podstatus import ContainerState
-from sandbox.kube.probes import Probes, Surroundings, act
-from sandbox.kube.process import Process, StartError
-from sandbox.kube.references import ConfigError, expand
-from sandbox.kube.store import Object
-from sandbox.kube.volumes import Rewriter
+from sandbox.kube.node.images import Image, ImageError
+from sandbox.kube.node.logs import LogFile
+from sandbox.kube.node.podstatus import ContainerState
+from sandbox.kube.node.probes import Probes, Surroundings, act
+from sandbox.kube.node.process import Process, StartError
+from sandbox.kube.node.references import ConfigError, expand
+from sandbox.kube.node.volumes import Rewriter
+from sandbox.kube.objects.store import Object
 
 if TYPE_CHECKING:
-    from sandbox.kube.pod import Pod
+    from sandbox.kube.node.pod import Pod
 
 BACKOFF_STEPS = 5
 BACKOFF_RESET = 600.0

@@ -10,15 +10,15 @@ from typing import Any
 
 import aiohttp
 
-from sandbox.kube import kinds
-from sandbox.kube.container import Container
 from sandbox.kube.errors import ApiError, not_found
-from sandbox.kube.events import Recorder
-from sandbox.kube.images import Images
-from sandbox.kube.network import Network
-from sandbox.kube.pod import Pod
-from sandbox.kube.store import Change, Object, Store
-from sandbox.kube.volumes import remove_claim
+from sandbox.kube.node.container import Container
+from sandbox.kube.node.images import Images
+from sandbox.kube.node.network import Network
+from sandbox.kube.node.pod import Pod
+from sandbox.kube.node.volumes import remove_claim
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.events import Recorder
+from sandbox.kube.objects.store import Change, Object, Store
 
 LOGS_KEPT = 200
 SHUTDOWN_GRACE = 3.0

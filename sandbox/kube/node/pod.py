@@ -8,15 +8,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.kube import clock, kinds
-from sandbox.kube.container import Container
-from sandbox.kube.podstatus import conditions, phase
-from sandbox.kube.references import Environment
-from sandbox.kube.store import Object
-from sandbox.kube.volumes import MountError, Volumes
+from sandbox.kube import clock
+from sandbox.kube.node.container import Container
+from sandbox.kube.node.podstatus import conditions, phase
+from sandbox.kube.node.references import Environment
+from sandbox.kube.node.volumes import MountError, Volumes
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.store import Object
 
 if TYPE_CHECKING:
-    from sandbox.kube.kubelet import Kubelet
+    from sandbox.kube.node.kubelet import Kubelet
 
 MOUNT_RETRY = 1.0
 

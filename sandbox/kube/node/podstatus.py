@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.kube import clock
-from sandbox.kube.store import Object
+from sandbox.kube.objects.store import Object
 
 
 @dataclass

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import aiohttp
 
-from sandbox.kube.process import run_beside
-from sandbox.kube.store import Object
+from sandbox.kube.node.process import run_beside
+from sandbox.kube.objects.store import Object
 
 
 @dataclass(frozen=True)

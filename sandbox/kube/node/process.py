@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from sandbox.kube.logs import LogFile
+from sandbox.kube.node.logs import LogFile
 
 _SHIM = Path(__file__).with_name("shim.py")
 

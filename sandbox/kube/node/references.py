@@ -7,9 +7,9 @@ import os
 import re
 from typing import Any
 
-from sandbox.kube import kinds
-from sandbox.kube.kinds import Kind
-from sandbox.kube.store import Object, Store
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.store import Object, Store
 
 _VARIABLE = re.compile(r"\$(\$|\(([A-Za-z_.-][A-Za-z0-9_.-]*)\))")
 _KEYED = re.compile(r"^metadata\.(labels|annotations)\['(.+)'\]$")

@@ -6,9 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
-from sandbox.kube import kinds
-from sandbox.kube.references import ConfigError, Environment
-from sandbox.kube.store import Object
+from sandbox.kube.node.references import ConfigError, Environment
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.store import Object
 
 
 class MountError(Exception):

@@ -8,13 +8,13 @@ import copy
 import secrets
 from typing import Any
 
-from sandbox.kube import kinds
 from sandbox.kube.errors import ApiError, invalid
-from sandbox.kube.kinds import Kind
-from sandbox.kube.manifests import METADATA, SCHEMAS
-from sandbox.kube.podspec import POD_SPEC
-from sandbox.kube.schema import Problems
-from sandbox.kube.selectors import from_object, labels_match
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.manifests import METADATA, SCHEMAS
+from sandbox.kube.objects.podspec import POD_SPEC
+from sandbox.kube.objects.schema import Problems
+from sandbox.kube.objects.selectors import from_object, labels_match
 
 Object = dict[str, Any]
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"

@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.kube import clock
 from sandbox.kube.errors import ApiError
-from sandbox.kube.patches import PRIMITIVE_SETS, item_key, merge_key
+from sandbox.kube.objects.patches import PRIMITIVE_SETS, item_key, merge_key
 
 Fields = dict[str, Any]
 # Maps that have one owner as a whole (`x-kubernetes-map-type: atomic`).

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from sandbox.kube import clock, kinds
-from sandbox.kube.admission import random_suffix
-from sandbox.kube.store import Object, Store
+from sandbox.kube import clock
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.admission import random_suffix
+from sandbox.kube.objects.store import Object, Store
 
 KEPT = 1000
 

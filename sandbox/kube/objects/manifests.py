@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from sandbox.kube import kinds
-from sandbox.kube.kinds import Kind
-from sandbox.kube.podspec import NO_TOKEN, POD_SPEC
-from sandbox.kube.schema import (
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.podspec import NO_TOKEN, POD_SPEC
+from sandbox.kube.objects.schema import (
     ANY,
     BOOL,
     COUNT,

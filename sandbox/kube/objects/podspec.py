@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.kube.schema import (
+from sandbox.kube.objects.schema import (
     ANY,
     BOOL,
     COUNT,

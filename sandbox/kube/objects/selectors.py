@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from sandbox.kube.errors import ApiError
-from sandbox.kube.kinds import EVENT, POD, Kind
+from sandbox.kube.objects.kinds import EVENT, POD, Kind
 
 Requirement = tuple[str, str, tuple[str, ...]]
 _SET = re.compile(r"^(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\(\s*(?P<values>[^()]*)\)$")

@@ -18,7 +18,7 @@ from typing import Any
 
 from sandbox.kube import clock
 from sandbox.kube.errors import already_exists, conflict, not_found
-from sandbox.kube.kinds import Kind
+from sandbox.kube.objects.kinds import Kind
 
 Object = dict[str, Any]
 HISTORY = 20_000

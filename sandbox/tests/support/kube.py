@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 from kubernetes import client, config
 
-ROOT = Path(__file__).resolve().parents[3]
+from sandbox.tests.support import ROOT
+
 SERVE = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, bind=sys.argv[1], port=8000)"
 
 

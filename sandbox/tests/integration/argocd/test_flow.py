@@ -7,7 +7,8 @@ import re
 import pytest
 import yaml
 
-from tests.integration.sandbox_argocd.conftest import REMOTE, ROOT, Cluster, Manifest
+from sandbox.tests.support import ROOT
+from sandbox.tests.support.argocd import REMOTE, Cluster, Manifest
 
 pytestmark = pytest.mark.timeout(120)
 

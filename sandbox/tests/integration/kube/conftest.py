@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from kube_harness import Server
 from kubernetes import client
+
+from sandbox.tests.support.kube import Server
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kube_harness import Server, deployment, eventually, finished, pod
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+
+from sandbox.tests.support.kube import Server, deployment, eventually, finished, pod
 
 SLEEP = "import time; time.sleep(60)"
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kube_harness import Server, deployment, eventually, pod, service
+from sandbox.tests.support.kube import Server, deployment, eventually, pod, service
 
 Kubectl = Callable[..., str]
 

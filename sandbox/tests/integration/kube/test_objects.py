@@ -8,9 +8,10 @@ import urllib.request
 from typing import Any
 
 import pytest
-from kube_harness import Server, pod
 from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
+
+from sandbox.tests.support.kube import Server, pod
 
 
 def config_map(name: str, data: dict[str, str] | None = None, **meta: Any) -> dict[str, Any]:

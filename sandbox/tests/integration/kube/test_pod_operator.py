@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
 
-from kube_harness import Server
 from kubernetes import client
 
-from tests import airflow_environment
+from sandbox.tests.support import airflow_home
+from sandbox.tests.support.kube import Server
 
 DAG = """
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
@@ -40,10 +39,11 @@ if __name__ == "__main__":
 
 def run_dag(server: Server, namespace: str, folder: Path) -> str:
     """Everything that `dag.test` printed, in a process of its own."""
-    airflow_environment.migrate()
-    file = folder / "pods.py"
+    dags = folder / "dags"
+    dags.mkdir()
+    file = dags / "pods.py"
     file.write_text(DAG.format(namespace=namespace, kubeconfig=server.kubeconfig))
-    env = {**os.environ, "AIRFLOW__CORE__DAGS_FOLDER": str(folder)}
+    env = airflow_home.make(folder / "home", dags)
     command = [sys.executable, str(file)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=180, check=False)
     return done.stdout + done.stderr

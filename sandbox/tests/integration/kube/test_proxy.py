@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.kube import proxy as proxy_module
-from sandbox.kube.proxy import PortProxy
+from sandbox.kube.controllers import proxy as proxy_module
+from sandbox.kube.controllers.proxy import PortProxy
 
 
 def descriptors() -> int:

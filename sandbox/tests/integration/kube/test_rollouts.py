@@ -9,9 +9,10 @@ import urllib.request
 from typing import Any
 
 import pytest
-from kube_harness import deployment, eventually, service
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+
+from sandbox.tests.support.kube import deployment, eventually, service
 
 ZERO_GAP = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.argocd.applicationset import applications, repositories
+from sandbox.argocd.appset.controller import applications, repositories
+from sandbox.argocd.appset.generators import Sources, selects
 from sandbox.argocd.errors import GitError, TemplateError, UnsupportedError
-from sandbox.argocd.generators import Sources, selects
-from sandbox.argocd.gitrepo import GitCache
+from sandbox.argocd.render.gitrepo import GitCache
+from sandbox.tests.support import ROOT
 
 Manifest = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[3]
 VALUES = "models:\n  - {name: digits, registeredModel: digits-detector, version: null}\n"
 FILES = {
     "argocd-apps/staging/detector/values.yaml": VALUES,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.argocd.gitrepo import _unpack
+from sandbox.argocd.render.gitrepo import _unpack
 
 
 @pytest.mark.parametrize("filters", [True, False])

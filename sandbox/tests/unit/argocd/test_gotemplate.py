@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sandbox.argocd.appset.gotemplate import render, render_deep
 from sandbox.argocd.errors import TemplateError, UnsupportedError
-from sandbox.argocd.gotemplate import render, render_deep
 
 PARAMS: dict[str, Any] = {
     "path": {"path": "argocd-apps/sandbox/detector", "segments": ["argocd-apps", "sandbox"], "basename": "detector"},

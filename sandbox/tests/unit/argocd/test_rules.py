@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.argocd import clock, globs, health, source
-from sandbox.argocd.compare import differs, merge_patch
+from sandbox.argocd import clock, globs
+from sandbox.argocd.application.project import Project
+from sandbox.argocd.application.spec import Retry, parse
+from sandbox.argocd.cluster import health
+from sandbox.argocd.cluster.compare import differs, merge_patch
+from sandbox.argocd.cluster.kube import Resource
 from sandbox.argocd.errors import InvalidSpecError, RenderError, UnsupportedError
-from sandbox.argocd.kube import Resource
-from sandbox.argocd.project import Project
-from sandbox.argocd.spec import Retry, parse
+from sandbox.argocd.render import source
 
 Manifest = dict[str, Any]
 SERVER = "https://kubernetes.default.svc"

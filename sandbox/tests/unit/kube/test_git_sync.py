@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from sandbox.tests.support import ROOT
+
 PROGRAM = ROOT / "sandbox" / "images" / "git-sync" / "git-sync"
 
 

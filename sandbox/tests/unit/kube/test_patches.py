@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.kube.apply import apply
 from sandbox.kube.errors import ApiError
-from sandbox.kube.patches import json_patch, merge, strategic
+from sandbox.kube.objects.apply import apply
+from sandbox.kube.objects.patches import json_patch, merge, strategic
 
 
 def test_merge_removes_with_null_and_keeps_the_target() -> None:

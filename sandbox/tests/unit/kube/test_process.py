@@ -6,8 +6,8 @@ import asyncio
 import os
 from pathlib import Path
 
-from sandbox.kube.logs import LogFile
-from sandbox.kube.process import Process
+from sandbox.kube.node.logs import LogFile
+from sandbox.kube.node.process import Process
 
 ROUNDS = 20
 

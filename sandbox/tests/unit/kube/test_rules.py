@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.kube import rollout, selectors
+from sandbox.kube.controllers import rollout
+from sandbox.kube.controllers.rollout import Replicas
 from sandbox.kube.errors import ApiError
-from sandbox.kube.images import ImageError, Images, repository_name
-from sandbox.kube.manifests import SCHEMAS
-from sandbox.kube.podspec import POD_SPEC
-from sandbox.kube.podstatus import ContainerState, phase
-from sandbox.kube.references import expand, quantity
-from sandbox.kube.rollout import Replicas
-from sandbox.kube.schema import inert_paths
-from sandbox.kube.volumes import Rewriter
-
-ROOT = Path(__file__).resolve().parents[3]
+from sandbox.kube.node.images import ImageError, Images, repository_name
+from sandbox.kube.node.podstatus import ContainerState, phase
+from sandbox.kube.node.references import expand, quantity
+from sandbox.kube.node.volumes import Rewriter
+from sandbox.kube.objects import selectors
+from sandbox.kube.objects.manifests import SCHEMAS
+from sandbox.kube.objects.podspec import POD_SPEC
+from sandbox.kube.objects.schema import inert_paths
+from sandbox.tests.support import ROOT
 
 
 @pytest.mark.parametrize(

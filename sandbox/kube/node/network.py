@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 from collections import deque
 
 from sandbox.kube.errors import ApiError
 
-CLAIM_PORT = 6443
+ATTEMPTS = 50
+CLAIM = "\0yolo-lifecycle-sandbox:{prefix}"
 
 
 class Network:
-    """Hands out pod and service addresses. The claim is a bound socket: it ends with the process, however that ends."""
+    """Hands out pod and service addresses.
+
+    The claim is an abstract Unix socket that is named after the prefix. It ends with the process, however that ends; it
+    needs no folder that all users can write to; and it lives in the network namespace, as the addresses do. It takes
+    no port, so a real Kubernetes on this machine (port 6443 of every address) is no hindrance.
+    """
 
     def __init__(self) -> None:
         self._claim, self.prefix = _claim()
@@ -54,18 +61,31 @@ class Network:
         self._claim.close()
 
 
+def in_use(address: str, port: int) -> bool:
+    """Whether nobody can listen there now.
+
+    On an address that only this sandbox uses, it is a program outside that listens on the port of every address.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
 def _claim() -> tuple[socket.socket, str]:
-    for _ in range(50):
+    for _ in range(ATTEMPTS):
         # Not 127.0.x: people bind there by hand. Not 255: broadcast by habit.
         prefix = f"127.{random.randint(16, 254)}.{random.randint(0, 254)}"
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.bind((f"{prefix}.1", CLAIM_PORT))
-        except OSError:
-            sock.close()
+            claim.bind(CLAIM.format(prefix=prefix))
+        except OSError as error:
+            claim.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
             continue
-        return sock, prefix
-    raise OSError(
-        f"no free /24 in 127.0.0.0/8: port {CLAIM_PORT} is taken on 50 random addresses, probably by a server that "
-        f"listens on 0.0.0.0:{CLAIM_PORT} (a real Kubernetes does); stop it while the sandbox runs"
-    )
+        return claim, prefix
+    raise OSError(f"no free /24 in 127.0.0.0/8: {ATTEMPTS} random ones are all claimed by other sandboxes; stop some")

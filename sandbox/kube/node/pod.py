@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.kube import clock
+from sandbox.kube.node import network
 from sandbox.kube.node.container import Container
 from sandbox.kube.node.podstatus import conditions, phase
 from sandbox.kube.node.references import Environment
@@ -82,11 +83,24 @@ class Pod:
                 if not await container.run():
                     return
             if not self.stopping:
+                self._say_which_ports_are_in_use()
                 await asyncio.gather(*(container.run() for container in self.mains))
         finally:
             if watcher:
                 watcher.cancel()
             self.publish()
+
+    def _say_which_ports_are_in_use(self) -> None:
+        """Pods share the machine's ports with every program that listens on all addresses; on a cluster they do not."""
+        for container in self.mains:
+            for port in container.spec.get("ports", []):
+                number = port["containerPort"]
+                if network.in_use(self.address, number):
+                    text = (
+                        f"port {number} is in use on every address of this machine, {self.address} too, by a program "
+                        "outside the sandbox: stop it, or have it listen on 127.0.0.1 alone"
+                    )
+                    self.event("Warning", "PortInUse", text, container.field)
 
     async def _mount(self) -> None:
         while not self.stopping:

@@ -71,7 +71,7 @@ class Applications:
             # 409: somebody wrote in between; the next round sees it. Others: the API server's own trouble.
             log.log(logging.DEBUG if error.status in (404, 409) else logging.WARNING, "%s: %s", name, error)
         except Exception:
-            log.exception("%s: this round failed; the next one starts anew", name)
+            log.exception("%s: this round failed; the next one retries", name)
 
     async def reconcile(self, app: Manifest) -> None:
         """One round: (re)load when asked or due, compare with what is live, sync if need be, write the status."""
@@ -88,7 +88,7 @@ class Applications:
             refresh = False
             result = await self._sync(app, state, items)
             items, operation = await self._observe(app, state), self._finish(app, state, result)
-            # As Argo CD compares anew after a sync: from reconciledAt on, the health is that of what was applied.
+            # As Argo CD compares again after a sync: from reconciledAt on, the health is that of what was applied.
             state.compared_at = clock.now()
             await self._write(app, state, items, refresh, operation=operation)
         else:

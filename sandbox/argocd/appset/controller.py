@@ -57,7 +57,7 @@ class ApplicationSets:
             except ApiError as error:
                 log.log(logging.DEBUG if error.status in (404, 409) else logging.WARNING, "%s: %s", name, error)
             except Exception:
-                log.exception("%s: this round failed; the next one starts anew", name)
+                log.exception("%s: this round failed; the next one retries", name)
 
     async def reconcile(self, appset: Manifest, clusters: list[Manifest]) -> None:
         """Evaluate it when something that it depends on may have changed; keep its Applications as they should be."""

@@ -42,7 +42,7 @@ class Store:
     """All objects of the cluster."""
 
     def __init__(self) -> None:
-        # Versions start at the clock, so that a client's version from before a restart is older than any of ours.
+        # Versions start at the clock, so that a client's version from before a restart is older than this server's.
         self.version = int(time.time() * 1000)
         self.oldest = self.version
         self._objects: dict[Kind, dict[tuple[str, str], Object]] = {}

@@ -55,7 +55,7 @@ def test_a_commit_is_rolled_out_on_refresh_and_told_in_argo_cds_fields(cluster: 
     status = cluster.live(commit)["status"]
     assert status["operationState"]["syncResult"]["revision"] == commit
     operation = status["operationState"]
-    assert operation["startedAt"] <= operation["finishedAt"] <= status["reconciledAt"], "compared anew after the sync"
+    assert operation["startedAt"] <= operation["finishedAt"] <= status["reconciledAt"], "compared again after the sync"
     assert {r["kind"]: r["status"] for r in status["operationState"]["syncResult"]["resources"]} == {
         "ServiceAccount": "Synced",
         "Service": "Synced",

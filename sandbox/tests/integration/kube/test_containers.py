@@ -57,7 +57,7 @@ def test_environment_has_references_and_nothing_of_ours(core: client.CoreV1Api, 
     assert '"NONE"' not in raw[0] and "PYTEST" not in raw[0] and str(Path.home()) + '"' not in raw[0]
 
 
-def test_missing_secret_key_is_named_and_mended(core: client.CoreV1Api, namespace: str) -> None:
+def test_missing_secret_key_is_named_and_can_be_added(core: client.CoreV1Api, namespace: str) -> None:
     env = [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "s", "key": "pass"}}}]
     core.create_namespaced_secret(namespace, {"metadata": {"name": "s"}})
     core.create_namespaced_pod(namespace, pod("a", "pass", container={"env": env}))

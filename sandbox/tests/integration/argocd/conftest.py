@@ -38,7 +38,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         Cluster.until(kubeconfig.exists, "the API server is up", lambda: (root / "kube.log").read_text())
         api = Api(kubeconfig)
         prepare(api)
-        start("argocd", "--kubeconfig", str(kubeconfig), "--root", str(root / "cache"), "--poll-seconds", "600")
+        pace = ("--poll-seconds", "600", "--round-seconds", "0.1")
+        start("argocd", "--kubeconfig", str(kubeconfig), "--root", str(root / "cache"), *pace)
         api.apply(yaml.safe_load((ROOT / "argocd-apps" / "root.yaml").read_text()))
         yield Cluster(api, fork)
     finally:

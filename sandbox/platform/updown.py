@@ -107,8 +107,13 @@ def _start_all(config: Config, found: dict[str, Any], airflow_port: int, mlflow_
 
 
 def _migrate(config: Config, variables: dict[str, str]) -> None:
-    """Bring Airflow's database to its schema (a second when there is nothing to do)."""
-    log = config.logs / "airflow-migrate.log"
+    """Bring Airflow's database to its schema, unless this Airflow has done it before: asking it costs seconds."""
+    log, home = config.logs / "airflow-migrate.log", config.home / "airflow"
+    # Its name holds the version.
+    (installed,) = config.python("airflow").parents[1].glob("lib/python*/site-packages/apache_airflow-*.dist-info")
+    stamp = home / "migrated"
+    if (home / "airflow.db").exists() and stamp.exists() and stamp.read_text() == installed.name:
+        return
     with log.open("ab") as output:
         done = subprocess.run(
             [str(config.python("airflow").with_name("airflow")), "db", "migrate"],
@@ -119,6 +124,7 @@ def _migrate(config: Config, variables: dict[str, str]) -> None:
         )
     if done.returncode:
         raise SandboxError(f"Airflow's database could not be made; see {log}. `make clean` starts from nothing.")
+    stamp.write_text(installed.name)
 
 
 def _triton_image(config: Config) -> None:

@@ -18,6 +18,11 @@ PATHS = ("plugins", "clients/python", ".")
 PACKAGES = ("lifecycle", "yolo_client", "cluster", "tools")
 # What runs in images, or beside a server and a network in training: `dev` lacks what it imports.
 ELSEWHERE = ("docker", "model_repository", "examples", "charts", "benchmarks")
+# Each package imports only those before it (and itself); `application` and `appset` know nothing of each other.
+LAYERS = {
+    "sandbox.kube": {"objects": 0, "node": 1, "controllers": 2, "http": 3},
+    "sandbox.argocd": {"cluster": 0, "render": 1, "application": 2, "appset": 2},
+}
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 for name in sys.argv[1:]:
@@ -75,7 +80,6 @@ def in_house(house: Path, *command: str) -> str:
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "LIFECYCLE_"))}
     variables |= {
         "PYTHONPATH": ":".join(str(house / path) for path in PATHS),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "AIRFLOW_HOME": str(house / ".airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(house / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(house / "plugins"),
@@ -108,6 +112,18 @@ def test_the_sandbox_imports_nothing_of_the_rest() -> None:
         if module.split(".")[0] in rest
     }
     assert found == set()
+
+
+@pytest.mark.parametrize("program", LAYERS)
+def test_its_packages_import_each_other_in_one_direction(program: str) -> None:
+    layers, upwards = LAYERS[program], set()
+    for name, layer in layers.items():
+        for file in (ROOT / program.replace(".", "/") / name).rglob("*.py"):
+            for module in imported(file):
+                other = module.removeprefix(f"{program}.").split(".")[0]
+                if module.startswith(f"{program}.") and other != name and layers.get(other, -1) >= layer:
+                    upwards.add((file.relative_to(ROOT).as_posix(), module))
+    assert upwards == set()
 
 
 def test_every_module_of_the_airflow_side_and_the_tools_is_imported(house: Path) -> None:

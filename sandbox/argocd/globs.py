@@ -6,7 +6,7 @@ import fnmatch
 import re
 from functools import lru_cache
 
-from .errors import UnsupportedError
+from sandbox.argocd.errors import UnsupportedError
 
 
 def git_files(pattern: str, paths: list[str]) -> list[str]:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sandbox.kube import kubeconfig
-from sandbox.kube.api import Api
 from sandbox.kube.cluster import Cluster
-from sandbox.kube.images import ImageError, Images
+from sandbox.kube.http import kubeconfig
+from sandbox.kube.http.api import Api
+from sandbox.kube.node.images import ImageError, Images
 
 
 def arguments() -> argparse.Namespace:

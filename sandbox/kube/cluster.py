@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.kube import kinds
-from sandbox.kube.deletion import Deleter
-from sandbox.kube.deployments import Deployments
+from sandbox.kube.controllers.deletion import Deleter
+from sandbox.kube.controllers.deployments import Deployments
+from sandbox.kube.controllers.replicasets import ReplicaSets
+from sandbox.kube.controllers.services import Endpoints, Proxies
 from sandbox.kube.errors import ApiError, already_exists, not_found
-from sandbox.kube.events import Recorder
-from sandbox.kube.images import Images
-from sandbox.kube.kinds import Kind
-from sandbox.kube.kubelet import Kubelet
-from sandbox.kube.network import Network
-from sandbox.kube.replicasets import ReplicaSets
-from sandbox.kube.services import Endpoints, Proxies
-from sandbox.kube.store import Object, Store
+from sandbox.kube.node.images import Images
+from sandbox.kube.node.kubelet import Kubelet
+from sandbox.kube.node.network import Network
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.events import Recorder
+from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.store import Object, Store
 
 FIRST_NAMESPACES = ("default", "kube-system")
 

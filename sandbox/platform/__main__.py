@@ -33,7 +33,7 @@ def _demo(config: Config, urls: dict[str, str]) -> int:
 
 
 def main() -> int:
-    """Run the command; errors that a person can mend are one paragraph on stderr."""
+    """Run the command; errors that a person can fix are one paragraph on stderr."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.platform", description=__doc__)
     parser.add_argument("command", choices=("up", "demo", "status", "down", "clean"))
     command = parser.parse_args().command
@@ -43,9 +43,9 @@ def main() -> int:
             return status.show(config)
         with _alone(config):
             if command == "down":
-                updown.down(config)
+                updown.say(updown.down(config).text())
             elif command == "clean":
-                updown.clean(config)
+                updown.say(f"{updown.clean(config).text()}; {config.home} is removed")
             else:
                 urls = updown.up(config)["urls"]
         if command == "up":
@@ -55,7 +55,7 @@ def main() -> int:
         print(f"{command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\n{command}: interrupted. What was started goes on; `make down` stops it.", file=sys.stderr)
+        print(f"\n{command}: interrupted. What was started continues; `make down` stops it.", file=sys.stderr)
         return 130
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import yaml
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+# What the pods of charts/triton listen on, at addresses of their own: HTTP, gRPC, metrics.
+POD_PORTS = (8000, 8001, 8002)
 
 
 class SandboxError(Exception):
-    """Something that a person has to put right; the message says what and how."""
+    """Something that a person has to fix; the message says what and how."""
 
 
 def repository_url() -> str:

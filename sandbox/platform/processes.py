@@ -19,6 +19,8 @@ from pathlib import Path
 from .config import SandboxError
 
 IDENTITY = "SANDBOX_ID"
+# Of loopback, and of nobody: no program binds to it by hand, and sandboxes take none below 127.16.
+UNUSED_ADDRESS = "127.15.255.254"
 
 
 def start(name: str, command: Sequence[str], log: Path, variables: Mapping[str, str], directory: Path) -> int:
@@ -77,11 +79,27 @@ def of_sandbox(identity: str, servers: Mapping[int, int]) -> list[int]:
     return found
 
 
+def pods_of_sandbox(identity: str) -> set[str]:
+    """The names of the pods that have a live process: a container has its pod's name as HOSTNAME, a server has none."""
+    found = set()
+    for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
+        variables = _environment(pid)
+        if variables.get(IDENTITY) == identity and "HOSTNAME" in variables and alive(pid):
+            found.add(variables["HOSTNAME"])
+    return found
+
+
 def _carries(pid: int, identity: str) -> bool:
+    return _environment(pid).get(IDENTITY) == identity
+
+
+def _environment(pid: int) -> dict[str, str]:
+    """The variables that a process was started with; empty where it is gone, or another user's."""
     try:
-        return f"{IDENTITY}={identity}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
     except OSError:
-        return False
+        return {}
+    return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
 
 
 def stop(pids: Sequence[int], grace: float = 15.0) -> None:
@@ -115,6 +133,27 @@ def port_for(name: str, asked: int, option: str) -> int:
         return int(probe.getsockname()[1])
 
 
+def check_pod_ports(ports: Sequence[int]) -> None:
+    """Refuse to start where no pod could listen: a pod's port is its own on a cluster, but not beside 0.0.0.0 here.
+
+    Raises:
+        SandboxError: another program listens on one of the ports on every address.
+    """
+    taken = []
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((UNUSED_ADDRESS, port))
+            except OSError:
+                taken.append(str(port))
+    if taken:
+        raise SandboxError(
+            f"Another program listens on port {', '.join(taken)} of every address of this machine (0.0.0.0), so the "
+            "sandbox's pods with Triton cannot: stop it, or have it listen on 127.0.0.1 alone, then run again."
+        )
+
+
 def wait_until(what: str, ready: Callable[[], bool], pid: int | None, log: Path, seconds: float) -> None:
     """Wait for a server to answer.
 
@@ -127,5 +166,5 @@ def wait_until(what: str, ready: Callable[[], bool], pid: int | None, log: Path,
         if ended or time.monotonic() > deadline:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
             how = "ended" if ended else f"did not answer within {seconds:.0f} s"
-            raise SandboxError(f"{what} {how}. The end of {log}:\n{tail}\nMend the cause and run again.")
+            raise SandboxError(f"{what} {how}. The end of {log}:\n{tail}\nFix the cause and run again.")
         time.sleep(0.2)

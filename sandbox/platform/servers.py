@@ -98,7 +98,6 @@ def airflow_variables(config: Config, airflow_port: int, mlflow_port: int) -> di
         "PATH": f"{config.python('airflow').parent}:{os.environ['PATH']}",
         "AIRFLOW_HOME": str(home),
         "PYTHONPATH": f"{home}/config:{REPOSITORY_ROOT / 'clients' / 'python'}",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY_ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY_ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from . import cluster, gitremote, processes, servers
-from .config import REPOSITORY_ROOT, Config, SandboxError
+from .config import POD_PORTS, REPOSITORY_ROOT, Config, SandboxError
 
 
 def state(config: Config) -> dict[str, Any] | None:
@@ -43,8 +44,11 @@ def up(config: Config) -> dict[str, Any]:
     if found:
         gitremote.prepare(config)
         return found
-    down(config)
+    stopped = down(config)
+    if stopped != Stopped():
+        say(f"what was left of the last platform: {stopped.text()}")
     start = time.monotonic()
+    processes.check_pod_ports(POD_PORTS)
     ports = (
         processes.port_for("Airflow", config.airflow_port, "AIRFLOW_PORT"),
         processes.port_for("MLflow", config.mlflow_port, "MLFLOW_PORT"),
@@ -103,8 +107,13 @@ def _start_all(config: Config, found: dict[str, Any], airflow_port: int, mlflow_
 
 
 def _migrate(config: Config, variables: dict[str, str]) -> None:
-    """Bring Airflow's database to its schema (a second when there is nothing to do)."""
-    log = config.logs / "airflow-migrate.log"
+    """Bring Airflow's database to its schema, unless this Airflow has done it before: asking it costs seconds."""
+    log, home = config.logs / "airflow-migrate.log", config.home / "airflow"
+    # Its name holds the version.
+    (installed,) = config.python("airflow").parents[1].glob("lib/python*/site-packages/apache_airflow-*.dist-info")
+    stamp = home / "migrated"
+    if (home / "airflow.db").exists() and stamp.exists() and stamp.read_text() == installed.name:
+        return
     with log.open("ab") as output:
         done = subprocess.run(
             [str(config.python("airflow").with_name("airflow")), "db", "migrate"],
@@ -115,6 +124,7 @@ def _migrate(config: Config, variables: dict[str, str]) -> None:
         )
     if done.returncode:
         raise SandboxError(f"Airflow's database could not be made; see {log}. `make clean` starts from nothing.")
+    stamp.write_text(installed.name)
 
 
 def _triton_image(config: Config) -> None:
@@ -127,24 +137,49 @@ def _triton_image(config: Config) -> None:
         raise SandboxError(done.stderr.strip() or "Triton's image folder could not be made.")
 
 
-def down(config: Config) -> None:
+@dataclass(frozen=True)
+class Stopped:
+    """What `down` ended."""
+
+    servers: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()
+    leftovers: int = 0
+
+    def text(self) -> str:
+        """One line for a person."""
+        parts = [_counted(self.servers, "server"), _counted(self.pods, "pod")]
+        if self.leftovers:
+            parts.append(f"{self.leftovers} process{'es' if self.leftovers > 1 else ''} that they left behind")
+        said = "; ".join(part for part in parts if part)
+        return f"stopped {said}" if said else "nothing was running"
+
+
+def _counted(names: tuple[str, ...], kind: str) -> str:
+    return f"{len(names)} {kind}{'s' if len(names) > 1 else ''} ({', '.join(names)})" if names else ""
+
+
+def down(config: Config) -> Stopped:
     """End every process that this sandbox started, its children and leftovers too. Data stays."""
     found = state(config)
     if not found:
-        return
+        return Stopped()
     identity, servers = found["identity"], servers_of(found)
-    left = processes.of_sandbox(identity, servers)
+    left, pods = processes.of_sandbox(identity, servers), processes.pods_of_sandbox(identity)
     # Argo CD first, so that it does not put back what ends; then the other servers, which end their own children.
     ordered = sorted(found["processes"].items(), key=lambda item: item[0] != "argocd")
-    processes.stop([server["pid"] for _, server in ordered if server["pid"] in left])
-    processes.stop(processes.of_sandbox(identity, servers), grace=5.0)
+    running = {name: server["pid"] for name, server in ordered if server["pid"] in left}
+    processes.stop(list(running.values()))
+    leftovers = processes.of_sandbox(identity, servers)
+    processes.stop(leftovers, grace=5.0)
     config.state.unlink(missing_ok=True)
+    return Stopped(tuple(running), tuple(sorted(pods)), len(leftovers))
 
 
-def clean(config: Config) -> None:
+def clean(config: Config) -> Stopped:
     """`down`, then remove the sandbox's state: runs, models, commits."""
-    down(config)
+    stopped = down(config)
     shutil.rmtree(config.home, ignore_errors=True)
+    return stopped
 
 
 def _save(config: Config, found: dict[str, Any]) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sandbox.argocd.applicationset import applications
-from sandbox.argocd.generators import Sources
-from sandbox.argocd.gitrepo import GitCache
-from sandbox.argocd.source import manifests
-from sandbox.kube.manifests import SCHEMAS
-from sandbox.kube.schema import Problems
+from sandbox.argocd.appset.controller import applications
+from sandbox.argocd.appset.generators import Sources
+from sandbox.argocd.render.gitrepo import GitCache
+from sandbox.argocd.render.source import manifests
+from sandbox.kube.objects.manifests import SCHEMAS
+from sandbox.kube.objects.schema import Problems
 from sandbox.platform.cluster import KubernetesApi, bootstrap
 from tests.unit.charts.conftest import CHART, SHA256, Manifest
 

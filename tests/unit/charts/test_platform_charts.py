@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cluster import secrets, settings
-from sandbox.argocd.source import manifests
+from sandbox.argocd.render.source import manifests
 from tests.unit.charts.conftest import CHART, Manifest
 from tests.unit.charts.test_triton_policy import containers, pods, problems, references
 

@@ -16,7 +16,7 @@ import yaml
 from cluster import check
 from cluster.kubectl import Kubectl
 from cluster.settings import ROOT, Settings, load
-from tests.integration.sandbox_kube.kube_harness import Server
+from sandbox.tests.support.kube import Server
 from tests.unit.cluster.front import Front
 
 Sentences = Callable[..., list[str]]

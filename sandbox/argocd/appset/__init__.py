@@ -1,0 +1,1 @@
+"""ApplicationSets: generators, templates, and the Applications that they stand for."""

@@ -1,0 +1,1 @@
+"""The controllers: ReplicaSets, Deployments, Services and their proxies, deletion."""

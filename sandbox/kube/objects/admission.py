@@ -1,0 +1,252 @@
+"""What happens to an object between a request and the store: validation, defaults, and what may not change."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+import secrets
+from typing import Any
+
+from sandbox.kube.errors import ApiError, invalid
+from sandbox.kube.objects import kinds
+from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.manifests import METADATA, SCHEMAS
+from sandbox.kube.objects.podspec import POD_SPEC
+from sandbox.kube.objects.schema import Problems
+from sandbox.kube.objects.selectors import from_object, labels_match
+
+Object = dict[str, Any]
+ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+
+
+def random_suffix(length: int = 5) -> str:
+    """What Kubernetes appends to a ``generateName``."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def admit(kind: Kind, obj: Object, former: Object | None) -> Object:
+    """The object as it will be stored. Raises ApiError 422 naming every field path that is wrong or unsupported."""
+    obj = copy.deepcopy(obj)
+    obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
+    meta = obj.setdefault("metadata", {})
+    if former is None and not meta.get("name") and meta.get("generateName"):
+        meta["name"] = meta["generateName"] + random_suffix()
+    problems: Problems = []
+    if kind in SCHEMAS:
+        obj = SCHEMAS[kind].check(obj, "", problems)
+    else:
+        obj["metadata"] = METADATA.check(meta, "metadata", problems)
+    name = str(meta.get("name") or "")
+    if not name:
+        problems.append(("metadata.name", "Required value: name or generateName is required"))
+    if not problems:
+        _default(kind, obj)
+        problems += _relations(kind, obj)
+        if former is not None:
+            problems += _immutable(kind, obj, former)
+    if problems:
+        raise invalid(kind.kind, kind.group, name, problems)
+    return obj
+
+
+def _default(kind: Kind, obj: Object) -> None:
+    spec = obj.get("spec")
+    if kind == kinds.POD and spec:
+        default_pod(spec)
+    elif kind in (kinds.DEPLOYMENT, kinds.REPLICA_SET) and spec:
+        spec.setdefault("replicas", 1)
+        default_pod(spec["template"]["spec"])
+        if kind == kinds.DEPLOYMENT:
+            _default_deployment(spec)
+    elif kind == kinds.SERVICE and spec:
+        spec.setdefault("type", "ClusterIP")
+        spec.setdefault("sessionAffinity", "None")
+        for port in spec["ports"]:
+            port.setdefault("protocol", "TCP")
+            port.setdefault("targetPort", port["port"])
+    elif kind == kinds.CLAIM and spec:
+        spec.setdefault("volumeMode", "Filesystem")
+    elif kind == kinds.SECRET:
+        _default_secret(obj)
+
+
+def _default_deployment(spec: Object) -> None:
+    strategy = spec.setdefault("strategy", {})
+    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxSurge", "25%")
+        rolling.setdefault("maxUnavailable", "25%")
+    spec.setdefault("revisionHistoryLimit", 10)
+    spec.setdefault("progressDeadlineSeconds", 600)
+
+
+def _default_secret(obj: Object) -> None:
+    obj.setdefault("type", "Opaque")
+    for key, text in obj.pop("stringData", {}).items():
+        obj.setdefault("data", {})[key] = base64.b64encode(text.encode()).decode()
+    for key, text in obj.get("data", {}).items():
+        try:
+            base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            raise invalid("Secret", "", obj["metadata"]["name"], [(f"data[{key}]", f"not base64: {error}")]) from error
+
+
+def default_pod(spec: Object) -> None:
+    """Fill in Kubernetes' defaults, in place."""
+    spec.setdefault("restartPolicy", "Always")
+    spec.setdefault("terminationGracePeriodSeconds", 30)
+    spec.setdefault("dnsPolicy", "ClusterFirst")
+    spec.setdefault("schedulerName", "default-scheduler")
+    spec.setdefault("securityContext", {})
+    spec.setdefault("serviceAccountName", spec.get("serviceAccount") or "default")
+    spec["serviceAccount"] = spec["serviceAccountName"]
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        tag = container["image"].rpartition("/")[2].partition(":")[2]
+        container.setdefault("imagePullPolicy", "IfNotPresent" if tag not in ("", "latest") else "Always")
+        container.setdefault("terminationMessagePath", "/dev/termination-log")
+        container.setdefault("terminationMessagePolicy", "File")
+        container.setdefault("resources", {})
+        for port in container.get("ports", []):
+            port.setdefault("protocol", "TCP")
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            if probe in container:
+                container[probe] = {**_PROBE, **container[probe]}
+                if "httpGet" in container[probe]:
+                    container[probe]["httpGet"] = {"path": "/", "scheme": "HTTP", **container[probe]["httpGet"]}
+    for volume in spec.get("volumes", []):
+        for source in ("configMap", "secret", "downwardAPI"):
+            if source in volume:
+                volume[source].setdefault("defaultMode", 0o644)
+
+
+def _relations(kind: Kind, obj: Object) -> Problems:
+    if kind == kinds.POD:
+        return _pod_relations(obj["spec"], "spec")
+    if kind in (kinds.DEPLOYMENT, kinds.REPLICA_SET):
+        spec = obj["spec"]
+        problems = _pod_relations(spec["template"]["spec"], "spec.template.spec")
+        selector = from_object(spec["selector"])
+        labels = (spec["template"].get("metadata") or {}).get("labels")
+        if not selector:
+            problems.append(("spec.selector", "Invalid value: empty selector is invalid"))
+        elif not labels_match(selector, labels):
+            text = f"Invalid value: {labels}: `selector` does not match template `labels`"
+            problems.append(("spec.template.metadata.labels", text))
+        if spec["template"]["spec"]["restartPolicy"] != "Always":
+            problems.append(("spec.template.spec.restartPolicy", 'Unsupported value: supported values: "Always"'))
+        if kind == kinds.DEPLOYMENT:
+            problems += _strategy_relations(spec["strategy"])
+        return problems
+    if kind == kinds.SERVICE:
+        ports = obj["spec"]["ports"]
+        if obj["spec"].get("clusterIP") == "None":
+            text = "Unsupported value: 'None': a headless service needs cluster DNS, which the sandbox does not have"
+            return [("spec.clusterIP", text)]
+        if len(ports) > 1:
+            return [(f"spec.ports[{i}].name", "Required value") for i, port in enumerate(ports) if "name" not in port]
+    return []
+
+
+def _strategy_relations(strategy: Object) -> Problems:
+    path = "spec.strategy.rollingUpdate"
+    if strategy["type"] == "Recreate":
+        return [(path, "Forbidden: may not be specified when strategy `type` is 'Recreate'")] * (
+            "rollingUpdate" in strategy
+        )
+    problems: Problems = []
+    for field, value in strategy["rollingUpdate"].items():
+        number = value.removesuffix("%") if isinstance(value, str) else str(value)
+        if not number.isdigit() or (isinstance(value, str) and not value.endswith("%")):
+            problems.append((f"{path}.{field}", f"Invalid value: {value!r}: must be a count or a percentage"))
+    if not problems and all(str(value) in ("0", "0%") for value in strategy["rollingUpdate"].values()):
+        problems.append((f"{path}.maxUnavailable", "Invalid value: may not be 0 when `maxSurge` is 0"))
+    return problems
+
+
+def _pod_relations(spec: Object, path: str) -> Problems:
+    problems: Problems = []
+    volumes = {volume["name"] for volume in spec.get("volumes", [])}
+    for index, volume in enumerate(spec.get("volumes", [])):
+        if len(volume) == 1:
+            # Kubernetes reads a volume without a source as an emptyDir.
+            volume["emptyDir"] = {}
+        elif len(volume) > 2:
+            problems.append((f"{path}.volumes[{index}]", "Forbidden: may not specify more than 1 volume type"))
+    names: set[str] = set()
+    for group in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(group, [])):
+            where = f"{path}.{group}[{index}]"
+            if container["name"] in names:
+                problems.append((f"{where}.name", f"Duplicate value: {container['name']!r}"))
+            names.add(container["name"])
+            problems += _container_relations(container, where, volumes)
+    return problems
+
+
+def _container_relations(container: Object, where: str, volumes: set[str]) -> Problems:
+    problems: Problems = []
+    for number, mount in enumerate(container.get("volumeMounts", [])):
+        at = f"{where}.volumeMounts[{number}]"
+        if mount["name"] not in volumes:
+            problems.append((f"{at}.name", f"Not found: {mount['name']!r}"))
+        if not mount["mountPath"].startswith("/") or mount["mountPath"].strip("/") == "":
+            problems.append((f"{at}.mountPath", f"Invalid value: {mount['mountPath']!r}: must be absolute, and not /"))
+        if ".." in mount.get("subPath", "").split("/") or mount.get("subPath", "").startswith("/"):
+            problems.append((f"{at}.subPath", "Invalid value: must be relative, without '..'"))
+    for number, env in enumerate(container.get("env", [])):
+        if "value" in env and env["value"] and "valueFrom" in env:
+            problems.append((f"{where}.env[{number}]", "Invalid value: may not set both value and valueFrom"))
+    ports = {port.get("name") for port in container.get("ports", [])}
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        for action in ("httpGet", "tcpSocket"):
+            port = container.get(probe, {}).get(action, {}).get("port")
+            if isinstance(port, str) and port not in ports:
+                problems.append((f"{where}.{probe}.{action}.port", f"Invalid value: {port!r}: no port of that name"))
+        if probe != "readinessProbe" and container.get(probe, {}).get("successThreshold", 1) != 1:
+            problems.append((f"{where}.{probe}.successThreshold", "Invalid value: must be 1"))
+    return problems
+
+
+def _immutable(kind: Kind, obj: Object, former: Object) -> Problems:
+    def changed(*path: str) -> bool:
+        new, old = obj, former
+        for part in path:
+            new, old = new.get(part, {}), old.get(part, {})
+        return new != old
+
+    if kind == kinds.POD and changed("spec"):
+        fields = sorted(key for key in POD_SPEC.fields if changed("spec", key))
+        return [("spec", f"Forbidden: pod updates may not change fields here; changed: {', '.join(fields)}")]
+    if kind in (kinds.DEPLOYMENT, kinds.REPLICA_SET) and changed("spec", "selector"):
+        return [("spec.selector", f"Invalid value: {obj['spec']['selector']}: field is immutable")]
+    if kind == kinds.SERVICE and obj["spec"].get("clusterIP") and changed("spec", "clusterIP"):
+        return [("spec.clusterIP", f"Invalid value: {obj['spec']['clusterIP']!r}: field is immutable")]
+    if kind == kinds.CLAIM and (changed("spec", "accessModes") or changed("spec", "volumeName")):
+        return [("spec", "Forbidden: spec is immutable after creation except resources.requests")]
+    return []
+
+
+def check_body(kind: Kind, body: Any, namespace: str, name: str | None) -> Object:
+    """A request's body against its URL. Fills in namespace and name. Raises ApiError 400."""
+    if not isinstance(body, dict):
+        raise ApiError(400, f"the body must be a {kind.kind} object")
+    if body.get("kind") not in (None, kind.kind) or body.get("apiVersion") not in (None, kind.api_version):
+        told = f"{body.get('apiVersion')} {body.get('kind')}"
+        raise ApiError(400, f"the body is {told}, but the URL is for {kind.api_version} {kind.kind}")
+    body = dict(body)
+    meta = body["metadata"] = dict(body.get("metadata") or {})
+    if kind.namespaced:
+        if meta.get("namespace") not in (None, "", namespace):
+            raise ApiError(
+                400, f"the namespace of the object ({meta['namespace']}) is not that of the URL ({namespace})"
+            )
+        meta["namespace"] = namespace
+    else:
+        meta.pop("namespace", None)
+    if name is not None:
+        if meta.get("name") not in (None, "", name):
+            raise ApiError(400, f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
+        meta["name"] = name
+    return body

@@ -1,0 +1,1 @@
+"""The sandbox's own tests; they import nothing from the rest of the repository."""

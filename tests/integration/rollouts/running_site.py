@@ -22,7 +22,7 @@ from lifecycle.gitops.settings import GitOpsSettings
 
 from sandbox.platform import cluster, gitremote, processes, servers
 from sandbox.platform.config import REPOSITORY_ROOT, Config
-from tests.integration.serving.servers import Mlflow, Registered
+from tests.support.mlflow import Mlflow, Registered
 
 ENVIRONMENT = "sandbox"
 Manifest = dict[str, Any]

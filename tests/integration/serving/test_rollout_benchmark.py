@@ -8,7 +8,7 @@ from lifecycle.gitops.models import ModelPin, PinnedModel
 from mlflow import MlflowClient
 
 from benchmarks.serving.rollout import other_version
-from tests.integration.serving.servers import Mlflow
+from tests.support.mlflow import Mlflow
 
 
 def test_a_copy_of_the_only_version_holds_the_same_file(mlflow_server: Mlflow, models: Path) -> None:

@@ -7,8 +7,8 @@ import json
 import sys
 from dataclasses import asdict
 
-from lifecycle import lineage
 from lifecycle.errors import LifecycleError
+from lifecycle.mlflow import lineage
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     """Run a command; return 0, or 1 after an error, which is one paragraph on stderr."""
     from mlflow import MlflowClient
 
-    from lifecycle.registry.errors import typed_errors
+    from lifecycle.mlflow.errors import typed_errors
 
     options = arguments(argv)
     try:
@@ -43,7 +43,3 @@ def main(argv: list[str]) -> int:
     shown = json.dumps([asdict(link) for link in chain], indent=2) if options.json else lineage.text(chain)
     sys.stdout.write(f"{shown}\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

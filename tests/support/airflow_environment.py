@@ -1,7 +1,7 @@
 """Airflow's own settings for tests, made before anything imports Airflow: a home of its own, SQLite, this checkout.
 
-Import it at the top of a conftest, as `tests.airflow_environment`. `migrate()` makes the database for the tests that
-run tasks.
+Import it at the top of a conftest, as `tests.support.airflow_environment`. `migrate()` makes the database for the tests
+that run tasks.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-if __name__ != "tests.airflow_environment":
+if __name__ != "tests.support.airflow_environment":
     # Python would run it once for each name, and Airflow's home would change under the tests that have read it.
-    raise ImportError(f"import tests.airflow_environment, not {__name__}")
+    raise ImportError(f"import tests.support.airflow_environment, not {__name__}")
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 

@@ -1,1 +1,1 @@
-"""What the Kubernetes API tells: Services, serving pods, Applications."""
+"""The connections to the outside, one module each: MLflow, the Kubernetes API, the GitOps repository."""

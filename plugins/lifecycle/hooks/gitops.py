@@ -1,4 +1,4 @@
-"""From settings and Airflow connections to the objects that talk to the outside."""
+"""The GitOps repository, as the settings and the git connection describe it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,70 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
-from lifecycle.cluster.reads import Cluster
-from lifecycle.registry.hook import MlflowHook
 from lifecycle.settings import settings
 
 if TYPE_CHECKING:
     from lifecycle.gitops import GitCredentials, GitOps, GitOpsSettings
 
 
-def mlflow() -> MlflowHook:
-    """The MLflow server."""
-    chosen = settings()
-    return MlflowHook(chosen.mlflow_conn_id, timeout=chosen.mlflow_timeout, retries=chosen.mlflow_retries)
+class GitOpsHook(BaseHook):
+    """Opens the repository that Argo CD deploys from.
+
+    The connection's fields are those of the git provider's type: `login`, `password` (a token); in the extra
+    `private_key` or `key_file`, and `known_hosts`, `signing_key`, `api_token`.
+
+    :param git_conn_id: the connection with the credentials; empty: none are needed.
+    """
+
+    conn_name_attr = "git_conn_id"
+    conn_type = "git"
+    hook_name = "GitOps repository"
+
+    def __init__(self, git_conn_id: str = "") -> None:
+        super().__init__()
+        self.git_conn_id = git_conn_id
+
+    @classmethod
+    def from_settings(cls) -> GitOpsHook:
+        """With the connection that the settings name."""
+        return cls(settings().gitops_conn_id)
+
+    def get_conn(self) -> GitOps:
+        """Return the repository; nothing is asked of it yet."""
+        from lifecycle.gitops import GitOps
+
+        return GitOps(_chosen(), self.credentials())
+
+    def credentials(self) -> GitCredentials | None:
+        """Return the connection's credentials, or None if no connection is named.
+
+        Raises:
+            CredentialsInvalid: they are incomplete, or contradict each other.
+        """
+        from lifecycle.gitops import GitCredentials
+
+        if not self.git_conn_id:
+            return None
+        connection = self.get_connection(self.git_conn_id)
+        extra = connection.extra_dejson
+        key = extra.get("private_key") or (Path(extra["key_file"]).read_text() if extra.get("key_file") else None)
+        return GitCredentials(
+            username=connection.login or "git",
+            token=None if key else connection.password or None,
+            ssh_key=key,
+            known_hosts=extra.get("known_hosts"),
+            signing_key=extra.get("signing_key"),
+            api_token=extra.get("api_token"),
+        )
 
 
-def cluster() -> Cluster:
-    """The Kubernetes API."""
-    return Cluster(settings().kubernetes_conn_id)
+def repository() -> GitOps:
+    """The GitOps repository that the settings name."""
+    return GitOpsHook.from_settings().get_conn()
 
 
-def gitops_settings() -> GitOpsSettings:
-    """Where the GitOps repository is, how commits look and how they are delivered."""
+def _chosen() -> GitOpsSettings:
+    """Where the repository is, how commits look and how they are delivered."""
     from lifecycle.gitops import GitOpsSettings
     from lifecycle.gitops.settings import DEFAULT_MESSAGE
 
@@ -44,34 +87,3 @@ def gitops_settings() -> GitOpsSettings:
         api_url=chosen.gitops_api_url,
         time_limit=chosen.gitops_time_limit,
     )
-
-
-def gitops_credentials() -> GitCredentials | None:
-    """The credentials of the git connection, or None if no connection is named.
-
-    Fields as in the git provider's connection type: `login`, `password` (a token); in the extra `private_key` or
-    `key_file`, and `known_hosts`, `signing_key`, `api_token`.
-    """
-    from lifecycle.gitops import GitCredentials
-
-    conn_id = settings().gitops_conn_id
-    if not conn_id:
-        return None
-    connection = BaseHook.get_connection(conn_id)
-    extra = connection.extra_dejson
-    key = extra.get("private_key") or (Path(extra["key_file"]).read_text() if extra.get("key_file") else None)
-    return GitCredentials(
-        username=connection.login or "git",
-        token=None if key else connection.password or None,
-        ssh_key=key,
-        known_hosts=extra.get("known_hosts"),
-        signing_key=extra.get("signing_key"),
-        api_token=extra.get("api_token"),
-    )
-
-
-def gitops() -> GitOps:
-    """The GitOps repository."""
-    from lifecycle.gitops import GitOps
-
-    return GitOps(gitops_settings(), gitops_credentials())

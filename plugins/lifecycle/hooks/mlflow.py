@@ -1,4 +1,4 @@
-"""The connection to MLflow."""
+"""The connection to MLflow; inside this package, `mlflow` alone is the library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseHook
 
 from lifecycle.errors import RegistryError
-from lifecycle.registry.errors import typed_errors
+from lifecycle.mlflow.errors import typed_errors
+from lifecycle.settings import settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,6 +38,12 @@ class MlflowHook(BaseHook):
         self.mlflow_conn_id = mlflow_conn_id
         self.timeout = timeout
         self.retries = retries
+
+    @classmethod
+    def from_settings(cls) -> MlflowHook:
+        """With the connection and the patience that the settings name."""
+        chosen = settings()
+        return cls(chosen.mlflow_conn_id, timeout=chosen.mlflow_timeout, retries=chosen.mlflow_retries)
 
     def get_conn(self) -> MlflowClient:
         """Return a client; use `session()`, which also sends the credentials and types the errors."""

@@ -1,1 +1,1 @@
-"""MLflow as seen from Airflow: the run of a DAG run, and the registered versions."""
+"""MLflow as seen from Airflow: the run of a DAG run, the registered versions, and the way back from a server."""

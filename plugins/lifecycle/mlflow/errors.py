@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from lifecycle.errors import LifecycleError, RegistryError, RegistryUnavailable
 
@@ -29,12 +28,11 @@ def typed_errors(uri: str) -> Iterator[None]:
         ) from error
 
 
-def answered(error: Any) -> bool:
+def answered(error: Exception) -> bool:
     """Whether the server itself gave a definite answer, which a retry would only repeat."""
     from mlflow.exceptions import RestException
 
-    return (
-        isinstance(error, RestException)
-        and error.get_http_status_code() < 500
-        and (error.get_http_status_code() != 429)
-    )
+    if not isinstance(error, RestException):
+        return False
+    status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
+    return status < 500 and status != 429

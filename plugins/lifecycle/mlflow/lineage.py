@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import RegistryError
-from lifecycle.registry import runs, versions
+from lifecycle.mlflow import runs, versions
+from lifecycle.model import names
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,14 +63,14 @@ def trace(client: MlflowClient, served: ServedModel, url: str, model: str) -> li
             {
                 "sha256": served.sha256,
                 "aliases": ", ".join(alias for alias, at in aliases.items() if str(at) == str(served.version)),
-                "live_since": tags.get("live_since", ""),
-                "environment": tags.get("environment", ""),
+                "live_since": tags.get(names.LIVE_SINCE, ""),
+                "environment": tags.get(names.ENVIRONMENT, ""),
             },
         ),
-        Link("run", served.run_id, {"mAP50": told["mAP50"], "mAP50-95": told["mAP50-95"]}),
-        Link("dataset", told["dataset_digest"], {"dataset": told["dataset"], "classes": len(told["class_names"])}),
-        Link("dag_run", told["dag"], {}),
-        Link("commit", tags.get("commit", ""), {}),
+        Link("run", served.run_id, {names.MAP50: told.map50, names.MAP50_95: told.map50_95}),
+        Link("dataset", told.dataset_digest, {"dataset": told.dataset, "classes": len(told.class_names)}),
+        Link("dag_run", told.dag_run, {}),
+        Link("commit", tags.get(names.COMMIT, ""), {}),
     ]
 
 

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lifecycle.errors import RegistryError
+from lifecycle.model import names
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 
+@dataclass(frozen=True)
+class RunFacts:
+    """Where a run came from, and how good its model was on the held-out split (None: not measured)."""
+
+    dag_run: str
+    dataset: str
+    dataset_digest: str
+    class_names: list[str]
+    map50: float | None
+    map50_95: float | None
+
+
 def open_run(client: MlflowClient, experiment: str, *, dag_id: str, dag_run_id: str, tags: dict[str, str]) -> str:
     """Return the id of the run tagged with this DAG run; create it (and the experiment) if there is none."""
     experiment_id = _experiment_id(client, experiment)
     # Airflow allows no quotes in either.
-    query = f"tags.dag_id = '{dag_id}' and tags.dag_run_id = '{dag_run_id}'"
+    query = f"tags.{names.DAG_ID} = '{dag_id}' and tags.{names.DAG_RUN_ID} = '{dag_run_id}'"
     found = client.search_runs([experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
     if found:
         run_id = str(found[0].info.run_id)
         client.update_run(run_id, status="RUNNING")
     else:
-        every = {"dag_id": dag_id, "dag_run_id": dag_run_id, **tags}
+        every = {names.DAG_ID: dag_id, names.DAG_RUN_ID: dag_run_id, **tags}
         run_id = str(client.create_run(experiment_id, tags=every, run_name=dag_run_id).info.run_id)
     for key, value in tags.items():
         client.set_tag(run_id, key, value)
@@ -94,16 +108,14 @@ def download(client: MlflowClient, run_id: str, path: str, into: Path) -> Path:
     return Path(client.download_artifacts(run_id, path, str(into)))
 
 
-def describe(run: Run) -> dict[str, Any]:
-    """What lineage and approval show of a run."""
+def describe(run: Run) -> RunFacts:
+    """What lineage shows of a run."""
     tags, metrics = run.data.tags, run.data.metrics
-    return {
-        "run_id": run.info.run_id,
-        "experiment_id": run.info.experiment_id,
-        "dag": f"{tags.get('dag_id', '?')}/{tags.get('dag_run_id', '?')}",
-        "dataset": tags.get("dataset", ""),
-        "dataset_digest": tags.get("dataset_digest", ""),
-        "class_names": json.loads(tags.get("class_names", "[]")),
-        "mAP50": metrics.get("test/mAP50"),
-        "mAP50-95": metrics.get("test/mAP50-95"),
-    }
+    return RunFacts(
+        dag_run=f"{tags.get(names.DAG_ID, '?')}/{tags.get(names.DAG_RUN_ID, '?')}",
+        dataset=tags.get(names.DATASET, ""),
+        dataset_digest=tags.get(names.DATASET_DIGEST, ""),
+        class_names=json.loads(tags.get(names.CLASS_NAMES, "[]")),
+        map50=metrics.get(names.metric(names.CANDIDATE_SPLIT, names.MAP50)),
+        map50_95=metrics.get(names.metric(names.CANDIDATE_SPLIT, names.MAP50_95)),
+    )

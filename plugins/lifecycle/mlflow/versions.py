@@ -6,17 +6,32 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import BadParameter, RegistryError
-from lifecycle.registry.runs import required_tag
+from lifecycle.mlflow.runs import required_tag
+from lifecycle.model.names import (
+    CHAMPION,
+    CLASS_NAMES,
+    COMMIT,
+    DAG_RUN_ID,
+    DATASET_DIGEST,
+    ENVIRONMENT,
+    IMAGE_SIZE,
+    LIVE_SINCE,
+    MODEL_URI,
+    PRECISION_DROP,
+    RUN_ID,
+    SHA256,
+)
+from lifecycle.model.pin import Pin
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION = "champion"
-COPIED_TAGS = ("sha256", "dataset_digest", "image_size", "class_names")
-# Those that a run of an older training image has not got. The server takes the lack of a figure for a no.
-OPTIONAL_TAGS = ("precision_drop",)
+# What a version takes over from its run, and the task that writes it there.
+COPIED_TAGS = {SHA256: "train", DATASET_DIGEST: "prepare", IMAGE_SIZE: "train", CLASS_NAMES: "train"}
+# A run of an older training image lacks these; without a figure, the server stays at FP32.
+OPTIONAL_TAGS = (PRECISION_DROP,)
 
 
 def register(client: MlflowClient, name: str, run: Run) -> ModelVersion:
@@ -25,19 +40,19 @@ def register(client: MlflowClient, name: str, run: Run) -> ModelVersion:
     The same DAG run and the same ONNX file give the same version however often this is called. A DAG run that was
     cleared and trained again has another file, and gets another version.
     """
-    dag_run_id, sha256 = required_tag(run, "dag_run_id", "open_run"), required_tag(run, "sha256", "train")
+    dag_run_id, sha256 = required_tag(run, DAG_RUN_ID, "open_run"), required_tag(run, SHA256, "train")
     for version in versions(client, name):
-        if version.tags.get("dag_run_id") == dag_run_id and version.tags.get("sha256") == sha256:
+        if version.tags.get(DAG_RUN_ID) == dag_run_id and version.tags.get(SHA256) == sha256:
             return version
-    tags = {key: required_tag(run, key, "train" if key != "dataset_digest" else "prepare") for key in COPIED_TAGS}
+    tags = {key: required_tag(run, key, writer) for key, writer in COPIED_TAGS.items()}
     tags |= {key: run.data.tags[key] for key in OPTIONAL_TAGS if key in run.data.tags}
     _create_registered_model(client, name)
-    uri = required_tag(run, "model_uri", "train")
+    uri = required_tag(run, MODEL_URI, "train")
     return client.create_model_version(
         name,
         source=uri,
         run_id=run.info.run_id,
-        tags={**tags, "dag_run_id": dag_run_id, "run_id": run.info.run_id},
+        tags={**tags, DAG_RUN_ID: dag_run_id, RUN_ID: str(run.info.run_id)},
         model_id=uri.removeprefix("models:/"),
     )
 
@@ -87,7 +102,7 @@ def sha256_of(version: ModelVersion) -> str:
     Raises:
         RegistryError: it has none, so that nobody could tell what would be served.
     """
-    value = version.tags.get("sha256")
+    value = version.tags.get(SHA256)
     if not value:
         raise RegistryError(
             f"Version {version.version} of {version.name!r} has no tag sha256: it was not registered by this platform. "
@@ -96,12 +111,22 @@ def sha256_of(version: ModelVersion) -> str:
     return str(value)
 
 
+def pin_of(version: ModelVersion) -> Pin:
+    """The pin of a version; one that was registered by hand names its run only in MLflow's own field.
+
+    Raises:
+        RegistryError: see `sha256_of`.
+    """
+    run_id = version.tags.get(RUN_ID) or str(version.run_id or "")
+    return Pin.from_tags(int(version.version), {SHA256: sha256_of(version), RUN_ID: run_id})
+
+
 def set_champion(client: MlflowClient, name: str, version: int, *, commit: str, environment: str) -> None:
     """Move the alias to the version that answers, and tag it with where and since when."""
     number = str(version)
     tags = client.get_model_version(name, number).tags
-    if tags.get("commit") != commit or "live_since" not in tags:
-        client.set_model_version_tag(name, number, "live_since", datetime.now(UTC).isoformat(timespec="seconds"))
-    client.set_model_version_tag(name, number, "commit", commit)
-    client.set_model_version_tag(name, number, "environment", environment)
+    if tags.get(COMMIT) != commit or LIVE_SINCE not in tags:
+        client.set_model_version_tag(name, number, LIVE_SINCE, datetime.now(UTC).isoformat(timespec="seconds"))
+    client.set_model_version_tag(name, number, COMMIT, commit)
+    client.set_model_version_tag(name, number, ENVIRONMENT, environment)
     client.set_registered_model_alias(name, CHAMPION, number)

@@ -1,8 +1,10 @@
-"""The names that the chart and the ApplicationSet give (docs/contracts.md)."""
+"""Which served model a run is about, and the names that the chart and the ApplicationSet give it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from lifecycle.model.names import APP_LABEL, COMPONENT_LABEL
 
 
 @dataclass(frozen=True)
@@ -26,4 +28,12 @@ class Target:
     @property
     def selector(self) -> str:
         """Label selector of the model's Service, Deployment and pods."""
-        return f"app.kubernetes.io/instance={self.app},app.kubernetes.io/component={self.model}"
+        return f"{APP_LABEL}={self.app},{COMPONENT_LABEL}={self.model}"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a served model answers: an HTTP URL, and host:port for gRPC."""
+
+    url: str
+    grpc_url: str

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from lifecycle.registry.runs import required_metric
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 
 @dataclass(frozen=True)
@@ -27,31 +21,11 @@ class Decision:
     reason: str
 
 
-# How the tag `live_comparison` begins where `evaluate` could not compare, as with a model of other classes.
-NOT_COMPARED = "not compared"
-
-
-def read_scores(run: Run, live_version: int | None) -> tuple[Scores, Scores | None]:
-    """Read what `evaluate` measured: the candidate, and the live version if there is one that can be compared.
-
-    Raises:
-        RegistryError: a number is missing, so that nothing may be decided.
-    """
-
-    def scores(prefix: str) -> Scores:
-        return Scores(*(required_metric(run, f"{prefix}/{name}", "evaluate") for name in ("mAP50", "mAP50-95")))
-
-    comparable = not run.data.tags.get("live_comparison", "").startswith(NOT_COMPARED)
-    return scores("test"), scores("live") if live_version is not None and comparable else None
-
-
-def provable(run: Run) -> Decision:
-    """Whether the server can be checked with this candidate: it needs images on which it clearly finds something."""
-    if required_metric(run, "verification_images", "evaluate") > 0:
+def provable(verification_images: float) -> Decision:
+    """Whether the server can be checked with a candidate: it needs images on which it clearly finds something."""
+    if verification_images > 0:
         return Decision(True, "")
-    return Decision(
-        False, "it finds nothing clear on the test images, so that nobody could check whether a server of it is right"
-    )
+    return Decision(False, "it finds nothing clear on the test images, so the rollout could not be verified")
 
 
 def decide(candidate: Scores, live: Scores | None, *, min_map50: float, max_regression: float) -> Decision:

@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
-from lifecycle import connections
-from lifecycle.argocd.trigger import ApplicationTrigger
-from lifecycle.cluster.names import Target
-from lifecycle.errors import ClusterError, ClusterUnavailable, RolloutFailed, RolloutTimeout
-from lifecycle.operators.failures import handed_on
+from lifecycle.errors import ClusterError, ClusterUnavailable, RolloutFailed
+from lifecycle.hooks.gitops import repository
+from lifecycle.model.names import COMMIT_KEY
+from lifecycle.model.results import RolledOut, RolloutEvent
+from lifecycle.model.target import Target
+from lifecycle.policy.rollout import rollout_error
 from lifecycle.settings import settings
+from lifecycle.tasks.failures import handed_on
+from lifecycle.triggers.application import watch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
 
-COMMIT_KEY = "commit"  # XCom: the commit on the branch, also where the rollout then fails
+
+DOC = "Waits, holding no worker, until Argo CD reports the commit synced and healthy."
 
 
 class ApplicationRolloutSensor(BaseOperator):
@@ -57,7 +61,7 @@ class ApplicationRolloutSensor(BaseOperator):
         timeout: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"doc_md": DOC, **kwargs})
         self.environment = environment
         self.app = app
         self.model = model
@@ -91,13 +95,13 @@ class ApplicationRolloutSensor(BaseOperator):
             timeout=timedelta(seconds=max(deadline - time.time(), 0) + 120),
         )
 
-    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
-        """Go on with what the trigger saw."""
+    def resume(self, context: Context, event: RolloutEvent) -> RolledOut:
+        """Continue with what the trigger saw."""
         self.commit = event["accepted"][0]
         with handed_on(context["ti"]):
             return self._conclude(event)
 
-    def _conclude(self, event: dict[str, Any]) -> dict[str, str]:
+    def _conclude(self, event: RolloutEvent) -> RolledOut:
         state, message = event["state"], event["message"]
         if state == "ready":
             self.log.info("%s is %s at revision %s", self.target.application, message, event["revision"])
@@ -107,20 +111,20 @@ class ApplicationRolloutSensor(BaseOperator):
         self._skip_if_superseded()
         if state == "other":
             self._look_at(event["revision"], event)
-        raise outcome_error(self.target, self.commit, event)
+        raise rollout_error(self.target, self.commit, event)
 
     def _skip_if_superseded(self) -> None:
         target = self.target
-        pinned, tip = connections.gitops().read(target.environment, target.app, target.model)
+        pinned, tip = repository().read(target.environment, target.app, target.model)
         if pinned.pin.version != int(self.version):
             raise AirflowSkipException(
                 f"Superseded: commit {self.commit} pinned version {self.version} of {target.model}, and at {tip} the "
                 f"file pins version {pinned.pin.version}. This run leaves the word to the run that wrote it."
             )
 
-    def _look_at(self, revision: str, event: dict[str, Any]) -> NoReturn:
+    def _look_at(self, revision: str, event: RolloutEvent) -> NoReturn:
         """Argo CD is at a revision that may or may not hold the commit: find out, and watch on."""
-        relation = connections.gitops().relation(self.commit, revision)
+        relation = repository().relation(self.commit, revision)
         if relation == "commit_gone":
             raise RolloutFailed(
                 f"Commit {self.commit} is not on the branch {settings().gitops_branch!r} any more: somebody rewrote "
@@ -142,7 +146,7 @@ def merged_commit(request_url: str, *, since: datetime | None) -> str:
         AirflowRescheduleException: it is open.
     """
     now, chosen = datetime.now(UTC), settings()
-    state = connections.gitops().request_state(request_url)
+    state = repository().request_state(request_url)
     if state.state == "merged" and state.merge_commit:
         return state.merge_commit
     if state.state == "closed":
@@ -153,31 +157,5 @@ def merged_commit(request_url: str, *, since: datetime | None) -> str:
             "task, or close it."
         )
     log.info("The merge request %s is %s; looking again in %d s", request_url, state.state, chosen.merge_poll)
-    raise AirflowRescheduleException(now + timedelta(seconds=chosen.merge_poll))
-
-
-def watch(target: Target, accepted: list[str], older: list[str], deadline: float) -> ApplicationTrigger:
-    """The trigger for a target, with the settings' intervals."""
-    chosen = settings()
-    return ApplicationTrigger(
-        kubernetes_conn_id=chosen.kubernetes_conn_id,
-        namespace=chosen.argocd_namespace,
-        application=target.application,
-        accepted=accepted,
-        older=older,
-        deadline=deadline,
-        pods_namespace=target.namespace,
-        pods_selector=target.selector,
-        poll=chosen.rollout_poll,
-        refresh_interval=chosen.refresh_interval,
-        settle=chosen.rollout_settle,
-    )
-
-
-def outcome_error(target: Target, commit: str, event: dict[str, Any]) -> RolloutFailed | RolloutTimeout:
-    """The error for a rollout that failed or did not end, in one paragraph."""
-    pods = f" The serving pods say: {event['troubles']}." if event["troubles"] else ""
-    where = f"the Application {target.application} at commit {commit}"
-    if event["state"] == "timeout":
-        return RolloutTimeout(f"Gave up waiting for {where}. The last state was: {event['message']}.{pods}")
-    return RolloutFailed(f"Argo CD reports a failure of {where}: {event['message']}.{pods}")
+    again = now + timedelta(seconds=chosen.merge_poll)
+    raise AirflowRescheduleException(again)  # type: ignore[no-untyped-call]

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lifecycle.errors import LifecycleError
-
-FAILURE_KEY = "failure"
+from lifecycle.model.names import FAILURE_KEY
 
 
 @contextmanager

@@ -1,43 +1,69 @@
-"""What the Python tasks of `yolo_lifecycle` do, one function a task.
+"""The Python tasks of `yolo_lifecycle` up to the commit.
 
-They take the run's parameters and plain values and return plain values (XCom), and leave everything else in MLflow and
-git, where a retry finds it again.
+They return plain values (XCom), and leave everything else in MLflow and git, where a retry finds it again.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
-from lifecycle import connections, gate
-from lifecycle.cluster.names import Target
+from airflow.sdk import task
+from airflow.sdk.exceptions import AirflowSkipException
+
 from lifecycle.errors import BadParameter, RegistryError
-from lifecycle.registry import runs, versions
+from lifecycle.hooks.gitops import repository
+from lifecycle.hooks.mlflow import MlflowHook
+from lifecycle.mlflow import evaluation, runs, versions
+from lifecycle.model import names
+from lifecycle.model.pin import Pin
+from lifecycle.model.results import DeliveredCommit, GateDecision, OpenedRun, RegisteredVersion
+from lifecycle.policy import gate as policy
+from lifecycle.tasks import context, handoff
+from lifecycle.tasks.defaults import QUICK
+
+if TYPE_CHECKING:
+    from lifecycle.gitops import PinnedModel
+    from lifecycle.model.target import Target
 
 log = logging.getLogger(__name__)
 
-Params = dict[str, Any]
 
-
-def target_of(params: Params) -> Target:
-    """The served model that a run is about."""
-    return Target(params["environment"], params["app"], params["served_model"])
-
-
-def open_run(params: Params, *, dag_id: str, dag_run_id: str) -> dict[str, Any]:
+@task(
+    multiple_outputs=True,
+    execution_timeout=QUICK,
+    doc_md="Checks the target in git and MLflow, and opens the run that the rest writes to.",
+)
+def open_run() -> OpenedRun:
     """Check that the run can end well, and open its MLflow run.
-
-    Returns:
-        `run_id`, `experiment_id`, `registered_model`, `served_model`, and `live`: the pin in git, whose `version` is
-        None if nothing is served.
 
     Raises:
         BadParameter: the parameters name a model that git or MLflow knows otherwise.
     """
-    target = target_of(params)
-    pinned, commit = connections.gitops().read(target.environment, target.app, target.model)
+    params, target = context.lifecycle_params(), context.target()
+    dag_id, dag_run_id = context.dag_run_ids()
     wanted = params["registered_model"]
+    pinned, commit = repository().read(target.environment, target.app, target.model)
+    _check(pinned, target, wanted)
+    hook = MlflowHook.from_settings()
+    with hook.session() as client:
+        if pinned.pin.version is not None:
+            versions.existing(client, wanted, pinned.pin.version)
+        tags = {names.DATASET: params["dataset"]}
+        run_id = runs.open_run(client, wanted, dag_id=dag_id, dag_run_id=dag_run_id, tags=tags)
+        experiment_id = str(client.get_run(run_id).info.experiment_id)
+    log.info("MLflow run: %s/#/experiments/%s/runs/%s", hook.tracking_uri, experiment_id, run_id)
+    log.info("Live at commit %s: %s", commit, pinned.pin)
+    return {
+        "run_id": run_id,
+        "experiment_id": experiment_id,
+        "registered_model": wanted,
+        "served_model": target.model,
+        "live": pinned.pin.xcom(),
+    }
+
+
+def _check(pinned: PinnedModel, target: Target, wanted: str) -> None:
     if pinned.registered_model != wanted:
         raise BadParameter(
             f"In {target.environment}/{target.app}, the model {target.model!r} serves the registered model "
@@ -46,76 +72,72 @@ def open_run(params: Params, *, dag_id: str, dag_run_id: str) -> dict[str, Any]:
         )
     if pinned.hold:
         log.warning("%s is on hold in git: this run trains and registers, and stops before the commit.", target.model)
-    hook = connections.mlflow()
-    with hook.session() as client:
-        if pinned.pin.version is not None:
-            versions.existing(client, wanted, pinned.pin.version)
-        run_id = runs.open_run(
-            client, wanted, dag_id=dag_id, dag_run_id=dag_run_id, tags={"dataset": params["dataset"]}
-        )
-        experiment_id = client.get_run(run_id).info.experiment_id
-    log.info("MLflow run: %s/#/experiments/%s/runs/%s", hook.tracking_uri, experiment_id, run_id)
-    log.info("Live at commit %s: %s", commit, pinned.pin)
-    return {
-        "run_id": run_id,
-        "experiment_id": experiment_id,
-        "registered_model": wanted,
-        "served_model": target.model,
-        "live": asdict(pinned.pin),
-    }
 
 
-def judge(params: Params, opened: dict[str, Any]) -> tuple[gate.Decision, str]:
-    """Compare what `evaluate` measured with what was asked; leave the outcome in the run's tags.
+@task.short_circuit(
+    execution_timeout=QUICK,
+    doc_md="Skips everything after it if the candidate is not good enough, and says by how much.",
+)
+def gate(opened: OpenedRun) -> str | None:
+    """Compare what `evaluate` measured with what was asked; the reason, or None to stop here."""
+    decision = _judge(opened)
+    context.task_instance().xcom_push(key=names.DECISION_KEY, value=decision)
+    return decision["reason"] if decision["passed"] else None
 
-    Returns:
-        The decision, and a Markdown table of candidate and live version.
-    """
-    live_version = opened["live"]["version"]
-    with connections.mlflow().session() as client:
+
+def _judge(opened: OpenedRun) -> GateDecision:
+    """Decide, and leave the outcome in the tags of the MLflow run."""
+    params, live_version = context.lifecycle_params(), opened["live"]["version"]
+    with MlflowHook.from_settings().session() as client:
         run = client.get_run(opened["run_id"])
-        evaluated = run.data.tags.get("live_version") or None
+        evaluated = run.data.tags.get(names.LIVE_VERSION) or None
         if live_version is not None and evaluated != str(live_version):
             raise RegistryError(
                 f"The MLflow run {opened['run_id']} was compared with version {evaluated}, and version {live_version} "
                 "is live. Clear the task `evaluate` to compare again."
             )
-        candidate, live = gate.read_scores(run, live_version)
-        decision = gate.decide(candidate, live, min_map50=params["min_map50"], max_regression=params["max_regression"])
-        if decision.passed and not (proof := gate.provable(run)).passed:
-            decision = proof
-        client.set_tag(opened["run_id"], "gate", "passed" if decision.passed else "rejected")
-        client.set_tag(opened["run_id"], "gate_reason", decision.reason)
-    table = gate.comparison(candidate, live, live_version)
+        candidate, live = evaluation.read_scores(run, live_version)
+        decision = policy.decide(
+            candidate, live, min_map50=params["min_map50"], max_regression=params["max_regression"]
+        )
+        if decision.passed:
+            provable = policy.provable(evaluation.verification_images(run))
+            decision = decision if provable.passed else provable
+        client.set_tag(opened["run_id"], names.GATE, "passed" if decision.passed else "rejected")
+        client.set_tag(opened["run_id"], names.GATE_REASON, decision.reason)
+    table = policy.comparison(candidate, live, live_version)
     verdict = (
         "The candidate may go live" if decision.passed else "The candidate is not promoted, what is live stays live"
     )
     log.info("%s: %s.\n%s", verdict, decision.reason, table)
-    return decision, table
+    return {"passed": decision.passed, "reason": decision.reason, "table": table}
 
 
-def register(params: Params, opened: dict[str, Any]) -> dict[str, Any]:
-    """Register the candidate once per DAG run.
-
-    Returns:
-        `version`, `sha256`, `run_id`, `dataset_digest`.
-    """
-    name = params["registered_model"]
-    with connections.mlflow().session() as client:
-        run = client.get_run(opened["run_id"])
-        version = versions.register(client, name, run)
+@task(
+    multiple_outputs=True,
+    execution_timeout=QUICK,
+    doc_md="Registers the candidate in MLflow: one version per DAG run, however often tried.",
+)
+def register(opened: OpenedRun) -> RegisteredVersion:
+    """Register the candidate once per DAG run."""
+    name = context.lifecycle_params()["registered_model"]
+    with MlflowHook.from_settings().session() as client:
+        version = versions.register(client, name, client.get_run(opened["run_id"]))
     log.info("Version %s of %s", version.version, name)
-    return {
-        "version": int(version.version),
-        "sha256": versions.sha256_of(version),
-        "run_id": opened["run_id"],
-        "dataset_digest": version.tags["dataset_digest"],
-    }
+    pin = Pin(int(version.version), versions.sha256_of(version), opened["run_id"])
+    return {**pin.version_xcom(), "dataset_digest": version.tags[names.DATASET_DIGEST]}
 
 
-def set_champion(params: Params, version: int, commit: str) -> None:
-    """Move the alias to the version that was proved live."""
-    name = params["registered_model"]
-    with connections.mlflow().session() as client:
-        versions.set_champion(client, name, version, commit=commit, environment=params["environment"])
-    log.info("%s@%s is version %s", name, versions.CHAMPION, version)
+@task(
+    multiple_outputs=True,
+    execution_timeout=QUICK,
+    doc_md="Writes version, sha256 and run id into the values file: one commit.",
+)
+def promote(registered: RegisteredVersion) -> DeliveredCommit:
+    """Commit the version's pin; skip what follows if a newer version or a hold is in its way."""
+    wanted = context.lifecycle_params()["registered_model"]
+    promoted = handoff.promote(context.target(), wanted, registered, dag_run=context.dag_run_name())
+    if promoted["outcome"] not in handoff.CONTINUES:
+        context.task_instance().xcom_push(key="return_value", value=promoted)
+        raise AirflowSkipException(f"Nothing was committed ({promoted['outcome']}): {promoted['detail']}")
+    return promoted

@@ -7,14 +7,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from lifecycle import connections
-from lifecycle.cluster.names import Target
-from lifecycle.cluster.reads import Endpoint
-from lifecycle.cluster.troubles import pod_troubles
 from lifecycle.errors import LifecycleError, RolloutFailed
-from lifecycle.registry import runs
+from lifecycle.hooks.kubernetes import ClusterHook, endpoint
+from lifecycle.hooks.mlflow import MlflowHook
+from lifecycle.mlflow import runs
+from lifecycle.model import names
+from lifecycle.model.pin import Pin
+from lifecycle.model.results import ServedVersion
+from lifecycle.model.target import Endpoint, Target
+from lifecycle.policy.pods import pod_troubles
 from lifecycle.settings import settings
 
 if TYPE_CHECKING:
@@ -23,25 +26,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-SAMPLES = "verification"
-PICTURE = "serving/detections.png"
 POLL = 1.0
 
 
-def endpoint(target: Target) -> Endpoint:
-    """Where the model answers: the setting's URL, or its Service in the cluster."""
-    chosen = settings()
-    if not chosen.serving_url:
-        return connections.cluster().endpoint(target)
-    names = {"environment": target.environment, "app": target.app, "model": target.model}
-    return Endpoint(chosen.serving_url.format(**names), chosen.serving_grpc_url.format(**names))
-
-
-def prove(target: Target, *, version: int, sha256: str, run_id: str) -> dict[str, Any]:
+def prove(target: Target, pin: Pin) -> ServedVersion:
     """Ask the server until it answers with the version, and compare its boxes with those of the training.
-
-    Returns:
-        `version`, `sha256`, `run_id`, `url`, `grpc_url`, `images`, `matched`.
 
     Raises:
         RolloutFailed: another version answers, its boxes are wrong, or nothing answers, as long as the setting says.
@@ -51,18 +40,18 @@ def prove(target: Target, *, version: int, sha256: str, run_id: str) -> dict[str
 
     with tempfile.TemporaryDirectory(prefix="verification-") as name:
         folder = Path(name)
-        with connections.mlflow().session() as client:
-            samples = runs.download(client, run_id, SAMPLES, folder)
-        address, report = _ask(target, version, lambda url: verify_served(url, target.model, version, sha256, samples))
-        _keep(run_id, report, folder)
+        with MlflowHook.from_settings().session() as client:
+            samples = runs.download(client, pin.run_id, names.VERIFICATION_FOLDER, folder)
+        address, report = _ask(
+            target, pin, lambda url: verify_served(url, target.model, pin.number, pin.sha256, samples)
+        )
+        _keep(pin.run_id, report, folder)
     log.info(
         "%s serves version %d: %d boxes in %d images as in training, %.2f s",
-        *(address.url, version, report.boxes, report.images, report.seconds),
+        *(address.url, pin.number, report.boxes, report.images, report.seconds),
     )
     return {
-        "version": version,
-        "sha256": sha256,
-        "run_id": run_id,
+        **pin.version_xcom(),
         "url": address.url,
         "grpc_url": address.grpc_url,
         "images": report.images,
@@ -70,7 +59,7 @@ def prove(target: Target, *, version: int, sha256: str, run_id: str) -> dict[str
     }
 
 
-def prove_identity(target: Target, *, version: int, sha256: str) -> Endpoint:
+def prove_identity(target: Target, pin: Pin) -> Endpoint:
     """Ask the server until it says itself that it serves the version, whatever it finds in images.
 
     Raises:
@@ -82,9 +71,9 @@ def prove_identity(target: Target, *, version: int, sha256: str) -> Endpoint:
 
     def ask(url: str) -> None:
         with typed_errors(), Detector(url, target.model) as detector:
-            check_identity(detector.served(), version, sha256, url)
+            check_identity(detector.served(), pin.number, pin.sha256, url)
 
-    return _ask(target, version, ask)[0]
+    return _ask(target, pin, ask)[0]
 
 
 def prove_absent(target: Target) -> None:
@@ -94,17 +83,17 @@ def prove_absent(target: Target) -> None:
         RolloutFailed: there still are some after as long as the setting says.
     """
     deadline = time.monotonic() + settings().verify_timeout
-    while pods := connections.cluster().pods(target):
+    while pods := ClusterHook.from_settings().pods(target):
         if time.monotonic() >= deadline:
-            names = ", ".join(pod["metadata"]["name"] for pod in pods)
+            there = ", ".join(pod["metadata"]["name"] for pod in pods)
             raise RolloutFailed(
-                f"No version of {target.model} should be served, and these pods are still there: {names}."
+                f"No version of {target.model} should be served, and these pods are still there: {there}."
             )
         time.sleep(POLL)
 
 
-def _ask(target: Target, version: int, question: Callable[[str], Result]) -> tuple[Endpoint, Result]:
-    """Put a question to the server until it can be answered; only what time can mend is asked again."""
+def _ask(target: Target, pin: Pin, question: Callable[[str], Result]) -> tuple[Endpoint, Result]:
+    """Put a question to the server until it can be answered; only what time can fix is asked again."""
     from lifecycle.verification import WrongVersionServed
 
     deadline = time.monotonic() + settings().verify_timeout
@@ -116,7 +105,7 @@ def _ask(target: Target, version: int, question: Callable[[str], Result]) -> tup
             passing = error.retryable or isinstance(error, WrongVersionServed)
             if not passing or time.monotonic() >= deadline:
                 raise RolloutFailed(
-                    f"{target.model} in {target.environment}/{target.app} does not serve version {version} as it "
+                    f"{target.model} in {target.environment}/{target.app} does not serve version {pin.version} as it "
                     f"should: {error}{_pods_say(target)}"
                 ) from error
             log.info("Not yet: %s", error)
@@ -124,14 +113,15 @@ def _ask(target: Target, version: int, question: Callable[[str], Result]) -> tup
 
 
 def _pods_say(target: Target) -> str:
-    troubles = pod_troubles(connections.cluster().pods(target))
+    troubles = pod_troubles(ClusterHook.from_settings().pods(target))
     return f" The serving pods say: {troubles}." if troubles else ""
 
 
 def _keep(run_id: str, report: VerificationReport, folder: Path) -> None:
     """Leave a picture of what was found, and the outcome, in the MLflow run."""
-    picture = folder / Path(PICTURE).name
+    where = Path(names.DETECTIONS_PICTURE)
+    picture = folder / where.name
     report.picture.save(picture)
-    with connections.mlflow().session() as client:
-        client.log_artifact(run_id, str(picture), str(Path(PICTURE).parent))
-        client.set_tag(run_id, "served", f"{report.boxes} boxes in {report.images} images as in training")
+    with MlflowHook.from_settings().session() as client:
+        client.log_artifact(run_id, str(picture), str(where.parent))
+        client.set_tag(run_id, names.SERVED, f"{report.boxes} boxes in {report.images} images as in training")

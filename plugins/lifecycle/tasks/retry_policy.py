@@ -1,60 +1,35 @@
-"""Which failures are worth another try.
-
-A retry helps against an outage and a killed pod; it cannot help against a dataset that is broken. Python tasks say so
-by `LifecycleError.retryable`, the trainer's pods by exit code 2 (docs/contracts.md).
-"""
+"""The retry policy of every task, in Airflow's form; what it decides is in `policy.retries`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import RetryDecision, RetryPolicy
 
-from lifecycle.errors import LifecycleError
+from lifecycle.policy.retries import why_no_retry
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-BAD_INPUT = 2
 
-
-class WhereItHelps(RetryPolicy):
+class RetryTransientFailures(RetryPolicy):
     """Fails at once where the same input must fail again; otherwise leaves it to the task's `retries`."""
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> RetryDecision:
         """Decide from the exception's chain and, for a pod, from its exit code."""
-        for cause in chain(exception):
-            if isinstance(cause, LifecycleError):
-                return (
-                    RetryDecision.default()
-                    if cause.retryable
-                    else RetryDecision.fail("a retry cannot help: see the error")
-                )
-        if context is not None and exit_code(context["task"]) == BAD_INPUT:
-            return RetryDecision.fail(
-                f"the pod ended with exit code {BAD_INPUT}: its input is wrong, see the end of its log"
-            )
-        return RetryDecision.default()
+        why = why_no_retry(exception, exit_code(context["task"]) if context is not None else None)
+        return RetryDecision.default() if why is None else RetryDecision.fail(why)
 
     def serialize(self) -> dict[str, Any]:
         """No parameters."""
         return {}
 
     @classmethod
-    def deserialize(cls, data: dict[str, Any]) -> WhereItHelps:
+    def deserialize(cls, data: dict[str, Any]) -> RetryTransientFailures:
         """The inverse of `serialize`."""
         return cls()
-
-
-def chain(exception: BaseException) -> Iterator[BaseException]:
-    """An exception and what led to it, as a traceback would show them."""
-    current: BaseException | None = exception
-    while current is not None:
-        yield current
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 
 
 def exit_code(task: Any) -> int | None:

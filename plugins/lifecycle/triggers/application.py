@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from lifecycle.argocd.status import State, Verdict, judge
-from lifecycle.cluster.reads import typed_errors
-from lifecycle.cluster.troubles import pod_troubles
 from lifecycle.errors import LifecycleError, ObjectMissing
+from lifecycle.hooks.kubernetes import AsyncClusterHook
+from lifecycle.model.results import End, RolloutEvent
+from lifecycle.model.target import Target
+from lifecycle.policy.application import State, Verdict, judge
+from lifecycle.policy.pods import pod_troubles
+from lifecycle.settings import settings
 
-GROUP, VERSION, PLURAL = "argoproj.io", "v1alpha1", "applications"
-REFRESH_ANNOTATION = "argocd.argoproj.io/refresh"
-MERGE_PATCH = "application/merge-patch+json"
+# What an event says of a verdict; one that still waits has met its deadline.
+ENDS: dict[State, End] = {
+    State.READY: "ready",
+    State.FAILED: "failed",
+    State.OTHER: "other",
+    State.WAITING: "timeout",
+}
 
 
 class ApplicationTrigger(BaseTrigger):
-    """Fires once, with `{"state", "message", "revision", "troubles"}`.
-
-    `state` is one of `lifecycle.argocd.status.State` (never `waiting`), or `timeout`, or `error` (with `retryable`).
-    The event carries `accepted`, `older` and `deadline` back, so that the task can go on where it was.
+    """Fires once, with a `lifecycle.model.results.RolloutEvent`.
 
     :param kubernetes_conn_id: the Airflow connection to the cluster.
     :param namespace: the Applications' namespace.
@@ -56,7 +58,7 @@ class ApplicationTrigger(BaseTrigger):
         refresh_interval: float,
         settle: float,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kubernetes_conn_id = kubernetes_conn_id
         self.namespace = namespace
         self.application = application
@@ -68,7 +70,7 @@ class ApplicationTrigger(BaseTrigger):
         self.poll = poll
         self.refresh_interval = refresh_interval
         self.settle = settle
-        self._hook = AsyncKubernetesHook(conn_id=kubernetes_conn_id)
+        self._hook = AsyncClusterHook(kubernetes_conn_id)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments."""
@@ -83,30 +85,27 @@ class ApplicationTrigger(BaseTrigger):
         started = time.monotonic()
         event = await self._end()
         await asyncio.sleep(max(0.0, started + self.settle - time.monotonic()))
-        yield event
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
-    async def _end(self) -> TriggerEvent:
+    async def _end(self) -> RolloutEvent:
         try:
             verdict = await self._watch()
         except LifecycleError as error:
             return self._event("error", Verdict(State.WAITING, str(error)), "", retryable=error.retryable)
-        state = "timeout" if verdict.state is State.WAITING else verdict.state.value
         wants_reasons = verdict.state in (State.WAITING, State.FAILED)
-        return self._event(state, verdict, await self._troubles() if wants_reasons else "")
+        return self._event(ENDS[verdict.state], verdict, await self._troubles() if wants_reasons else "")
 
-    def _event(self, state: str, verdict: Verdict, troubles: str, *, retryable: bool = False) -> TriggerEvent:
-        return TriggerEvent(
-            {
-                "state": state,
-                "message": verdict.message,
-                "revision": verdict.revision,
-                "troubles": troubles,
-                "retryable": retryable,
-                "accepted": self.accepted,
-                "older": self.older,
-                "deadline": self.deadline,
-            }
-        )
+    def _event(self, state: End, verdict: Verdict, troubles: str, *, retryable: bool = False) -> RolloutEvent:
+        return {
+            "state": state,
+            "message": verdict.message,
+            "revision": verdict.revision,
+            "troubles": troubles,
+            "retryable": retryable,
+            "accepted": self.accepted,
+            "older": self.older,
+            "deadline": self.deadline,
+        }
 
     async def _watch(self) -> Verdict:
         """Return the first verdict that is not `waiting`, or the last one at the deadline."""
@@ -115,9 +114,10 @@ class ApplicationTrigger(BaseTrigger):
         while True:
             try:
                 if time.monotonic() - refreshed >= self.refresh_interval or not refreshed:
-                    await self._request_refresh()
+                    await self._hook.request_refresh(self.namespace, self.application)
                     refreshed = time.monotonic()
-                verdict = judge(await self._application(), set(self.accepted), set(self.older))
+                application = await self._hook.application(self.namespace, self.application)
+                verdict = judge(application, set(self.accepted), set(self.older))
                 outage = 0
             except LifecycleError as error:
                 outage += 1
@@ -131,42 +131,30 @@ class ApplicationTrigger(BaseTrigger):
                 said = verdict.message
             if verdict.state is not State.WAITING or time.time() >= self.deadline:
                 return verdict
-            # An API server that is away is asked less and less often, at most every 30 seconds.
+            # An API server that is unreachable is asked less and less often, at most every 30 seconds.
             await asyncio.sleep(min(self.poll * 2 ** min(outage, 6), max(self.poll, 30.0)))
-
-    async def _application(self) -> dict[str, Any]:
-        from kubernetes_asyncio.client import CustomObjectsApi
-
-        with typed_errors(f"read the Application {self.namespace}/{self.application}"):
-            async with self._hook.get_conn() as connection:
-                found: dict[str, Any] = await CustomObjectsApi(connection).get_namespaced_custom_object(
-                    GROUP, VERSION, self.namespace, PLURAL, self.application
-                )
-                return found
-
-    async def _request_refresh(self) -> None:
-        """Ask Argo CD to look at git now; it polls only every few minutes by itself."""
-        from kubernetes_asyncio.client import CustomObjectsApi
-
-        body = {"metadata": {"annotations": {REFRESH_ANNOTATION: "normal"}}}
-        with typed_errors(f"annotate the Application {self.namespace}/{self.application}"):
-            async with self._hook.get_conn() as connection:
-                applications: Any = CustomObjectsApi(connection)
-                await applications.patch_namespaced_custom_object(
-                    GROUP, VERSION, self.namespace, PLURAL, self.application, body, _content_type=MERGE_PATCH
-                )
 
     async def _troubles(self) -> str:
         """What the serving pods say; a reason that cannot be had must not hide the rollout's own."""
-        from kubernetes_asyncio.client import CoreV1Api
-
         try:
-            with typed_errors(f"list pods in namespace {self.pods_namespace!r}"):
-                async with self._hook.get_conn() as connection:
-                    pods: Any = CoreV1Api(connection)
-                    response = await pods.list_namespaced_pod(
-                        self.pods_namespace, label_selector=self.pods_selector, _preload_content=False
-                    )
-                    return pod_troubles(json.loads(await response.read())["items"])
+            return pod_troubles(await self._hook.pods(self.pods_namespace, self.pods_selector))
         except LifecycleError as error:
             return f"the serving pods could not be asked: {error}"
+
+
+def watch(target: Target, accepted: list[str], older: list[str], deadline: float) -> ApplicationTrigger:
+    """The trigger for a target, with the settings' intervals."""
+    chosen = settings()
+    return ApplicationTrigger(
+        kubernetes_conn_id=chosen.kubernetes_conn_id,
+        namespace=chosen.argocd_namespace,
+        application=target.application,
+        accepted=accepted,
+        older=older,
+        deadline=deadline,
+        pods_namespace=target.namespace,
+        pods_selector=target.selector,
+        poll=chosen.rollout_poll,
+        refresh_interval=chosen.refresh_interval,
+        settle=chosen.rollout_settle,
+    )

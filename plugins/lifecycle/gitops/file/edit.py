@@ -11,12 +11,13 @@ import re
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from .errors import FileRefused, ModelMismatch
-from .models import ModelPin, PinnedModel
-from .yamltree import InvalidYaml, Node, parse_with_libyaml, parse_with_ruamel, walk
+from lifecycle.gitops.errors import FileRefused, ModelMismatch
+from lifecycle.gitops.file.yamltree import InvalidYaml, Node, parse_with_libyaml, parse_with_ruamel, walk
+from lifecycle.gitops.models import PinnedModel
+from lifecycle.model.pin import Pin
 
 BOM = "\ufeff"
-EDITABLE = ("version", "sha256", "runId")
+EDITABLE = tuple(Pin(None, "", "").scalars())
 _TRUE = {"true", "yes", "on", "y"}
 _FALSE = {"false", "no", "off", "n"}
 _NULL = {"", "~", "null"}
@@ -76,7 +77,7 @@ def entry_bytes(content: bytes, model: str, *, path: str) -> bytes:
 def edit_model(
     content: bytes,
     model: str,
-    pin: ModelPin,
+    pin: Pin,
     *,
     path: str,
     registered_model: str | None = None,
@@ -197,10 +198,8 @@ def _pinned(entry: _Entry) -> PinnedModel:
             version.line,
             f"version of the model {entry.name} is {version.value!r}, not a whole number or null.",
         )
-    sha256, run_id = ("" if _is_null(values[key]) else values[key].value for key in ("sha256", "runId"))
-    return PinnedModel(
-        entry.name, values["registeredModel"].value, ModelPin(number, sha256, run_id), _hold(values.get("hold"), entry)
-    )
+    pin = Pin.from_scalars(number, {key: "" if _is_null(node) else node.value for key, node in values.items()})
+    return PinnedModel(entry.name, values["registeredModel"].value, pin, _hold(values.get("hold"), entry))
 
 
 def _is_null(node: Node) -> bool:
@@ -222,13 +221,9 @@ def _hold(node: Node | None, entry: _Entry) -> bool:
 def _splices(entry: _Entry, text: str, before: PinnedModel, after: PinnedModel) -> list[tuple[int, int, str]]:
     """Which characters to replace by what, for the scalars that do not say what they shall."""
     splices = []
-    changes = {
-        "version": (before.pin.version, after.pin.version),
-        "sha256": (before.pin.sha256, after.pin.sha256),
-        "runId": (before.pin.run_id, after.pin.run_id),
-        "hold": (before.hold, after.hold),
-    }
-    for key, (old, new) in changes.items():
+    former, wanted = ({**model.pin.scalars(), "hold": model.hold} for model in (before, after))
+    for key, new in wanted.items():
+        old = former[key]
         if old == new and (key == "hold" or _means(entry.fields[key][1].resolved, new)):
             continue
         if key not in entry.fields:

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .credentials import GitCredentials
-from .errors import FileRefused, GitOpsError, LocalFailure, RevertedCommitNotFound
-from .faults import push_fault, transport_fault
-from .gitconfig import base_config, config_text, signing_config
-from .message import parse_trailers
-from .process import GitResult, GitRunner
-from .settings import GitOpsSettings
+from lifecycle.gitops.errors import FileRefused, GitOpsError, LocalFailure, RevertedCommitNotFound
+from lifecycle.gitops.message import parse_trailers
+from lifecycle.gitops.remote.credentials import GitCredentials
+from lifecycle.gitops.remote.faults import push_fault, transport_fault
+from lifecycle.gitops.remote.gitconfig import base_config, config_text, signing_config
+from lifecycle.gitops.remote.process import GitResult, GitRunner
+from lifecycle.gitops.settings import GitOpsSettings
 
 _REGULAR_FILES = ("100644", "100755")
 

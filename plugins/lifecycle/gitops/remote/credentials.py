@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from .errors import CredentialsInvalid
+from lifecycle.gitops.errors import CredentialsInvalid
 
 _ASKPASS = """#!/bin/sh
 # git asks "Username for '<origin>': " or "Password for '<user>@<origin>': "; other origins get no answer.

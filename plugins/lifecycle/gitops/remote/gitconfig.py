@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .credentials import GitCredentials, write_private
-from .errors import CredentialsInvalid
-from .settings import GitOpsSettings
+from lifecycle.gitops.errors import CredentialsInvalid
+from lifecycle.gitops.remote.credentials import GitCredentials, write_private
+from lifecycle.gitops.settings import GitOpsSettings
 
 
 def base_config(settings: GitOpsSettings) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from git.cmd import Git
 from git.exc import GitCommandNotFound
 
-from .errors import LocalFailure, RemoteUnavailable
+from lifecycle.gitops.errors import LocalFailure, RemoteUnavailable
 
 # Against what is set around the worker: prompts, traces that would log secrets, words in another language.
 _NEUTRAL = {

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import LocalFailure
+from lifecycle.gitops.errors import LocalFailure
 
 _PREFIX = "lifecycle-gitops-"
 _LOCK = "lock"

@@ -15,8 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from .credentials import GitCredentials
-from .errors import (
+from lifecycle.gitops.errors import (
     AuthenticationFailed,
     CredentialsInvalid,
     GitOpsError,
@@ -24,7 +23,8 @@ from .errors import (
     RepositoryNotFound,
     RequestRefused,
 )
-from .settings import GitOpsSettings
+from lifecycle.gitops.remote.credentials import GitCredentials
+from lifecycle.gitops.settings import GitOpsSettings
 
 State = Literal["open", "merged", "closed"]
 _SCP_LIKE = re.compile(r"(?:[^@/]+@)?(?P<host>[^:/]+):(?P<path>[^/].*)")

@@ -10,18 +10,26 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .clone import Clone
-from .errors import RequestRefused
-from .hosts import Host
-from .message import trailers_of
-from .models import Bump, Delivery, ModelPin
+from lifecycle.gitops.errors import RequestRefused
+from lifecycle.gitops.message import trailers_of
+from lifecycle.gitops.models import Bump, Delivery
+from lifecycle.gitops.remote.clone import Clone
+from lifecycle.gitops.review.hosts import Host
+from lifecycle.model import names
+from lifecycle.model.pin import Pin
 
 
 def branch_of(bump: Bump) -> str:
     """The request's branch: readable, and the same for the same change by the same DAG run. No slash: see hosts.py."""
     trailers = trailers_of(bump)
     wanted = "\n".join(
-        f"{key}: {trailers.get(key, '')}" for key in ("Dag-Run", "Delivery", "Model-Version", "MLflow-Run")
+        f"{key}: {trailers.get(key, '')}"
+        for key in (
+            names.DAG_RUN_TRAILER,
+            names.DELIVERY_TRAILER,
+            names.MODEL_VERSION_TRAILER,
+            names.MLFLOW_RUN_TRAILER,
+        )
     )
     digest = hashlib.sha256(wanted.encode()).hexdigest()[:10]
     version = "none" if bump.pin.version is None else str(bump.pin.version)
@@ -34,7 +42,7 @@ class Proposal:
     """A change ready to be proposed; `commit` makes its commit on the target branch's tip."""
 
     bump: Bump
-    former: ModelPin
+    former: Pin
     message: str
     diff: str
     commit: Callable[[], str]

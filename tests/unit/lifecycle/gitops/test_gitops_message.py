@@ -3,13 +3,14 @@
 import subprocess
 
 import pytest
-from lifecycle.gitops import Bump, BumpInvalid, GitOpsSettings, ModelPin
-from lifecycle.gitops.credentials import GitCredentials
+from lifecycle.gitops import Bump, BumpInvalid, GitOpsSettings
 from lifecycle.gitops.message import message_of
-from lifecycle.gitops.process import GitRunner
-from lifecycle.gitops.proposal import branch_of
+from lifecycle.gitops.remote.credentials import GitCredentials
+from lifecycle.gitops.remote.process import GitRunner
+from lifecycle.gitops.review.proposal import branch_of
+from lifecycle.model.pin import Pin
 
-PIN = ModelPin(4, "a" * 64, "run4")
+PIN = Pin(4, "a" * 64, "run4")
 
 
 def bump(**more: object) -> Bump:
@@ -56,7 +57,7 @@ EXPECTED = [
     ],
 )
 def test_trailers_are_the_same_whatever_the_wording(template: str) -> None:
-    assert trailers(message_of(bump(), ModelPin(3, "b" * 64, "r"), settings(message_template=template))) == EXPECTED
+    assert trailers(message_of(bump(), Pin(3, "b" * 64, "r"), settings(message_template=template))) == EXPECTED
 
 
 def test_what_the_caller_says_about_the_pin_does_not_count() -> None:
@@ -65,7 +66,7 @@ def test_what_the_caller_says_about_the_pin_does_not_count() -> None:
 
 
 def test_a_revert_names_what_it_reverts() -> None:
-    back = bump(kind="restore", reverts="c" * 40, pin=ModelPin(None, "", ""))
+    back = bump(kind="restore", reverts="c" * 40, pin=Pin(None, "", ""))
     message = message_of(back, PIN, settings())
     assert message.startswith("Restore digits-detector (no version) in staging/detector as digits\n")
     assert {f"Reverts: {'c' * 40}", "Model-Version: digits-detector/none"} <= set(trailers(message))

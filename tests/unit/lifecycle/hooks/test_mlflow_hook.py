@@ -1,35 +1,14 @@
-"""From Airflow connections and settings to clients: addresses, credentials, and nothing left behind."""
+"""From the MLflow connection to a client: address, credentials, and nothing left behind."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from lifecycle import connections
 from lifecycle.errors import RegistryError, RegistryUnavailable
-from lifecycle.gitops import CredentialsInvalid
-from lifecycle.registry.hook import MlflowHook, environment
-from lifecycle.settings import settings
-from pydantic import ValidationError
+from lifecycle.hooks.mlflow import MlflowHook, environment
 
-Connect = Callable[..., None]
-
-
-@pytest.fixture
-def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
-    """Set an Airflow connection and settings."""
-
-    def set_(name: str, connection: dict[str, object], **chosen: str) -> None:
-        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
-        for key, value in chosen.items():
-            monkeypatch.setenv(f"LIFECYCLE_{key}", value)
-        settings.cache_clear()
-
-    yield set_
-    settings.cache_clear()
+from tests.support.airflow_connections import Connect
 
 
 @pytest.mark.parametrize(
@@ -83,40 +62,3 @@ def test_server_away_is_worth_a_retry_and_names_it(connect: Connect) -> None:
     hook = MlflowHook(timeout=2, retries=0)
     with pytest.raises(RegistryUnavailable, match=r"http://127\.0\.0\.1:1 does not answer"), hook.session() as client:
         client.search_experiments()
-
-
-def test_no_git_connection_means_no_credentials(connect: Connect) -> None:
-    connect("unused", {"conn_type": "git"}, GITOPS_CONN_ID="")
-    assert connections.gitops_credentials() is None
-
-
-def test_token_comes_from_the_git_connection(connect: Connect) -> None:
-    fields = {"conn_type": "git", "login": "bot", "password": "t0ken"}
-    connect("release", fields, GITOPS_CONN_ID="release")
-    found = connections.gitops_credentials()
-    assert found is not None
-    assert (found.username, found.token, found.ssh_key) == ("bot", "t0ken", None)
-    assert "t0ken" not in repr(found)
-
-
-def test_ssh_key_comes_from_the_git_connection_or_its_file(connect: Connect, tmp_path: Path) -> None:
-    file = tmp_path / "key"
-    file.write_text("from the file")
-    for extra, key in (({"private_key": "inline"}, "inline"), ({"key_file": str(file)}, "from the file")):
-        fields = {"conn_type": "git", "password": "passphrase", "extra": {**extra, "known_hosts": "host key"}}
-        connect("release", fields, GITOPS_CONN_ID="release")
-        found = connections.gitops_credentials()
-        assert found is not None
-        assert (found.ssh_key, found.known_hosts, found.token) == (key, "host key", None)
-
-
-def test_ssh_key_without_known_hosts_is_refused(connect: Connect) -> None:
-    connect("release", {"conn_type": "git", "extra": {"private_key": "k"}}, GITOPS_CONN_ID="release")
-    with pytest.raises(CredentialsInvalid, match="known hosts"):
-        connections.gitops_credentials()
-
-
-def test_wrong_setting_is_named(connect: Connect) -> None:
-    connect("unused", {"conn_type": "http"}, ROLLOUT_TIMEOUT="soon")
-    with pytest.raises(ValidationError, match="rollout_timeout"):
-        settings()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lifecycle.argocd.status import State, judge
+from lifecycle.policy.application import State, judge
 
 WANTED, FORMER, NEWER = "a" * 40, "b" * 40, "c" * 40
 BEFORE, AFTER = "2026-11-20T10:00:00Z", "2026-11-20T10:00:05Z"

@@ -5,16 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.errors import RegistryError
-from lifecycle.gate import Scores, comparison, decide, provable, read_scores
-from mlflow.entities import Metric, Run, RunData, RunInfo
+from lifecycle.policy.gate import Scores, comparison, decide, provable
 
 SCORE = st.floats(0, 1)
-
-
-def run(**metrics: float) -> Run:
-    info = RunInfo("r1", "1", "user", "RUNNING", 0, None, "active")
-    return Run(info, RunData([Metric(key.replace("_", "/", 1), value, 0, 0) for key, value in metrics.items()]))
 
 
 def scores(value: float) -> Scores:
@@ -48,34 +41,9 @@ def test_better_than_live_passes_whatever_the_allowed_loss() -> None:
     assert decide(scores(0.96), scores(0.95), min_map50=0.5, max_regression=0).passed
 
 
-def test_scores_are_read_from_the_run() -> None:
-    found = run(**{"test_mAP50": 0.9, "test_mAP50-95": 0.7, "live_mAP50": 0.8, "live_mAP50-95": 0.6})
-    assert read_scores(found, 3) == (Scores(0.9, 0.7), Scores(0.8, 0.6))
-    assert read_scores(found, None) == (Scores(0.9, 0.7), None)
-
-
-def test_live_version_of_other_classes_is_not_compared() -> None:
-    found = run(**{"test_mAP50": 0.9, "test_mAP50-95": 0.7})
-    found.data.tags["live_comparison"] = "not compared: version 3 of digits-detector knows other classes"
-    assert read_scores(found, 3) == (Scores(0.9, 0.7), None)
-
-
 @pytest.mark.parametrize(("images", "passes"), [(8, True), (1, True), (0, False)])
 def test_candidate_that_finds_nothing_clear_is_not_promoted(images: int, passes: bool) -> None:
-    found = Run(run().info, RunData([Metric("verification_images", images, 0, 0)]))
-    assert provable(found).passed is passes
-
-
-@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
-def test_missing_number_is_an_error_and_never_a_decision(value: float | None) -> None:
-    metrics = {"test_mAP50": 0.9} if value is None else {"test_mAP50": 0.9, "test_mAP50-95": value}
-    with pytest.raises(RegistryError, match=r"test/mAP50-95.*evaluate"):
-        read_scores(run(**metrics), None)
-
-
-def test_missing_number_of_the_live_version_is_an_error() -> None:
-    with pytest.raises(RegistryError, match="live/mAP50"):
-        read_scores(run(**{"test_mAP50": 0.9, "test_mAP50-95": 0.7}), 3)
+    assert provable(images).passed is passes
 
 
 def test_comparison_shows_both_side_by_side() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifecycle.cluster.troubles import MESSAGE_LIMIT, pod_troubles
+from lifecycle.policy.pods import MESSAGE_LIMIT, pod_troubles
 
 NOT_READY = {"type": "Ready", "status": "False"}
 

@@ -4,11 +4,12 @@ import re
 
 import pytest
 import yaml
-from lifecycle.gitops import FileRefused, ModelMismatch, ModelPin
-from lifecycle.gitops.edit import edit_model, read_model
+from lifecycle.gitops import FileRefused, ModelMismatch
+from lifecycle.gitops.file.edit import edit_model, read_model
+from lifecycle.model.pin import Pin
 
 PATH = "argocd-apps/sandbox/detector/values.yaml"
-PIN = ModelPin(7, "0" * 63 + "7", "7" * 32)
+PIN = Pin(7, "0" * 63 + "7", "7" * 32)
 ENTRY = """\
 models:
   - name: digits                        # Triton's model name
@@ -20,7 +21,7 @@ models:
 """
 
 
-def edited(text: str, model: str = "digits", pin: ModelPin = PIN, hold: bool | None = None) -> str:
+def edited(text: str, model: str = "digits", pin: Pin = PIN, hold: bool | None = None) -> str:
     return edit_model(text.encode(), model, pin, path=PATH, hold=hold).content.decode()
 
 
@@ -39,7 +40,7 @@ def test_the_contracts_own_file_changes_in_three_scalars() -> None:
 
 
 def test_going_back_to_nothing_gives_the_first_file_again() -> None:
-    assert edited(edited(ENTRY), pin=ModelPin(None, "", "")) == ENTRY
+    assert edited(edited(ENTRY), pin=Pin(None, "", "")) == ENTRY
 
 
 def test_hold_is_set_only_when_asked_for() -> None:
@@ -93,7 +94,7 @@ def test_every_way_to_write_a_version(written: str, expected: str) -> None:
 )
 def test_a_string_stays_a_string_in_the_quotes_that_it_had(style: str, value: str, expected: str) -> None:
     text = ENTRY.replace('runId: "" ', f"runId: {style} ")
-    result = edited(text, pin=ModelPin(7, PIN.sha256, value))
+    result = edited(text, pin=Pin(7, PIN.sha256, value))
     assert f"runId: {expected} " in result
     assert yaml.safe_load(result)["models"][0]["runId"] == value
 

@@ -7,11 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lifecycle.gitops import FileRefused, ModelPin
-from lifecycle.gitops.edit import edit_model
+from lifecycle.gitops import FileRefused
+from lifecycle.gitops.file.edit import edit_model
+from lifecycle.model.pin import Pin
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -162,7 +164,7 @@ run_ids = st.one_of(
     ),
     st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12),
 )
-pins = st.one_of(st.builds(ModelPin, st.integers(1, 10**6), hexes, run_ids), st.just(ModelPin(None, "", "")))
+pins = st.one_of(st.builds(Pin, st.integers(1, 10**6), hexes, run_ids), st.just(Pin(None, "", "")))
 
 
 def load_as_helm_does(text: str) -> Any:
@@ -174,11 +176,8 @@ def by_name(loaded: Any) -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in loaded["models"]}
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(file=files(), pin=pins, hold=st.sampled_from((None, True, False)), crlf=st.booleans(), bom=st.booleans())
-def test_only_the_wanted_lines_change_and_both_parsers_read_the_wanted_values(
-    file: File, pin: ModelPin, hold: bool | None, crlf: bool, bom: bool
-) -> None:
+def check_edit(file: File, pin: Pin, hold: bool | None, crlf: bool, bom: bool) -> None:
+    """Only the wanted lines change, and both parsers read the wanted values."""
     text = file.text.replace("\n", "\r\n") if crlf else file.text
     before = (("\ufeff" if bom else "") + text).encode()
 
@@ -210,9 +209,31 @@ def test_only_the_wanted_lines_change_and_both_parsers_read_the_wanted_values(
         assert was == now
 
 
+EDITS = {
+    "file": files(),
+    "pin": pins,
+    "hold": st.sampled_from((None, True, False)),
+    "crlf": st.booleans(),
+    "bom": st.booleans(),
+}
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(**EDITS)
+def test_only_the_wanted_lines_change_and_both_parsers_read_the_wanted_values(**edit: Any) -> None:
+    check_edit(**edit)
+
+
+@pytest.mark.soak
+@settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(**EDITS)
+def test_only_the_wanted_lines_change_in_thousands_of_files(**edit: Any) -> None:
+    check_edit(**edit)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(file=files(), pin=pins)
-def test_the_same_edit_twice_changes_nothing_the_second_time(file: File, pin: ModelPin) -> None:
+def test_the_same_edit_twice_changes_nothing_the_second_time(file: File, pin: Pin) -> None:
     once = edit_model(file.text.encode(), file.model, pin, path="values.yaml").content
     assert edit_model(once, file.model, pin, path="values.yaml").content == once
 
@@ -221,6 +242,6 @@ def test_the_same_edit_twice_changes_nothing_the_second_time(file: File, pin: Mo
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_refused_or_edited_but_never_crash(content: bytes) -> None:
     try:
-        edit_model(content, "m0", ModelPin(1, "a" * 64, "r"), path="values.yaml")
+        edit_model(content, "m0", Pin(1, "a" * 64, "r"), path="values.yaml")
     except FileRefused as refused:
         assert refused.line >= 1

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
-from lifecycle.gitops import Bump, ModelPin, PinnedModel
-from lifecycle.gitops.guards import why_stop
+from lifecycle.gitops import Bump, PinnedModel
+from lifecycle.gitops.file.guards import why_stop
+from lifecycle.model.pin import Pin
 
 
-def pin(version: int | None) -> ModelPin:
-    return ModelPin(None, "", "") if version is None else ModelPin(version, f"{version:064x}", f"run{version}")
+def pin(version: int | None) -> Pin:
+    return Pin(None, "", "") if version is None else Pin(version, f"{version:064x}", f"run{version}")
 
 
 def outcome(
@@ -37,7 +38,7 @@ def test_a_promotion_only_moves_on(there: int | None, wanted: int | None, expect
 
 def test_the_same_number_with_another_checksum_is_corrected() -> None:
     bump = Bump(environment="e", app="a", model="m", registered_model="r", pin=pin(2))
-    assert why_stop(bump, PinnedModel("m", "r", ModelPin(2, "0" * 64, "x"), False), None) is None
+    assert why_stop(bump, PinnedModel("m", "r", Pin(2, "0" * 64, "x"), False), None) is None
 
 
 def test_a_hold_stops_machines_and_not_people() -> None:

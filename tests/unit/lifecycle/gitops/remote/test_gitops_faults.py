@@ -10,7 +10,7 @@ from lifecycle.gitops import (
     RemoteUnavailable,
     RepositoryNotFound,
 )
-from lifecycle.gitops.faults import Race, push_fault, transport_fault
+from lifecycle.gitops.remote.faults import Race, push_fault, transport_fault
 
 URL = "https://example.com/team/gitops.git"
 

@@ -11,6 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+# Seconds between two looks at whether to end; the standard library's half a second would be most of a test.
+POLL = 0.02
+
 
 class GitHttpServer:
     """Serves the bare repositories below `root` to one user. Its knobs make it misbehave as real servers do."""
@@ -26,7 +29,7 @@ class GitHttpServer:
         self.redirect_to: str | None = None
         self.on_request: Callable[[], None] = lambda: None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL,), daemon=True)
 
     @property
     def origin(self) -> str:

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+# Seconds between two looks at whether to end; the standard library's half a second would be most of a test.
+POLL = 0.02
+
 
 @dataclass
 class Entry:
@@ -44,7 +47,7 @@ class HostingService:
         self.fail_next: list[int] = []
         self.lose_answer = False
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL,), daemon=True)
 
     @property
     def url(self) -> str:

@@ -1,0 +1,101 @@
+"""Real Airflow, MLflow, git and the sandbox's Kubernetes; doubles of the trainer image, of Triton and of Argo CD."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.airflow.dag_runs import NUMBERS, Finished, Platform, Run, Servers, finish
+from tests.integration.airflow.hand import Hand, Repository
+from tests.integration.airflow.servers import kube_server, triton_double
+from tests.support import airflow_environment
+from tests.support.mlflow import Mlflow
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker runs this folder: Airflow's database and the servers are made once."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Mlflow) -> Iterator[Servers]:
+    airflow_environment.migrate()
+    with ExitStack() as stack:
+        kube = stack.enter_context(kube_server(tmp_path_factory.mktemp("kube")))
+        for name in ("lifecycle", "argocd", "sandbox"):
+            kube.apply("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        place = {"namespace": "lifecycle"}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mlflow", **place}}
+        kube.apply("secrets", {**secret, "stringData": {"MLFLOW_TRACKING_URI": mlflow_server.uri}})
+        claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "workspace", **place}}
+        size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+        kube.apply("persistentvolumeclaims", {**claim, "spec": size})
+        yield Servers(mlflow_server.uri, kube, stack.enter_context(triton_double()))
+
+
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Change settings (`LIFECYCLE_*` without the prefix) for one test."""
+    from lifecycle.settings import settings
+
+    def change(**values: object) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(f"LIFECYCLE_{name}", str(value))
+        settings.cache_clear()
+
+    yield change
+    settings.cache_clear()
+
+
+@pytest.fixture
+def platform(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configure: Callable[..., None]
+) -> Iterator[Platform]:
+    from mlflow import MlflowClient
+
+    host, port = servers.mlflow_url.removeprefix("http://").split(":")
+    tracking = {"conn_type": "http", "host": host, "port": int(port), "schema": "http"}
+    kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(servers.kube.kubeconfig)}}
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(tracking))
+    monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(kubernetes))
+    model = f"digits-detector-{next(NUMBERS)}"
+    servers.served.version = None
+    repository = Repository(tmp_path, model)
+    configure(
+        GITOPS_URL=repository.bare.as_uri(),
+        SERVING_URL=servers.served.url,
+        SERVING_GRPC_URL="127.0.0.1:1",
+        RETRY_DELAY=0,
+        ROLLOUT_TIMEOUT=20,
+        ROLLOUT_POLL=0.2,
+        ROLLOUT_SETTLE=0,
+        VERIFY_TIMEOUT=3,
+        MLFLOW_TIMEOUT=5,
+        MLFLOW_RETRIES=0,
+    )
+    hand = Hand(repository, servers.kube, servers.served)
+    hand.start()
+    try:
+        yield Platform(servers, model, repository, hand, MlflowClient(servers.mlflow_url))
+    finally:
+        hand.close()
+
+
+@pytest.fixture
+def run(platform: Platform, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a DAG to its end in this process; every task with Airflow's own task runner."""
+
+    def ended(dag_id: str = "yolo_lifecycle", **params: Any) -> Finished:
+        return finish(capfd, dag_id, params)
+
+    return ended

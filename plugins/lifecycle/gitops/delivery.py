@@ -202,7 +202,7 @@ class GitOps:
                 raise DeliveryTimeout(
                     f"Gave up on the branch {settings.branch} after {attempt.number} attempts within the limit of "
                     f"{settings.time_limit:.0f} s. The last one: {attempt.last_trouble.rstrip('.')}. Clear the task to "
-                    "go on: if its commit has arrived after all, it will be found."
+                    "continue: if its commit has arrived after all, it will be found."
                 )
             time.sleep(pause)
 

@@ -100,7 +100,7 @@ def sha256_of(version: ModelVersion) -> str:
     """The checksum tag of a version.
 
     Raises:
-        RegistryError: it has none, so that nobody could tell what would be served.
+        RegistryError: it has none, so what would be served is unknown.
     """
     value = version.tags.get(SHA256)
     if not value:

@@ -102,7 +102,7 @@ class RolloutEvent(TypedDict):
     """What the trigger of `wait_for_rollout` fires.
 
     `state` is one of `policy.application.State` (never `waiting`), or `timeout`, or `error` (with `retryable`).
-    `accepted`, `older` and `deadline` come back as they were given, so that the task can go on where it was.
+    `accepted`, `older` and `deadline` come back as they were given, so that the task can continue where it was.
     """
 
     state: End

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
 DOC = "Waits, holding no worker, until Argo CD reports the commit synced and healthy."
 
 
@@ -35,7 +34,7 @@ class ApplicationRolloutSensor(BaseOperator):
 
     Fails at once with Argo CD's own message when the sync fails or the Application is Degraded, and after `timeout`
     with what it was waiting for and the reasons that the serving pods gave. Skips when a newer commit has moved the
-    model on: then that commit's run has the word. Returns `commit` (what went to the branch) and `revision` (where the
+    model on: then that commit's run decides. Returns `commit` (what went to the branch) and `revision` (where the
     rollout was seen). A commit that was delivered by merge request is first waited for, until the request is merged.
 
     :param environment: folder under argocd-apps/, and namespace of what serves. (templated)
@@ -119,7 +118,7 @@ class ApplicationRolloutSensor(BaseOperator):
         if pinned.pin.version != int(self.version):
             raise AirflowSkipException(
                 f"Superseded: commit {self.commit} pinned version {self.version} of {target.model}, and at {tip} the "
-                f"file pins version {pinned.pin.version}. This run leaves the word to the run that wrote it."
+                f"file pins version {pinned.pin.version}. This run leaves the decision to the run that wrote it."
             )
 
     def _look_at(self, revision: str, event: RolloutEvent) -> NoReturn:

@@ -12,7 +12,7 @@ from lifecycle.model.names import FAILURE_KEY
 
 @contextmanager
 def handed_on(ti: Any) -> Iterator[None]:
-    """Leave the message of this package's errors in the task's XCom under `FAILURE_KEY`, and let them go on."""
+    """Leave the message of this package's errors in the task's XCom under `FAILURE_KEY`, and raise them again."""
     try:
         yield
     except LifecycleError as error:

@@ -136,7 +136,7 @@ def _node(event: Any, name: str, anchors: dict[str, Node]) -> Node | None:
             value=event.value,
             style=event.style or "",
             anchor=event.anchor,
-            # `!!str x` carries a tag; a quoted scalar gets one implied, which is none of ours.
+            # `!!str x` carries a tag; a quoted scalar gets one implied, which is not in the text.
             tag=str(event.tag) if event.tag and not any(event.implicit[:2]) else None,
         )
     if name == "MappingStartEvent":

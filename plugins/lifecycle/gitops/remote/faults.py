@@ -1,4 +1,4 @@
-"""From what git printed to a typed error: what may be tried again, and what a person must mend first."""
+"""From what git printed to a typed error: what may be tried again, and what a person must fix first."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def base_config(settings: GitOpsSettings) -> dict[str, str]:
         "gc.auto": "0",
         "maintenance.auto": "false",
         "advice.detachedHead": "false",
-        # A transfer that crawls below 1 kB/s for 30 s counts as away.
+        # A transfer that crawls below 1 kB/s for 30 s counts as unreachable.
         "http.lowSpeedLimit": "1000",
         "http.lowSpeedTime": "30",
     }

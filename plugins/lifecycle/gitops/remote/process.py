@@ -88,7 +88,8 @@ class GitRunner:
             out, err = process.communicate(stdin, timeout=max(timeout, 0.1))
         except subprocess.TimeoutExpired:
             raise RemoteUnavailable(
-                f"git {' '.join(arguments[:3])} … did not end within {timeout:.0f} s; the remote is slow or away."
+                f"git {' '.join(arguments[:3])} … did not end within {timeout:.0f} s; the remote is slow or "
+                "unreachable."
             ) from None
         finally:
             _end(process)

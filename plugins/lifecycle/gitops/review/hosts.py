@@ -102,7 +102,7 @@ class Host(ABC):
             )
         if answer.status_code == 404:
             return RepositoryNotFound(f"{self.name} knows no project {self._project} ({what}: {said}). Check the URL.")
-        return RequestRefused(f"{self.name} declined {what}: {said}. Mend what it names, then clear the task.")
+        return RequestRefused(f"{self.name} declined {what}: {said}. Fix what it names, then clear the task.")
 
     def _require(self, answer: Any, path: str) -> Any:
         if answer is None:

@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from lifecycle.gitops import Bump, GitOps, GitOpsError, GitOpsSettings, ModelPin
+from lifecycle.gitops import Bump, GitOps, GitOpsError, GitOpsSettings
+from lifecycle.model.pin import Pin
 
 from benchmarks.handoff.repository import FILE
 
@@ -20,7 +21,7 @@ def ours(url: str, model: str, version: int, time_limit: float) -> bool:
         app="detector",
         model=model,
         registered_model=f"{model}-detector",
-        pin=ModelPin(version, f"{version:064x}", f"{version:032x}"),
+        pin=Pin(version, f"{version:064x}", f"{version:032x}"),
         trailers={"Dag-Run": f"benchmark/{model}-{version}"},
     )
     try:

@@ -31,8 +31,9 @@ from benchmarks.serving.triton import ROOT
 sys.path.insert(0, str(ROOT / "plugins"))
 
 from lifecycle.gitops.delivery import GitOps
-from lifecycle.gitops.models import Bump, ModelPin, PinnedModel
+from lifecycle.gitops.models import Bump, PinnedModel
 from lifecycle.gitops.settings import GitOpsSettings
+from lifecycle.model.pin import Pin
 
 REPOSITORY_URL = "https://github.com/your-org/yolo-release.git"
 STAGES = ("pushed", "synced", "pod created", "server started", "model loaded", "pod ready", "first answer")
@@ -169,7 +170,7 @@ def version_answering(url: str, model: str) -> int:
     return int(json.loads(bytes(outputs["model_info"]["data"]))["version"])
 
 
-def other_version(mlflow: str, pinned: PinnedModel) -> ModelPin:
+def other_version(mlflow: str, pinned: PinnedModel) -> Pin:
     """Another registered version to roll to; where there is only one, a copy of it is registered for this."""
     from mlflow import MlflowClient
 
@@ -186,10 +187,10 @@ def other_version(mlflow: str, pinned: PinnedModel) -> ModelPin:
         # MLflow 3 wants the logged model's id with such a source, but gives a version back without its `model_id`.
         model_id = source.removeprefix("models:/") if source.startswith("models:/m-") else None
         chosen = client.create_model_version(name, source, live.run_id, tags=tags, model_id=model_id)
-    return ModelPin(int(chosen.version), chosen.tags["sha256"], chosen.run_id or "")
+    return Pin(int(chosen.version), chosen.tags["sha256"], chosen.run_id or "")
 
 
-def roll(gitops: GitOps, cluster: Cluster, target: Target, pinned: PinnedModel, pin: ModelPin) -> dict[str, float]:
+def roll(gitops: GitOps, cluster: Cluster, target: Target, pinned: PinnedModel, pin: Pin) -> dict[str, float]:
     """One rollout; seconds from the push (its own seconds are in "pushed", before that) to each stage."""
     assert pin.version is not None
     begun = time.monotonic()

@@ -1,7 +1,7 @@
 """The errors that a person may have to act on.
 
 Each message is one paragraph: what happened, to what, and what to do next. `retryable` says whether the same call may
-succeed later with nothing changed; Airflow's retries follow it (see `lifecycle.operators.retry`).
+succeed later with nothing changed; Airflow's retries follow it (see `lifecycle.policy.retries`).
 """
 
 
@@ -47,5 +47,5 @@ class RolloutTimeout(LifecycleError):
     """The wanted revision was not synced and healthy within the time given."""
 
 
-class Restored(LifecycleError):
-    """The rollout failed and the former version is back: the DAG run fails with both facts."""
+class RolloutReverted(LifecycleError):
+    """The rollout failed and was taken back, or could not be: the DAG run fails with both facts."""

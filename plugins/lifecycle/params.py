@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import Param
 
 DNS_LABEL = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 MODEL_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+# The target of a run, as operators take it: templates over these parameters.
+TARGET: dict[str, Any] = {
+    "environment": "{{ params.environment }}",
+    "app": "{{ params.app }}",
+    "model": "{{ params.served_model }}",
+}
 DEMO_HYPERPARAMETERS = {"optimizer": "AdamW", "lr0": 0.003, "cos_lr": True, "mosaic": 0, "fliplr": 0}
 
 

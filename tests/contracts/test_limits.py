@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from lifecycle.policy.retries import BAD_INPUT
 
 from tests.contracts.sources import ENCODED, ROOT, SERVER, TRAINER, constant
 
 VERIFY = ROOT / "plugins/lifecycle/verification/verify.py"
-RETRY = ROOT / "plugins/lifecycle/operators/retry.py"
 
 
 @pytest.mark.parametrize("name", ["MOST_DROP", "FLAGS"])
@@ -34,8 +34,8 @@ def test_the_trainer_takes_for_a_detection_what_the_server_does_by_default() -> 
 
 
 def test_wrong_input_ends_the_trainer_with_the_exit_code_that_airflow_does_not_retry() -> None:
-    assert constant(TRAINER / "errors.py", "InputError.exit_status") == constant(RETRY, "BAD_INPUT")
-    assert constant(TRAINER / "errors.py", "TrainerError.exit_status") != constant(RETRY, "BAD_INPUT")
+    assert constant(TRAINER / "errors.py", "InputError.exit_status") == BAD_INPUT
+    assert constant(TRAINER / "errors.py", "TrainerError.exit_status") != BAD_INPUT
 
 
 def test_both_models_count_errors_for_the_same_reasons() -> None:

@@ -7,24 +7,26 @@ import re
 from pathlib import Path
 
 import pytest
+from lifecycle.mlflow import versions
+from lifecycle.mlflow.evaluation import NOT_COMPARED
+from lifecycle.model import names
 from yolo_server.onnx_metadata import Sibling, _sibling
 from yolo_server.settings import SOURCES
 
 from tests.contracts.sources import ENCODED, ROOT, SERVER, TRAINER, YOLO, constant, keys_read, keys_written, literals
 
 LIFECYCLE = ROOT / "plugins/lifecycle"
-VERSIONS = LIFECYCLE / "registry/versions.py"
 CLIENT = ROOT / "clients/python/yolo_client"
 ASSEMBLE = (ROOT / "charts/triton/files/assemble.sh").read_text()
 
 
 def version_tags() -> set[str]:
     """Tags that a registered version has by contract."""
-    return {*constant(VERSIONS, "COPIED_TAGS"), *constant(VERSIONS, "OPTIONAL_TAGS"), "run_id", "dag_run_id"}
+    return {*versions.COPIED_TAGS, *versions.OPTIONAL_TAGS, names.RUN_ID, names.DAG_RUN_ID}
 
 
 def test_the_trainer_tags_its_run_with_all_that_a_version_gets() -> None:
-    copied = {*constant(VERSIONS, "COPIED_TAGS"), *constant(VERSIONS, "OPTIONAL_TAGS"), "model_uri"}
+    copied = {*versions.COPIED_TAGS, *versions.OPTIONAL_TAGS, names.MODEL_URI}
     assert copied <= literals(TRAINER / "commands")
 
 
@@ -34,7 +36,7 @@ def test_the_server_and_the_evaluation_read_only_tags_that_a_version_has() -> No
     assert served <= version_tags()
     compared = keys_read(TRAINER / "live.py", "tags")
     assert compared == {"class_names", "image_size"}
-    assert compared <= set(constant(VERSIONS, "COPIED_TAGS"))
+    assert compared <= set(versions.COPIED_TAGS)
 
 
 def test_a_model_registered_by_hand_has_the_tags_that_the_server_reads() -> None:
@@ -44,14 +46,14 @@ def test_a_model_registered_by_hand_has_the_tags_that_the_server_reads() -> None
 
 def test_airflow_reads_the_metrics_that_the_trainer_writes() -> None:
     written = keys_written(TRAINER / "commands/evaluate.py", "test/mAP50") | literals(TRAINER / "commands/evaluate.py")
-    read = {text for text in literals(LIFECYCLE) if re.fullmatch(r"(test|live|val)/[\w-]+|verification_images", text)}
-    assert {"test/mAP50", "test/mAP50-95", "verification_images"} <= read <= written
+    splits, scores = (names.CANDIDATE_SPLIT, names.LIVE_SPLIT), (names.MAP50, names.MAP50_95)
+    read = {names.metric(split, score) for split in splits for score in scores}
+    assert {*read, names.VERIFICATION_IMAGES} <= written
 
 
 def test_an_evaluation_without_comparison_begins_as_the_gate_expects() -> None:
-    begin = constant(LIFECYCLE / "gate.py", "NOT_COMPARED")
-    texts = [text for text in literals(TRAINER / "commands/evaluate.py") if text.startswith(begin)]
-    assert texts and "live_comparison" in literals(TRAINER / "commands/evaluate.py") & literals(LIFECYCLE / "gate.py")
+    written = literals(TRAINER / "commands/evaluate.py")
+    assert [text for text in written if text.startswith(NOT_COMPARED)] and names.LIVE_COMPARISON in written
 
 
 @pytest.mark.parametrize("reader", [CLIENT / "served.py", ENCODED / "model.py"], ids=["client", "encoded"])

@@ -1,8 +1,7 @@
 """The handoff to Argo CD: one commit that pins one exact model version, made once and never by damaging a line."""
 
-from .credentials import GitCredentials
-from .delivery import GitOps
-from .errors import (
+from lifecycle.gitops.delivery import GitOps
+from lifecycle.gitops.errors import (
     AuthenticationFailed,
     BranchNotFound,
     BumpInvalid,
@@ -18,8 +17,9 @@ from .errors import (
     RequestRefused,
     RevertedCommitNotFound,
 )
-from .models import Bump, Delivery, ModelPin, PinnedModel, RequestState, Revision
-from .settings import GitOpsSettings
+from lifecycle.gitops.models import Bump, Delivery, PinnedModel, RequestState, Revision
+from lifecycle.gitops.remote.credentials import GitCredentials
+from lifecycle.gitops.settings import GitOpsSettings
 
 __all__ = [
     "AuthenticationFailed",
@@ -36,7 +36,6 @@ __all__ = [
     "GitOpsSettings",
     "LocalFailure",
     "ModelMismatch",
-    "ModelPin",
     "PinnedModel",
     "PushRefused",
     "RemoteUnavailable",

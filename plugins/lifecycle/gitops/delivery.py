@@ -11,10 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .clone import Clone, CommitNote, TreeFile
-from .credentials import GitCredentials
-from .edit import Edit, edit_model, read_model, read_models
-from .errors import (
+from lifecycle.gitops.errors import (
     BumpInvalid,
     DeliveryTimeout,
     FileRefused,
@@ -22,15 +19,19 @@ from .errors import (
     RemoteUnavailable,
     RevertedCommitNotFound,
 )
-from .faults import Race
-from .guards import why_stop
-from .history import Relation, find_own_commit, relation, revisions
-from .hosts import Host, host_of, number_of
-from .message import message_of, target_of, trailers_of
-from .models import Bump, Delivery, ModelPin, PinnedModel, RequestState, Revision
-from .proposal import Proposal, propose
-from .settings import GitOpsSettings
-from .workspace import private_folder
+from lifecycle.gitops.file.edit import Edit, edit_model, read_model, read_models
+from lifecycle.gitops.file.guards import why_stop
+from lifecycle.gitops.history import Relation, find_own_commit, relation, revisions
+from lifecycle.gitops.message import message_of, target_of, trailers_of
+from lifecycle.gitops.models import Bump, Delivery, PinnedModel, RequestState, Revision
+from lifecycle.gitops.remote.clone import Clone, CommitNote, TreeFile
+from lifecycle.gitops.remote.credentials import GitCredentials
+from lifecycle.gitops.remote.faults import Race
+from lifecycle.gitops.remote.workspace import private_folder
+from lifecycle.gitops.review.hosts import Host, host_of, number_of
+from lifecycle.gitops.review.proposal import Proposal, propose
+from lifecycle.gitops.settings import GitOpsSettings
+from lifecycle.model.pin import Pin
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -156,7 +157,7 @@ class GitOps:
             "already_there", note.commit, former, diff, f"This run made the commit {note.commit[:12]} earlier."
         )
 
-    def _reverted(self, clone: Clone, bump: Bump, path: str) -> ModelPin | None:
+    def _reverted(self, clone: Clone, bump: Bump, path: str) -> Pin | None:
         """What the commit that a restore takes back had written."""
         if bump.kind != "restore" or bump.reverts is None:
             return None
@@ -201,7 +202,7 @@ class GitOps:
                 raise DeliveryTimeout(
                     f"Gave up on the branch {settings.branch} after {attempt.number} attempts within the limit of "
                     f"{settings.time_limit:.0f} s. The last one: {attempt.last_trouble.rstrip('.')}. Clear the task to "
-                    "go on: if its commit has arrived after all, it will be found."
+                    "continue: if its commit has arrived after all, it will be found."
                 )
             time.sleep(pause)
 

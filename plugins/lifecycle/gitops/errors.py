@@ -61,13 +61,13 @@ class RequestRefused(GitOpsError):
 
 
 class RemoteUnavailable(GitOpsError):
-    """The remote is away, slow or broken just now."""
+    """The remote is unreachable, slow or broken just now."""
 
     retryable = True
 
 
 class DeliveryTimeout(GitOpsError):
-    """The time limit passed while others kept winning, or the remote stayed away. Nothing was changed."""
+    """The time limit passed while others kept winning, or the remote stayed unreachable. Nothing was changed."""
 
     retryable = True
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
-from .clone import Clone, CommitNote
-from .edit import entry_bytes, read_model
-from .errors import FileRefused
-from .message import target_of, trailers_of
-from .models import Bump, Revision
+from lifecycle.gitops.errors import FileRefused
+from lifecycle.gitops.file.edit import entry_bytes, read_model
+from lifecycle.gitops.message import target_of, trailers_of
+from lifecycle.gitops.models import Bump, Revision
+from lifecycle.gitops.remote.clone import Clone, CommitNote
+from lifecycle.model import names
 
 Relation = Literal["contains", "lacks", "commit_gone"]
 
@@ -25,16 +26,16 @@ def find_own_commit(clone: Clone, bump: Bump, pushed_unsure: str | None) -> Comm
     again is a new wish and not the old one. `pushed_unsure` is a commit of this very call, whose push had no answer.
     """
     wanted = trailers_of(bump)
-    run = wanted.get("Dag-Run")
+    run = wanted.get(names.DAG_RUN_TRAILER)
     if run is None and pushed_unsure is None:
         return None
-    for note in clone.notes(containing=f"Dag-Run: {run}" if run else wanted["Delivery"]):
+    for note in clone.notes(containing=f"{names.DAG_RUN_TRAILER}: {run}" if run else wanted[names.DELIVERY_TRAILER]):
         if note.commit == pushed_unsure:
             return note
-        same_entry = note.trailers.get("Delivery", "").partition(" ")[2] == target_of(bump)
-        if run and same_entry and note.trailers.get("Dag-Run") == run:
-            same = all(note.trailers.get(key) == wanted[key] for key in ("Delivery", "Model-Version"))
-            return note if same else None
+        same_entry = note.trailers.get(names.DELIVERY_TRAILER, "").partition(" ")[2] == target_of(bump)
+        if run and same_entry and note.trailers.get(names.DAG_RUN_TRAILER) == run:
+            telling = (names.DELIVERY_TRAILER, names.MODEL_VERSION_TRAILER)
+            return note if all(note.trailers.get(key) == wanted[key] for key in telling) else None
     return None
 
 

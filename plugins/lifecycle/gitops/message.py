@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .errors import BumpInvalid
-from .models import Bump, ModelPin
-from .settings import GitOpsSettings
+from lifecycle.gitops.errors import BumpInvalid
+from lifecycle.gitops.models import Bump
+from lifecycle.gitops.settings import GitOpsSettings
+from lifecycle.model import names
+from lifecycle.model.pin import Pin
 
 _VERBS = {"promote": "Promote", "restore": "Restore", "rollback": "Roll back to"}
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 
-def version_words(registered_model: str, pin: ModelPin) -> str:
+def version_words(registered_model: str, pin: Pin) -> str:
     """`<registered model>/<version>`, with `none` where nothing is served."""
     return f"{registered_model}/{'none' if pin.version is None else pin.version}"
 
@@ -21,12 +23,12 @@ def version_words(registered_model: str, pin: ModelPin) -> str:
 def trailers_of(bump: Bump) -> dict[str, str]:
     """All trailers of the bump's commit. What the bump itself says goes before what its caller says about it."""
     found = {
-        "Model-Version": version_words(bump.registered_model, bump.pin),
-        "MLflow-Run": bump.pin.run_id,
-        "Dataset-Digest": bump.trailers.get("Dataset-Digest", ""),
-        "Dag-Run": bump.trailers.get("Dag-Run", ""),
-        "Reverts": bump.reverts or "",
-        "Delivery": f"{bump.kind} {target_of(bump)}",
+        names.MODEL_VERSION_TRAILER: version_words(bump.registered_model, bump.pin),
+        names.MLFLOW_RUN_TRAILER: bump.pin.run_id,
+        names.DATASET_DIGEST_TRAILER: bump.trailers.get(names.DATASET_DIGEST_TRAILER, ""),
+        names.DAG_RUN_TRAILER: bump.trailers.get(names.DAG_RUN_TRAILER, ""),
+        names.REVERTS_TRAILER: bump.reverts or "",
+        names.DELIVERY_TRAILER: f"{bump.kind} {target_of(bump)}",
     }
     found = {key: value for key, value in found.items() if value} | {
         key: value for key, value in bump.trailers.items() if value and key not in found
@@ -44,7 +46,7 @@ def target_of(bump: Bump) -> str:
     return f"{bump.environment}/{bump.app}/{bump.model}"
 
 
-def message_of(bump: Bump, former: ModelPin, settings: GitOpsSettings) -> str:
+def message_of(bump: Bump, former: Pin, settings: GitOpsSettings) -> str:
     """The whole commit message."""
     words = {
         "verb": _VERBS[bump.kind],
@@ -56,7 +58,7 @@ def message_of(bump: Bump, former: ModelPin, settings: GitOpsSettings) -> str:
         "version": "none" if bump.pin.version is None else str(bump.pin.version),
         "what": f"{bump.registered_model} {'(no version)' if bump.pin.version is None else bump.pin.version}",
         "former": "nothing" if former.version is None else f"version {former.version}",
-        "dag_run": bump.trailers.get("Dag-Run", ""),
+        "dag_run": bump.trailers.get(names.DAG_RUN_TRAILER, ""),
         "reverts": bump.reverts or "",
     }
     try:

@@ -6,21 +6,10 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
+from lifecycle.model.pin import Pin
+from lifecycle.model.results import Outcome
+
 Kind = Literal["promote", "restore", "rollback"]
-Outcome = Literal["pushed", "already_there", "superseded", "held", "requested"]
-
-
-@dataclass(frozen=True)
-class ModelPin:
-    """One exact version of a registered model.
-
-    `version` is None where nothing is served yet; then `sha256` (of the ONNX file, 64 lower-case hex digits) and
-    `run_id` (of MLflow) are empty.
-    """
-
-    version: int | None
-    sha256: str
-    run_id: str
 
 
 @dataclass(frozen=True)
@@ -29,7 +18,7 @@ class PinnedModel:
 
     name: str
     registered_model: str
-    pin: ModelPin
+    pin: Pin
     hold: bool
 
 
@@ -48,7 +37,7 @@ class Bump:
     app: str
     model: str
     registered_model: str
-    pin: ModelPin
+    pin: Pin
     kind: Kind = "promote"
     trailers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     reverts: str | None = None
@@ -65,7 +54,7 @@ class Delivery:
 
     outcome: Outcome
     commit: str | None
-    former: ModelPin
+    former: Pin
     diff: str
     detail: str
     request_url: str | None = None

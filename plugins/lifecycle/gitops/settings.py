@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from .errors import BumpInvalid, CredentialsInvalid
+from lifecycle.gitops.errors import BumpInvalid, CredentialsInvalid
 
 DEFAULT_MESSAGE = """{verb} {what} in {environment}/{app} as {model}
 

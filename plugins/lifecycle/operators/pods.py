@@ -8,11 +8,36 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from kubernetes.client import models as k8s
 
+from lifecycle.model import names
 from lifecycle.settings import Settings
 
 WORKSPACE = "/workspace"
 # The user of the image; the workspace is made writable for its group.
 USER = 1000
+# Every step takes all options, so that each can check what it was given (docs/contracts.md).
+OPTIONS = (
+    "--dataset={{ params.dataset }}",
+    "--model={{ params.model }}",
+    "--epochs={{ params.epochs }}",
+    "--image-size={{ params.image_size }}",
+    "--batch={{ params.batch }}",
+    "--seed={{ params.seed }}",
+    "--device={{ params.device }}",
+    "--registered-model={{ params.registered_model }}",
+    f"--live-version={{{{ ti.xcom_pull('{names.OPEN_RUN}')['live']['version'] or '' }}}}",
+    "--hyperparameters={{ params.hyperparameters | tojson }}",
+)
+LIMIT = 6 * 3600
+
+
+def trainer_pods(settings: Settings, run_id: Any) -> list[KubernetesPodOperator]:
+    """Make the operators of `prepare`, `train` and `evaluate`, in this order; `run_id`: see `trainer_pod`."""
+    steps = (
+        ("prepare", LIMIT, "Fetches the dataset, checks it before any training, and records its digest."),
+        ("train", settings.train_timeout, "Trains, exports to ONNX, logs metrics per epoch, weights and the ONNX."),
+        ("evaluate", LIMIT, "Measures candidate and live version on the held-out split."),
+    )
+    return [trainer_pod(settings, step, run_id=run_id, seconds=seconds, doc_md=doc) for step, seconds, doc in steps]
 
 
 def trainer_pod(
@@ -20,7 +45,6 @@ def trainer_pod(
     step: str,
     *,
     run_id: Any,
-    arguments: list[Any],
     seconds: int,
     **kwargs: Any,
 ) -> KubernetesPodOperator:
@@ -30,7 +54,6 @@ def trainer_pod(
         settings: image, namespace, resources.
         step: `prepare`, `train` or `evaluate`; also the task's id.
         run_id: the MLflow run to write to (a value from an earlier task).
-        arguments: the step's options (templated).
         seconds: time limit of the pod.
         kwargs: for the operator (documentation and the like).
     """
@@ -41,16 +64,16 @@ def trainer_pod(
         name=f"yolo-{step}",
         image=settings.trainer_image,
         cmds=["python", "-m", "trainer", step],
-        arguments=[*arguments, "--workspace", WORKSPACE],
+        arguments=[*OPTIONS, "--workspace", WORKSPACE],
         env_vars={"MLFLOW_RUN_ID": run_id},
-        env_from=[k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name="mlflow"))],
+        env_from=[k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=names.MLFLOW_SECRET))],
         labels={
-            "app.kubernetes.io/name": "yolo-trainer",
-            "app.kubernetes.io/component": step,
-            "app.kubernetes.io/part-of": "yolo-lifecycle",
+            names.NAME_LABEL: "yolo-trainer",
+            names.COMPONENT_LABEL: step,
+            names.PART_OF_LABEL: "yolo-lifecycle",
         },
         # Labels dag_id and run_id are the operator's own; label values are short and this is not.
-        annotations={"yolo-lifecycle/dag-run": "{{ dag.dag_id }}/{{ run_id }}"},
+        annotations={names.DAG_RUN_ANNOTATION: "{{ dag.dag_id }}/{{ run_id }}"},
         container_resources=_resources(settings, light=step == "prepare"),
         volumes=[_workspace(settings), _shared_memory()],
         volume_mounts=[
@@ -71,7 +94,7 @@ def trainer_pod(
             allow_privilege_escalation=False, capabilities=k8s.V1Capabilities(drop=["ALL"])
         ),
         # Synchronous, because only then does the log stream while the pod runs. A worker that dies loses nothing: the
-        # next try finds the pod by its stored identity and goes on with it.
+        # next try finds the pod by its stored identity and continues with it.
         deferrable=False,
         durable=True,
         get_logs=True,
@@ -105,7 +128,7 @@ def _resources(settings: Settings, *, light: bool) -> k8s.V1ResourceRequirements
 
 
 def _workspace(settings: Settings) -> k8s.V1Volume:
-    """Datasets and checkpoints: on the claim they outlive a pod, so that a retry goes on where the last try stopped."""
+    """Datasets and checkpoints: on the claim they outlive a pod, and a retry continues where the last try stopped."""
     if not settings.workspace_claim:
         return k8s.V1Volume(name="workspace", empty_dir=k8s.V1EmptyDirVolumeSource())
     claim = k8s.V1PersistentVolumeClaimVolumeSource(claim_name=settings.workspace_claim)

@@ -5,20 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from lifecycle import handoff, proof
-from lifecycle.argocd.sensor import COMMIT_KEY, outcome_error, watch
-from lifecycle.cluster.names import Target
-from lifecycle.errors import LifecycleError, Restored
-from lifecycle.operators.failures import reasons
+from lifecycle.errors import LifecycleError, RolloutReverted
+from lifecycle.model.names import COMMIT_KEY, PROMOTE, VERIFY_SERVING, WAIT_FOR_ROLLOUT
+from lifecycle.model.pin import Pin
+from lifecycle.model.results import DeliveredCommit, RolloutEvent
+from lifecycle.model.target import Target
+from lifecycle.policy.rollout import rollout_error
 from lifecycle.settings import settings
+from lifecycle.tasks import handoff, proof
+from lifecycle.tasks.failures import reasons
+from lifecycle.triggers.application import watch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+DOC = "Only after a failed rollout: commits the former version back, waits until it answers, and fails."
 
 
 class RestoreOperator(BaseOperator):
@@ -36,7 +43,7 @@ class RestoreOperator(BaseOperator):
     template_fields: Sequence[str] = ("environment", "app", "model", "registered_model")
 
     def __init__(self, *, environment: str, app: str, model: str, registered_model: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"doc_md": DOC, **kwargs})
         self.environment = environment
         self.app = app
         self.model = model
@@ -59,60 +66,65 @@ class RestoreOperator(BaseOperator):
             timeout=timedelta(seconds=settings().rollout_timeout + 120),
         )
 
-    def _commit_back(self, context: Context, promoted: dict[str, Any]) -> str:
+    def _commit_back(self, context: Context, promoted: DeliveredCommit) -> str:
         run = context["dag_run"]
         delivery = handoff.restore(self.target, self.registered_model, promoted, dag_run=f"{run.dag_id}/{run.run_id}")
         failed = self._what_failed(context, promoted)
         if delivery.outcome == "requested":
-            raise Restored(
-                f"{failed} The merge request {delivery.request_url} puts the former {_words(promoted['former'])} back: "
-                "merge it now."
+            former = _words(Pin.from_xcom(promoted["former"]))
+            raise RolloutReverted(
+                f"{failed} The merge request {delivery.request_url} puts the former {former} back: merge it now."
             )
-        if delivery.outcome not in handoff.WENT_ON or not delivery.commit:
-            raise Restored(f"{failed} The former version was not put back: {delivery.detail}")
+        if delivery.outcome not in handoff.CONTINUES or not delivery.commit:
+            raise RolloutReverted(f"{failed} The former version was not put back: {delivery.detail}")
         return delivery.commit
 
-    def resume(self, context: Context, event: dict[str, Any]) -> NoReturn:
+    def resume(self, context: Context, event: RolloutEvent) -> NoReturn:
         """See whether the former version answers, and fail."""
-        promoted = self._promoted(context) or {}
+        promoted = self._promoted(context)
+        if promoted is None:
+            raise RolloutReverted(
+                f"Commit {event['accepted'][0]} put the former version back, and the result of `promote` is gone: the "
+                f"run was cleared meanwhile. Look at the Application {self.target.application}."
+            )
         failed, (commit, *_) = self._what_failed(context, promoted), event["accepted"]
-        former = promoted["former"]
+        former = Pin.from_xcom(promoted["former"])
         try:
             if event["state"] not in ("ready", "other"):
-                raise outcome_error(self.target, commit, event)
+                raise rollout_error(self.target, commit, event)
             back = self._prove(former)
         except LifecycleError as error:
-            raise Restored(
+            raise RolloutReverted(
                 f"{failed} Commit {commit} pins the former {_words(former)} again, and it is not known to answer: "
                 f"{error} Look at the Application {self.target.application}."
             ) from error
-        raise Restored(f"{failed} {back} (commit {commit}, which reverts {promoted['commit']}).")
+        raise RolloutReverted(f"{failed} {back} (commit {commit}, which reverts {promoted['commit']}).")
 
-    def _prove(self, former: dict[str, Any]) -> str:
+    def _prove(self, former: Pin) -> str:
         name = f"{self.registered_model} {_words(former)}"
-        if former["version"] is None:
+        if former.version is None:
             proof.prove_absent(self.target)
             return "Nothing was live before, and no server is left"
-        proof.prove_identity(self.target, version=former["version"], sha256=former["sha256"])
+        proof.prove_identity(self.target, former)
         return f"The former {name} is back and answers"
 
-    def _promoted(self, context: Context) -> dict[str, Any] | None:
+    def _promoted(self, context: Context) -> DeliveredCommit | None:
         """What `promote` returned, with the commit on the branch; None if this run brought none there."""
         ti = context["ti"]
-        promoted = ti.xcom_pull(task_ids="promote")
+        promoted = cast(DeliveredCommit | None, ti.xcom_pull(task_ids=PROMOTE))
         if not promoted or not promoted["ours"]:
             return None
         if promoted["outcome"] != "requested":
-            return dict(promoted)
-        merged = ti.xcom_pull(task_ids="wait_for_rollout", key=COMMIT_KEY)
+            return promoted
+        merged: str | None = ti.xcom_pull(task_ids=WAIT_FOR_ROLLOUT, key=COMMIT_KEY)
         return {**promoted, "commit": merged} if merged else None
 
-    def _what_failed(self, context: Context, promoted: dict[str, Any]) -> str:
-        said = reasons(context["ti"], ["wait_for_rollout", "verify_serving"])
+    def _what_failed(self, context: Context, promoted: DeliveredCommit) -> str:
+        said = reasons(context["ti"], [WAIT_FOR_ROLLOUT, VERIFY_SERVING])
         why = said[-1] if said else "see the log of the task that failed."
         version = promoted["pin"]["version"]
         return f"Version {version} of {self.registered_model} (commit {promoted['commit']}) did not go live: {why}"
 
 
-def _words(pin: dict[str, Any]) -> str:
-    return "state without a server" if pin["version"] is None else f"version {pin['version']}"
+def _words(former: Pin) -> str:
+    return "state without a server" if former.version is None else former.words

@@ -7,15 +7,17 @@ from typing import Any
 
 import requests
 
-from lifecycle import connections
-from lifecycle.cluster.names import Target
 from lifecycle.errors import LifecycleError
 from lifecycle.gitops import PinnedModel
-from lifecycle.proof import endpoint
+from lifecycle.hooks.gitops import repository
+from lifecycle.hooks.kubernetes import endpoint
+from lifecycle.hooks.mlflow import MlflowHook
+from lifecycle.mlflow.runs import describe
+from lifecycle.model import names
+from lifecycle.model.target import Target
 
-# A page must not hang on one server that is away.
+# A page must not hang on one server that is unreachable.
 SECONDS = 3
-METRICS = {"map50": "test/mAP50", "map50_95": "test/mAP50-95"}
 
 
 def models() -> dict[str, Any]:
@@ -24,7 +26,7 @@ def models() -> dict[str, Any]:
     Raises:
         LifecycleError: git cannot be read. What Triton or MLflow cannot tell is said in the model's own row.
     """
-    pinned, commit = connections.gitops().inventory()
+    pinned, commit = repository().inventory()
     with ThreadPoolExecutor(max_workers=8) as pool:
         rows = list(pool.map(lambda entry: _row(*entry), pinned))
     return {"commit": commit, "models": rows}
@@ -38,10 +40,10 @@ def history(environment: str, app: str, model: str) -> list[dict[str, Any]]:
             "commit": revision.commit,
             "time": revision.time.isoformat(),
             "subject": revision.subject,
-            "dag_run": revision.trailers.get("Dag-Run", ""),
+            "dag_run": revision.trailers.get(names.DAG_RUN_TRAILER, ""),
             "run_id": revision.model.pin.run_id,
         }
-        for revision in connections.gitops().history(environment, app, model)
+        for revision in repository().history(environment, app, model)
     ]
 
 
@@ -77,13 +79,18 @@ def _served(target: Target) -> dict[str, Any]:
 def _registry(model: PinnedModel) -> dict[str, Any]:
     """The champion, and how good the pinned version was on the held-out split."""
     try:
-        hook = connections.mlflow()
+        hook = MlflowHook.from_settings()
         with hook.session() as client:
-            champion = client.get_registered_model(model.registered_model).aliases.get("champion")
+            champion = client.get_registered_model(model.registered_model).aliases.get(names.CHAMPION)
             run = client.get_run(model.pin.run_id)
     except LifecycleError as error:
         return {"problem": str(error)[:500]}
-    measured = {name: run.data.metrics.get(metric) for name, metric in METRICS.items()}
+    facts = describe(run)
     page = f"{hook.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-    digest = run.data.tags.get("dataset_digest", "")
-    return {"champion": champion, "dataset_digest": digest, "page": page, **measured}
+    return {
+        "champion": champion,
+        "dataset_digest": facts.dataset_digest,
+        "page": page,
+        "map50": facts.map50,
+        "map50_95": facts.map50_95,
+    }

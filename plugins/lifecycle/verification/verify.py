@@ -236,7 +236,8 @@ def iou_matrix(first: Floats, second: Floats) -> Floats:
     shared = np.clip(bottom_right - top_left, 0, None).prod(axis=2)
     areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (first, second)]
     union = areas[0][:, None] + areas[1][None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    overlaps: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return overlaps
 
 
 def _clip(rows: Floats, width: int, height: int) -> Floats:

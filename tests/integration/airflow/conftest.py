@@ -2,88 +2,45 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests import airflow_environment
+from tests.integration.airflow.dag_runs import NUMBERS, Finished, Platform, Run, Servers, finish
 from tests.integration.airflow.hand import Hand, Repository
-from tests.integration.airflow.servers import Kube, Served, kube_server, mlflow_server, triton_double
+from tests.integration.airflow.servers import kube_server, triton_double
+from tests.support import airflow_environment
+from tests.support.mlflow import Mlflow
 
-NUMBERS = itertools.count(1)
-
-
-@dataclass
-class Servers:
-    """What lives as long as the session."""
-
-    mlflow_url: str
-    kube: Kube
-    served: Served
+HERE = Path(__file__).parent
 
 
-@dataclass
-class Platform:
-    """One test's own registered model and repository, on the session's servers."""
-
-    servers: Servers
-    model: str
-    repository: Repository
-    hand: Hand
-    client: Any
-
-    @property
-    def served(self) -> Served:
-        return self.servers.served
-
-    def params(self, **changes: Any) -> dict[str, Any]:
-        return {"registered_model": self.model, "hyperparameters": {"map50": 0.9}, **changes}
-
-    def versions(self) -> list[int]:
-        found = self.client.search_model_versions(f"name = '{self.model}'")
-        return sorted(int(version.version) for version in found)
-
-    def champion(self) -> str | None:
-        aliases: dict[str, str] = self.client.get_registered_model(self.model).aliases
-        return aliases.get("champion")
-
-
-@dataclass
-class Finished:
-    """A DAG run that has ended."""
-
-    state: str
-    tasks: dict[str, str]
-    tries: dict[str, int]
-    run_id: str
-    pull: Callable[..., Any]
-    text: str
-
-
-Run = Callable[..., Finished]
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker runs this folder: Airflow's database and the servers are made once."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Mlflow) -> Iterator[Servers]:
     airflow_environment.migrate()
     with ExitStack() as stack:
-        mlflow_url = stack.enter_context(mlflow_server(tmp_path_factory.mktemp("mlflow")))
         kube = stack.enter_context(kube_server(tmp_path_factory.mktemp("kube")))
         for name in ("lifecycle", "argocd", "sandbox"):
             kube.apply("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         place = {"namespace": "lifecycle"}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mlflow", **place}}
-        kube.apply("secrets", {**secret, "stringData": {"MLFLOW_TRACKING_URI": mlflow_url}})
+        kube.apply("secrets", {**secret, "stringData": {"MLFLOW_TRACKING_URI": mlflow_server.uri}})
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "workspace", **place}}
         size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
         kube.apply("persistentvolumeclaims", {**claim, "spec": size})
-        yield Servers(mlflow_url, kube, stack.enter_context(triton_double()))
+        yield Servers(mlflow_server.uri, kube, stack.enter_context(triton_double()))
 
 
 @pytest.fixture
@@ -138,27 +95,7 @@ def platform(
 def run(platform: Platform, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run a DAG to its end in this process; every task with Airflow's own task runner."""
 
-    def finish(dag_id: str = "yolo_lifecycle", **params: Any) -> Finished:
-        from airflow.dag_processing.dagbag import DagBag
+    def ended(dag_id: str = "yolo_lifecycle", **params: Any) -> Finished:
+        return finish(capfd, dag_id, params)
 
-        bag = DagBag(str(airflow_environment.ROOT / "dags"))
-        assert bag.import_errors == {}
-        capfd.readouterr()
-        ended = bag.dags[dag_id].test(run_conf=params)
-        said = capfd.readouterr()
-        instances = ended.get_task_instances()
-        by_id = {instance.task_id: instance for instance in instances}
-
-        def pull(task_id: str, key: str = "return_value") -> Any:
-            return by_id[task_id].xcom_pull(task_ids=task_id, key=key)
-
-        return Finished(
-            str(ended.state),
-            {instance.task_id: str(instance.state) for instance in instances},
-            {instance.task_id: instance.try_number for instance in instances},
-            ended.run_id,
-            pull,
-            said.out + said.err,
-        )
-
-    return finish
+    return ended

@@ -1,17 +1,12 @@
-"""Real servers for the DAGs' tests, and two small doubles: of Triton, and of the hand that Argo CD is."""
+"""The sandbox's Kubernetes as a process, and a double of Triton."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import signal
-import socket
-import subprocess
 import sys
 import threading
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,79 +16,17 @@ from typing import Any
 
 import yaml
 
-from tests.airflow_environment import ROOT
+from tests.support.paths import ROOT
+from tests.support.processes import running, tail, until
 
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).parent
 DETECTION = [10.0, 10.0, 50.0, 50.0, 0.9, 1.0]
 
 
-@contextlib.contextmanager
-def process(command: list[str], log: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A server in a process group of its own, ended with all its children."""
-    with log.open("wb") as output:
-        running = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, **variables},
-            start_new_session=True,
-            cwd=log.parent,
-        )
-    try:
-        yield running
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(running.pid, signal.SIGTERM)
-        try:
-            running.wait(5)
-        except subprocess.TimeoutExpired:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(what: str, check: Any, seconds: float = 60.0) -> Any:
-    """Wait until a check gives something true."""
-    deadline = time.monotonic() + seconds
-    while True:
-        with contextlib.suppress(OSError, urllib.error.URLError):
-            if found := check():
-                return found
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:.0f} s"
-        time.sleep(0.1)
-
-
 def one_line(text: str) -> str:
     """Text as it reads, wherever a log breaks it."""
     return " ".join(text.split())
-
-
-def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as answer:  # loopback only
-        return answer.read()
-
-
-@contextlib.contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """A real MLflow server; gives its URL."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [
-        *(str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")),
-    ]
-    path = f"{BIN}:{os.environ['PATH']}"
-    # Without its job runners, which are eight more processes.
-    off = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with process(command, folder / "mlflow.log", PATH=path, **off):
-        until("MLflow's start", lambda: get(f"{url}/health"), 180)
-        yield url
 
 
 @dataclass
@@ -134,9 +67,11 @@ def kube_server(folder: Path) -> Iterator[Kube]:
         *(sys.executable, "-m", "sandbox.kube", "--root", str(folder), "--port", "0"),
         *("--repository-root", str(ROOT), "--images", str(images)),
     ]
-    with process(command, folder / "kube.log", PYTHONPATH=str(ROOT), SANDBOX_HOME=str(folder)):
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "SANDBOX_HOME": str(folder)}
+    log = folder / "kube.log"
+    with running(command, log, variables, cwd=folder):
         kube = Kube(folder / "kubeconfig")
-        until("the Kubernetes API's start", kube.kubeconfig.exists)
+        until("the Kubernetes API starts", kube.kubeconfig.exists, lambda: tail(log))
         yield kube
 
 

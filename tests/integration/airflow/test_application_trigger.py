@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.airflow.conftest import Servers
-from tests.integration.airflow.servers import Kube, free_port
+from tests.integration.airflow.dag_runs import Servers
+from tests.integration.airflow.servers import Kube
+from tests.support.processes import free_port
 
 NAME = "staging-detector"
 PATH = "apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
@@ -42,7 +43,7 @@ def apply(kube: Kube, revision: str, **status: Any) -> None:
 
 def fire(seconds: float, meanwhile: Callable[[], None] | None = None, **changes: Any) -> dict[str, Any]:
     """Run the trigger to its event; `meanwhile` happens half a second after its start."""
-    from lifecycle.argocd.trigger import ApplicationTrigger
+    from lifecycle.triggers.application import ApplicationTrigger
 
     arguments = {
         "kubernetes_conn_id": "kubernetes_default",
@@ -59,7 +60,7 @@ def fire(seconds: float, meanwhile: Callable[[], None] | None = None, **changes:
         **changes,
     }
     path, kwargs = ApplicationTrigger(**arguments).serialize()
-    assert path == "lifecycle.argocd.trigger.ApplicationTrigger"
+    assert path == "lifecycle.triggers.application.ApplicationTrigger"
     assert kwargs == arguments
 
     async def first() -> dict[str, Any]:

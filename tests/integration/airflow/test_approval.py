@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.airflow.conftest import Finished, Platform, Run
-from tests.integration.airflow.servers import until
+from tests.integration.airflow.dag_runs import Finished, Platform, Run
+from tests.support.processes import until
 
 
 def answer_with(choice: str, seen: dict[str, Any]) -> threading.Thread:
@@ -29,7 +29,7 @@ def answer_with(choice: str, seen: dict[str, Any]) -> threading.Thread:
                 waiting = [item for item in found["hitl_details"] if item["task_instance"]["state"] == "awaiting_input"]
                 return waiting[0] if waiting else None
 
-            question = until("the question", pending, 90)
+            question = until("the question", pending, seconds=90)
             seen.update(question)
             instance = question["task_instance"]
             path = f"/api/v2/dags/yolo_lifecycle/dagRuns/{instance['dag_run_id']}/taskInstances/approve/-1/hitlDetails"

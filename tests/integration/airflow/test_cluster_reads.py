@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.integration.airflow.conftest import Servers
+from tests.integration.airflow.dag_runs import Servers
 
 
 @pytest.fixture
 def cluster(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from lifecycle.cluster.reads import Cluster
+    from lifecycle.hooks.kubernetes import ClusterHook
 
     connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(servers.kube.kubeconfig)}}
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(connection))
-    return Cluster("kubernetes_default")
+    return ClusterHook("kubernetes_default")
 
 
 def service(servers: Servers, name: str, app: str) -> str:
@@ -33,7 +33,7 @@ def service(servers: Servers, name: str, app: str) -> str:
 
 
 def test_endpoint_is_the_services_address_and_named_ports(servers: Servers, cluster: Any) -> None:
-    from lifecycle.cluster.names import Target
+    from lifecycle.model.target import Target
 
     address = service(servers, "one-digits", "one")
     found = cluster.endpoint(Target("sandbox", "one", "digits"))
@@ -42,8 +42,8 @@ def test_endpoint_is_the_services_address_and_named_ports(servers: Servers, clus
 
 
 def test_no_service_and_several_are_told_with_what_was_looked_for(servers: Servers, cluster: Any) -> None:
-    from lifecycle.cluster.names import Target
     from lifecycle.errors import ClusterError
+    from lifecycle.model.target import Target
 
     with pytest.raises(ClusterError, match=r"instance=none,.*component=digits in namespace 'sandbox', found none"):
         cluster.endpoint(Target("sandbox", "none", "digits"))

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from tests.airflow_environment import ROOT
-from tests.integration.airflow.conftest import Platform, Run
+from tests.integration.airflow.dag_runs import Platform, Run
+from tests.support.airflow_environment import ROOT
 
 
 def lineage(platform: Platform, *options: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +29,7 @@ def live(platform: Platform, run: Run) -> tuple[Platform, str]:
     return platform, ended.run_id
 
 
-def test_chain_of_a_running_server(live: tuple[Platform, str]) -> None:
+def test_chain_of_a_running_server_and_what_breaks_it(live: tuple[Platform, str]) -> None:
     platform, dag_run = live
     told = lineage(platform, "--json")
     assert told.returncode == 0, told.stderr
@@ -47,17 +47,11 @@ def test_chain_of_a_running_server(live: tuple[Platform, str]) -> None:
     assert f"version  {platform.model} 1" in text
     assert "aliases champion" in text
 
-
-def test_server_that_serves_another_file_than_mlflow_has_is_told(live: tuple[Platform, str]) -> None:
-    platform, _ = live
+    # The same server with another file than MLflow has, and then not answering.
     platform.served.sha256 = "0" * 64
     told = lineage(platform)
     assert told.returncode == 1
     assert told.stderr.startswith("ERROR: ") and "they are different files" in told.stderr
-
-
-def test_server_away_is_told(live: tuple[Platform, str]) -> None:
-    platform, _ = live
     platform.served.version = None
     told = lineage(platform)
     assert (told.returncode, told.stdout) == (1, "")

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.integration.airflow.conftest import Platform, Run
-from tests.integration.airflow.servers import one_line, until
-from tests.integration.gitops.git_http_server import GitHttpServer
-from tests.integration.gitops.hosting_service import HostingService
+from tests.integration.airflow.dag_runs import Platform, Run
+from tests.integration.airflow.servers import one_line
+from tests.support.git_http_server import GitHttpServer
+from tests.support.hosting_service import HostingService
+from tests.support.processes import until
 
 TOKEN = "host-token"
 
@@ -38,7 +39,7 @@ def reviewer(service: HostingService, act: Callable[[], None]) -> threading.Thre
     """A person who acts on the request once it is open."""
 
     def review() -> None:
-        until("a merge request", lambda: service.entries, 120)
+        until("a merge request", lambda: service.entries, seconds=120)
         act()
 
     thread = threading.Thread(target=review)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.airflow.conftest import Servers
+from tests.integration.airflow.dag_runs import Servers
 
 NAMES = itertools.count(1)
 
@@ -27,7 +27,7 @@ def name() -> Iterator[str]:
 
 def trained(client: Any, name: str, dag_run_id: str, sha256: str = "a" * 64) -> Any:
     """A run as `prepare` and `train` leave it."""
-    from lifecycle.registry import runs
+    from lifecycle.mlflow import runs
 
     run_id = runs.open_run(client, name, dag_id="d", dag_run_id=dag_run_id, tags={"dataset": "digits"})
     model = client.create_logged_model(client.get_run(run_id).info.experiment_id, name="m", source_run_id=run_id)
@@ -53,7 +53,7 @@ def test_run_is_found_again_by_its_dag_run(client: Any, name: str) -> None:
 
 def test_deleted_experiment_is_told_with_the_way_out(client: Any, name: str) -> None:
     from lifecycle.errors import RegistryError
-    from lifecycle.registry import runs
+    from lifecycle.mlflow import runs
 
     client.delete_experiment(client.create_experiment(name))
     with pytest.raises(RegistryError, match=r"deleted\. Restore it"):
@@ -61,7 +61,7 @@ def test_deleted_experiment_is_told_with_the_way_out(client: Any, name: str) -> 
 
 
 def test_one_dag_run_makes_one_version_however_often_it_is_tried(client: Any, name: str) -> None:
-    from lifecycle.registry import versions
+    from lifecycle.mlflow import versions
 
     run = trained(client, name, "r1")
     made = [versions.register(client, name, run).version for _ in range(3)]
@@ -72,7 +72,7 @@ def test_one_dag_run_makes_one_version_however_often_it_is_tried(client: Any, na
 
 
 def test_a_version_tells_what_lower_precisions_cost_where_the_run_does(client: Any, name: str) -> None:
-    from lifecycle.registry import versions
+    from lifecycle.mlflow import versions
 
     run = trained(client, name, "r1")
     client.set_tag(run.info.run_id, "precision_drop", '{"bf16": 0.001}')
@@ -83,7 +83,7 @@ def test_a_version_tells_what_lower_precisions_cost_where_the_run_does(client: A
 
 
 def test_dag_run_that_was_trained_again_makes_another_version(client: Any, name: str) -> None:
-    from lifecycle.registry import versions
+    from lifecycle.mlflow import versions
 
     versions.register(client, name, trained(client, name, "r1"))
     assert str(versions.register(client, name, trained(client, name, "r1", "b" * 64)).version) == "2"
@@ -92,7 +92,7 @@ def test_dag_run_that_was_trained_again_makes_another_version(client: Any, name:
 @pytest.mark.parametrize("missing", ["sha256", "model_uri", "dataset_digest"])
 def test_run_that_lacks_a_tag_makes_no_version(client: Any, name: str, missing: str) -> None:
     from lifecycle.errors import RegistryError
-    from lifecycle.registry import versions
+    from lifecycle.mlflow import versions
 
     run = trained(client, name, "r1")
     client.delete_tag(run.info.run_id, missing)
@@ -103,7 +103,7 @@ def test_run_that_lacks_a_tag_makes_no_version(client: Any, name: str, missing: 
 
 def test_version_that_is_not_there_is_refused_with_the_list(client: Any, name: str) -> None:
     from lifecycle.errors import BadParameter
-    from lifecycle.registry import versions
+    from lifecycle.mlflow import versions
 
     with pytest.raises(BadParameter, match="it has: none"):
         versions.existing(client, name, 1)
@@ -115,7 +115,7 @@ def test_version_that_is_not_there_is_refused_with_the_list(client: Any, name: s
 
 
 def test_champion_keeps_since_when_it_is_live_for_the_same_commit(client: Any, name: str) -> None:
-    from lifecycle.registry import versions
+    from lifecycle.mlflow import versions
 
     versions.register(client, name, trained(client, name, "r1"))
     client.set_model_version_tag(name, "1", "commit", "c1")
@@ -128,7 +128,7 @@ def test_champion_keeps_since_when_it_is_live_for_the_same_commit(client: Any, n
 
 def test_missing_artifacts_are_told(client: Any, name: str, tmp_path: Any) -> None:
     from lifecycle.errors import RegistryError
-    from lifecycle.registry import runs
+    from lifecycle.mlflow import runs
 
     run = trained(client, name, "r1")
     with pytest.raises(RegistryError, match="no artifacts under 'verification'"):

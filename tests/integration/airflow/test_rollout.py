@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from tests.integration.airflow.conftest import Platform, Run
+from tests.integration.airflow.dag_runs import Platform, Run
 from tests.integration.airflow.hand import Hand, git
-from tests.integration.airflow.servers import one_line, until
+from tests.integration.airflow.servers import one_line
+from tests.support.processes import until
 
 WORDS = 'Deployment "detector-digits" exceeded its progress deadline'
 

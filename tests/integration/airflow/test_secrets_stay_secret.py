@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.integration.airflow.conftest import Platform, Run
-from tests.integration.airflow.servers import one_line, until
+from tests.integration.airflow.dag_runs import Platform, Run
+from tests.integration.airflow.servers import one_line
 from tests.integration.airflow.traces import PodWatch, inside_base64, places, rendered_fields, traces, xcoms
-from tests.integration.gitops.git_http_server import GitHttpServer
-from tests.integration.gitops.hosting_service import HostingService
+from tests.support.git_http_server import GitHttpServer
+from tests.support.hosting_service import HostingService
+from tests.support.processes import until
 
 # Odd but legal characters: each is written differently by URLs, JSON or base64.
 TOKEN = "git/tok+en=with&odd%41chars"
@@ -146,7 +147,7 @@ def test_tokens_of_a_merge_request_are_in_nothing_that_it_leaves(
     platform: Platform, run: Run, service: HostingService, pods: PodWatch
 ) -> None:
     def review() -> None:
-        until("a merge request", lambda: service.entries, 120)
+        until("a merge request", lambda: service.entries, seconds=120)
         service.merge(1)
 
     person = threading.Thread(target=review)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.airflow.conftest import Platform, Run
+from tests.integration.airflow.dag_runs import Platform, Run
 from tests.integration.airflow.servers import one_line
 
 
@@ -16,8 +16,13 @@ def two_versions(platform: Platform, run: Run) -> Platform:
     return platform
 
 
-def test_without_a_version_the_former_one_comes_back_with_its_reason(two_versions: Platform, run: Run) -> None:
-    platform = two_versions
+def test_unknown_version_is_refused_and_none_means_the_former_one(two_versions: Platform, run: Run) -> None:
+    platform, before = two_versions, two_versions.repository.tip
+    ended = run("yolo_rollback", version=9)
+    assert (ended.state, ended.tasks["choose_version"], ended.tries["choose_version"]) == ("failed", "failed", 1)
+    assert f"'{platform.model}' has no version 9; it has: 2, 1." in one_line(ended.text)
+    assert platform.repository.tip == before
+
     ended = run("yolo_rollback", reason="misses\nthe sevens")
     assert ended.state == "success", ended.text[-5000:]
     assert (platform.repository.pin()["version"], platform.served.version, platform.champion()) == (1, 1, "1")
@@ -35,14 +40,6 @@ def test_hold_keeps_later_runs_from_promoting_over_it(two_versions: Platform, ru
     ended = run(**platform.params())
     assert (ended.state, ended.tasks["promote"]) == ("success", "skipped")
     assert (platform.repository.tip, platform.served.version) == (before, 1)
-
-
-def test_unknown_version_is_refused_with_the_list(two_versions: Platform, run: Run) -> None:
-    platform, before = two_versions, two_versions.repository.tip
-    ended = run("yolo_rollback", version=9)
-    assert (ended.state, ended.tasks["choose_version"], ended.tries["choose_version"]) == ("failed", "failed", 1)
-    assert f"'{platform.model}' has no version 9; it has: 2, 1." in one_line(ended.text)
-    assert platform.repository.tip == before
 
 
 def test_nothing_to_go_back_to_is_refused(platform: Platform, run: Run) -> None:

@@ -11,9 +11,9 @@ import urllib.request
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from tests import airflow_environment
-from tests.integration.airflow.conftest import Finished, Platform
+from tests.integration.airflow.dag_runs import Finished, Platform
 from tests.integration.airflow.hand import git
+from tests.support import airflow_environment
 
 DAG_ID = "yolo_lifecycle"
 PODS = "api/v1/namespaces/lifecycle/pods"

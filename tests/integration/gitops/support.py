@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lifecycle.gitops import Bump, GitOps, GitOpsSettings, ModelPin
+from lifecycle.gitops import Bump, GitOps, GitOpsSettings
+from lifecycle.model.pin import Pin
 
 FILE = "argocd-apps/sandbox/detector/values.yaml"
 PLUGINS = Path(__file__).parents[3] / "plugins"
@@ -35,8 +36,8 @@ def values(count: int = 1, version: str = "null") -> str:
     return f"# Bumped by the lifecycle; people edit environment.yaml.\nmodels:\n{entries}# end\n"
 
 
-def pin(version: int | None) -> ModelPin:
-    return ModelPin(None, "", "") if version is None else ModelPin(version, f"{version:064x}", f"{version:032x}")
+def pin(version: int | None) -> Pin:
+    return Pin(None, "", "") if version is None else Pin(version, f"{version:064x}", f"{version:032x}")
 
 
 def bump(version: int | None, model: str = "m0", run: str | None = None, **more: Any) -> Bump:

@@ -10,7 +10,6 @@ import random
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,30 +164,27 @@ def test_a_protected_branch_is_not_asked_again(remote: Remote) -> None:
         remote.gitops().deliver(bump(1, run="r1"))
 
 
-def test_a_repository_that_is_not_there_is_not_asked_again(remote: Remote) -> None:
-    started = time.monotonic()
-    with pytest.raises(RepositoryNotFound, match="nowhere"):
+def test_a_repository_that_is_not_there_is_not_asked_again(remote: Remote, interpose: Interpose) -> None:
+    calls = interpose("fetch", ":")
+    with pytest.raises(RepositoryNotFound, match="nowhere") as refused:
         remote.gitops(url=str(remote.path / "nowhere")).deliver(bump(1))
-    assert time.monotonic() - started < 5
+    assert not refused.value.retryable and len(calls.read_text().splitlines()) == 1
 
 
 def test_a_remote_that_is_away_is_asked_until_the_time_limit() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/gitops.git"
-        started = time.monotonic()
-        with pytest.raises(DeliveryTimeout, match=r"after \d+ attempts within the limit of 2 s.*onnect") as gave_up:
-            Remote(Path(), Path()).gitops(url=url, time_limit=2.0).deliver(bump(1))
-    assert gave_up.value.retryable and 1 < time.monotonic() - started < 6
+        with pytest.raises(DeliveryTimeout, match=r"after \d+ attempts within the limit of 1 s.*onnect") as gave_up:
+            Remote(Path(), Path()).gitops(url=url, time_limit=1.0).deliver(bump(1))
+    assert gave_up.value.retryable
 
 
 def test_a_remote_that_never_answers_is_left_at_the_time_limit() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/gitops.git"
-        started = time.monotonic()
         with pytest.raises(DeliveryTimeout, match="did not end within 1 s"):
-            Remote(Path(), Path()).gitops(url=url, time_limit=3.0, command_timeout=1.0).deliver(bump(1))
-    assert time.monotonic() - started < 6
+            Remote(Path(), Path()).gitops(url=url, time_limit=1.5, command_timeout=1.0).deliver(bump(1))
 
 
 def test_a_remote_that_comes_back_in_time_gets_the_commit(remote: Remote) -> None:
@@ -275,9 +271,8 @@ def test_a_repository_with_ten_thousand_commits_and_one_with_two_thousand_files(
         for n in range(10_000)
     )
     git(remote.path, "fast-import", "--quiet", stdin=commits.encode())
-    started = time.monotonic()
     done = remote.gitops().deliver(bump(1, run="r1"))
-    assert done.outcome == "pushed" and time.monotonic() - started < 10
+    assert done.outcome == "pushed"
     assert remote.gitops().deliver(bump(1, run="r1")).commit == done.commit
     assert git(remote.path, "diff", "--name-only", "main~1", "main").split() == [FILE]
     assert len(git(remote.path, "ls-tree", "-r", "main").splitlines()) == 2003

@@ -24,8 +24,8 @@ from lifecycle.gitops import (
     RepositoryNotFound,
 )
 
-from tests.integration.gitops.git_http_server import GitHttpServer
 from tests.integration.gitops.support import Remote, bump, git
+from tests.support.git_http_server import GitHttpServer
 
 TOKEN = "tok/en+with=odd&chars%41"
 

@@ -29,7 +29,7 @@ def deliver_all(remote: Remote, folder: Path, bumps: list[tuple[int, str]]) -> l
     return [json.loads((folder / f"{number}.json").read_text()) for number in range(len(bumps))]
 
 
-@pytest.mark.parametrize("count", [10, 40])
+@pytest.mark.parametrize("count", [10, pytest.param(40, marks=pytest.mark.soak)])
 def test_each_writers_own_model_in_one_file(make_remote: Callable[..., Remote], tmp_path: Path, count: int) -> None:
     before = values(count)
     remote = make_remote(before)

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tests.integration.serving.servers import answers, end, free_port
+from tests.support.processes import answers, end, free_port
 from tests.unit.monitoring.rendered import Manifest, tool
 
 Series = dict[str, Any]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tests.integration.monitoring.watched import MODEL, Release, infer, values_for
-from tests.integration.serving.servers import Registered, end
+from tests.support.mlflow import Registered
+from tests.support.processes import end
 from tests.unit.monitoring.rendered import (
     NAMESPACE,
     RELEASE,

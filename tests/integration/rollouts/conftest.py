@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.rollouts.running_site import Site
-from tests.integration.serving.servers import ROOT, TRAINER_PYTHON, Mlflow
+from tests.support.mlflow import Mlflow
+from tests.support.paths import ROOT, TRAINER_PYTHON
 
 MODELS = ("digits", "signs", "plates")
 VERSIONS = 3
@@ -27,10 +28,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, files: Path) -> Iterator[Site]:
+def site(mlflow_server: Mlflow, tmp_path_factory: pytest.TempPathFactory, files: Path) -> Iterator[Site]:
     """A running site on which nothing is served yet."""
     folder = tmp_path_factory.mktemp("site")
-    with Mlflow(tmp_path_factory.mktemp("mlflow")).running() as mlflow, Site(folder, mlflow).running() as site:
+    with Site(folder, mlflow_server).running() as site:
         for model in MODELS:
             for _ in range(VERSIONS):
                 site.register(model, files / "toy.onnx", class_names='["red", "green"]', image_size="64")

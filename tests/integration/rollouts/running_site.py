@@ -17,12 +17,13 @@ from typing import Any
 import psutil
 import yaml
 from lifecycle.gitops.delivery import GitOps
-from lifecycle.gitops.models import Bump, ModelPin
+from lifecycle.gitops.models import Bump
 from lifecycle.gitops.settings import GitOpsSettings
+from lifecycle.model.pin import Pin
 
 from sandbox.platform import cluster, gitremote, processes, servers
 from sandbox.platform.config import REPOSITORY_ROOT, Config
-from tests.integration.serving.servers import Mlflow, Registered
+from tests.support.mlflow import Mlflow, Registered
 
 ENVIRONMENT = "sandbox"
 Manifest = dict[str, Any]
@@ -100,7 +101,7 @@ class Site:
                 app=app,
                 model=model,
                 registered_model=made.name,
-                pin=ModelPin(made.version, made.sha256, made.run_id),
+                pin=Pin(made.version, made.sha256, made.run_id),
                 kind="rollback",
             )
         )

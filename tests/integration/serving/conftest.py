@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.integration.serving.servers import ROOT, TRAINER_PYTHON, Mlflow, Registered, Triton, add_model
+from tests.support.mlflow import Mlflow, Registered
+from tests.support.paths import TRAINER_PYTHON
+from tests.support.triton import Triton, add_model
 
 StartTriton = Callable[..., Triton]
 
@@ -32,24 +33,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=600,
     )
     return folder
-
-
-@pytest.fixture(scope="session")
-def triton_executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sandbox's `tritonserver`."""
-    out = tmp_path_factory.mktemp("triton-image")
-    script = ROOT / "sandbox" / "images" / "triton" / "build.py"
-    subprocess.run(
-        [sys.executable, str(script), "--venv", str(ROOT / ".venv" / "triton"), "--out", str(out)], check=True
-    )
-    return out / "bin" / "tritonserver"
-
-
-@pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
-    """A running MLflow."""
-    with Mlflow(tmp_path_factory.mktemp("mlflow")).running() as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

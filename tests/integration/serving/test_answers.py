@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from yolo_client import Detector, Protocol, RequestRefused
 from yolo_client.letterbox import Floats
 
-from tests.integration.serving.servers import Triton
+from tests.support.triton import Triton
 
 Expected = Callable[[str, int], tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]]
 

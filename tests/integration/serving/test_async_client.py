@@ -9,7 +9,8 @@ from PIL import Image
 from yolo_client import AsyncDetector, Detector, NotServing, Protocol, RequestRefused
 from yolo_client.letterbox import Floats, Pixels
 
-from tests.integration.serving.servers import Registered, Triton
+from tests.support.mlflow import Registered
+from tests.support.triton import Triton
 
 PROTOCOLS: list[Protocol] = ["http", "grpc"]
 both = pytest.mark.parametrize("protocol", PROTOCOLS)

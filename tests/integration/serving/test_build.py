@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.serving.servers import ROOT
+from tests.support.paths import ROOT
 
 SCRIPT = ROOT / "sandbox" / "images" / "triton" / "build.py"
 

@@ -10,7 +10,10 @@ import helm_python
 import pytest
 import yaml
 
-from tests.integration.serving.servers import ROOT, Mlflow, Registered, Triton, free_port
+from tests.support.mlflow import Mlflow, Registered
+from tests.support.paths import ROOT
+from tests.support.processes import free_port
+from tests.support.triton import Triton
 
 
 def rendered(template: str, model: str, registered: Registered, **changes: Any) -> dict[str, Any]:

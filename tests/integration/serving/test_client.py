@@ -16,7 +16,10 @@ from lifecycle.verification import DetectionsDiffer, SamplesUnusable, WrongVersi
 from PIL import Image
 from yolo_client import Detector, NotServing, Protocol, RequestRefused
 
-from tests.integration.serving.servers import ROOT, Registered, Triton, free_port
+from tests.support.mlflow import Registered
+from tests.support.paths import ROOT
+from tests.support.processes import free_port
+from tests.support.triton import Triton
 
 PROTOCOLS: list[Protocol] = ["http", "grpc"]
 

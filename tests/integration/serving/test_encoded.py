@@ -12,7 +12,7 @@ from PIL import Image
 from yolo_client import Detector, Protocol, RequestRefused
 from yolo_client.letterbox import Floats
 
-from tests.integration.serving.servers import Triton
+from tests.support.triton import Triton
 
 # What the toy finds in a letterbox of 64: class 0 in [12, 20, 28, 28] as surely as it is red on average.
 RED_BOX = [12, 20, 28, 28]

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 from yolo_client import Detector, DetectorError, Protocol, RequestRefused
 
-from tests.integration.serving.servers import Registered, Triton
 from tests.integration.serving.test_client import metrics
 from tests.integration.serving.test_encoded import file, red
 from tests.integration.serving.test_endurance import add_encoded
+from tests.support.mlflow import Registered
+from tests.support.triton import Triton
 
 MODELS = ("yolo26n", "yolo26n_encoded")
 

@@ -14,7 +14,8 @@ import tritonclient.grpc
 import tritonclient.http
 
 from tests.integration.serving.mixed_requests import MAX_PIXELS, Case, broken, files, tensors
-from tests.integration.serving.servers import Registered, Triton, add_model
+from tests.support.mlflow import Registered
+from tests.support.triton import Triton, add_model
 
 COUNT = 10_000
 WARM_UP = 1_500

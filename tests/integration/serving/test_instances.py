@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from yolo_client import Detector
 
-from tests.integration.serving.servers import Registered, Triton, add_model
+from tests.support.mlflow import Registered
+from tests.support.triton import Triton, add_model
 
 
 def test_two_instances_answer_side_by_side_and_leave_nothing(

@@ -15,8 +15,10 @@ import pytest
 from lifecycle.verification.verify import iou_matrix
 from yolo_client import Detector
 
-from tests.integration.serving.servers import Mlflow, Registered, Triton, add_model, free_port
 from tests.integration.serving.test_answers import ask
+from tests.support.mlflow import Mlflow, Registered
+from tests.support.processes import free_port
+from tests.support.triton import Triton, add_model
 
 StartTriton = Callable[..., Triton]
 

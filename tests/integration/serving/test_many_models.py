@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from yolo_client import Detector
 
-from tests.integration.serving.servers import Mlflow, Triton
 from tests.integration.serving.test_endurance import memory_mb
+from tests.support.mlflow import Mlflow
+from tests.support.triton import Triton
 
 COUNT = 20
 RED = np.zeros((1, 3, 64, 64), np.float32)

@@ -12,7 +12,10 @@ import pytest
 from lifecycle.verification.verify import iou_matrix
 from yolo_client import Detector
 
-from tests.integration.serving.servers import TRAINER_PYTHON, Mlflow, Registered, Triton, free_port
+from tests.support.mlflow import Mlflow, Registered
+from tests.support.paths import TRAINER_PYTHON
+from tests.support.processes import free_port
+from tests.support.triton import Triton
 
 StartTriton = Callable[..., Triton]
 

@@ -15,7 +15,9 @@ from yolo_client import Detector
 from yolo_client.letterbox import Floats
 
 from tests.integration.serving.conftest import StartTriton
-from tests.integration.serving.servers import TRAINER_PYTHON, Registered, Triton
+from tests.support.mlflow import Registered
+from tests.support.paths import TRAINER_PYTHON
+from tests.support.triton import Triton
 
 # What tritonclient needs and the training image does not have: Ultralytics asks its users to install it.
 CLIENT = ("tritonclient", "geventhttpclient", "gevent", "greenlet", "zope", "rapidjson", "brotli", "_brotli", "grpc")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lifecycle.gitops.models import ModelPin, PinnedModel
+from lifecycle.gitops.models import PinnedModel
+from lifecycle.model.pin import Pin
 from mlflow import MlflowClient
 
 from benchmarks.serving.rollout import other_version
-from tests.integration.serving.servers import Mlflow
+from tests.support.mlflow import Mlflow
 
 
 def test_a_copy_of_the_only_version_holds_the_same_file(mlflow_server: Mlflow, models: Path) -> None:
     """As MLflow 3 registers models: the source names a logged model, whose id has to come along."""
     only = mlflow_server.register_as_the_training_does("alone", models / "toy.onnx")
-    pin = ModelPin(only.version, only.sha256, only.run_id)
+    pin = Pin(only.version, only.sha256, only.run_id)
     pinned = PinnedModel(name="alone", registered_model="alone", pin=pin, hold=False)
     copied = other_version(mlflow_server.uri, pinned)
-    assert copied == ModelPin(only.version + 1, only.sha256, only.run_id)
+    assert copied == Pin(only.version + 1, only.sha256, only.run_id)
     client = MlflowClient(tracking_uri=mlflow_server.uri, registry_uri=mlflow_server.uri)
     first, second = (client.get_model_version_download_uri("alone", str(number)) for number in (1, 2))
     assert first == second

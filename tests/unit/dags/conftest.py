@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.airflow_environment import ROOT
+from tests.support.airflow_environment import ROOT
 
 Load = Callable[..., Any]
 KUBECONFIG = """

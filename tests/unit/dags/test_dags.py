@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
-from lifecycle.operators.retry import WhereItHelps
+from lifecycle.tasks.retry_policy import RetryTransientFailures
 
-from tests.airflow_environment import ROOT
+from tests.support.airflow_environment import ROOT
 from tests.unit.dags.conftest import Load
 
 DAGS = sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
@@ -49,7 +49,7 @@ def test_every_task_is_documented_limited_and_retried_where_that_helps(any_dag: 
         assert task.doc_md, task.task_id
         assert task.retries >= 1, task.task_id
         assert task.retry_exponential_backoff, task.task_id
-        assert isinstance(task.retry_policy, WhereItHelps), task.task_id
+        assert isinstance(task.retry_policy, RetryTransientFailures), task.task_id
 
 
 def test_dag_does_not_run_by_itself_unless_a_setting_says_so(any_dag: Any) -> None:
@@ -166,7 +166,7 @@ def test_no_environment_variable_is_read_outside_the_settings() -> None:
         if "getenv" in path.read_text() or "os.environ" in path.read_text()
     ]
     # The hook only sets, for the length of a call, what MLflow's client takes from nowhere else.
-    assert readers == ["plugins/lifecycle/registry/hook.py"]
+    assert readers == ["plugins/lifecycle/hooks/mlflow.py"]
 
 
 @pytest.mark.parametrize("name", DAGS)

@@ -1,1 +1,0 @@
-"""What the Kubernetes API tells: Services, serving pods, Applications."""

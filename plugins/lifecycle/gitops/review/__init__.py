@@ -1,0 +1,1 @@
+"""Delivery by merge request."""

@@ -1,0 +1,106 @@
+"""The connection to MLflow; inside this package, `mlflow` alone is the library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook
+
+from lifecycle.errors import RegistryError
+from lifecycle.mlflow.errors import typed_errors
+from lifecycle.settings import settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class MlflowHook(BaseHook):
+    """Opens clients of the MLflow server that an Airflow connection of type `http` names.
+
+    The connection's `schema` (http or https), `host` (which may hold a path) and `port` make the tracking URI; `login`
+    and `password` are sent as basic authentication, a password alone as a bearer token.
+
+    :param mlflow_conn_id: the connection.
+    :param timeout: seconds that one request may take.
+    :param retries: how often MLflow's client repeats a failed request.
+    """
+
+    conn_name_attr = "mlflow_conn_id"
+    default_conn_name = "mlflow_default"
+    conn_type = "http"
+    hook_name = "MLflow"
+
+    def __init__(self, mlflow_conn_id: str = default_conn_name, *, timeout: int = 20, retries: int = 2) -> None:
+        super().__init__()
+        self.mlflow_conn_id = mlflow_conn_id
+        self.timeout = timeout
+        self.retries = retries
+
+    @classmethod
+    def from_settings(cls) -> MlflowHook:
+        """With the connection and the patience that the settings name."""
+        chosen = settings()
+        return cls(chosen.mlflow_conn_id, timeout=chosen.mlflow_timeout, retries=chosen.mlflow_retries)
+
+    def get_conn(self) -> MlflowClient:
+        """Return a client; use `session()`, which also sends the credentials and types the errors."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.tracking_uri)
+
+    @property
+    def tracking_uri(self) -> str:
+        """The server's URL, without credentials."""
+        connection = self.get_connection(self.mlflow_conn_id)
+        if not connection.host:
+            raise RegistryError(
+                f"The Airflow connection {self.mlflow_conn_id!r} names no host, so that MLflow cannot be asked. "
+                "Set its host, port and schema (http or https)."
+            )
+        address = connection.host if "://" in connection.host else f"{connection.schema or 'http'}://{connection.host}"
+        if not connection.port:
+            return address.rstrip("/")
+        scheme, _, rest = address.partition("://")
+        name, slash, path = rest.partition("/")
+        return f"{scheme}://{name}:{connection.port}{slash}{path}".rstrip("/")
+
+    @contextmanager
+    def session(self) -> Iterator[MlflowClient]:
+        """Give a client whose errors are typed.
+
+        MLflow's client takes credentials and time limits from the environment alone; they are there only meanwhile.
+
+        Raises:
+            RegistryUnavailable: no answer, or a server error; worth a retry.
+            RegistryError: the server refused.
+        """
+        connection = self.get_connection(self.mlflow_conn_id)
+        variables = {
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(self.timeout),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(self.retries),
+            "MLFLOW_TRACKING_USERNAME": connection.login if connection.password else None,
+            "MLFLOW_TRACKING_PASSWORD": connection.password if connection.login else None,
+            "MLFLOW_TRACKING_TOKEN": None if connection.login else connection.password,
+        }
+        uri = self.tracking_uri
+        with environment(variables), typed_errors(uri):
+            yield self.get_conn()
+
+
+@contextmanager
+def environment(variables: dict[str, str | None]) -> Iterator[None]:
+    """Set environment variables (None: leave as it is) for the length of a block."""
+    wanted = {name: value for name, value in variables.items() if value is not None}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,121 @@
+"""The MLflow run that belongs to a DAG run: opened once, found again by its tags."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import RegistryError
+from lifecycle.model import names
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Where a run came from, and how good its model was on the held-out split (None: not measured)."""
+
+    dag_run: str
+    dataset: str
+    dataset_digest: str
+    class_names: list[str]
+    map50: float | None
+    map50_95: float | None
+
+
+def open_run(client: MlflowClient, experiment: str, *, dag_id: str, dag_run_id: str, tags: dict[str, str]) -> str:
+    """Return the id of the run tagged with this DAG run; create it (and the experiment) if there is none."""
+    experiment_id = _experiment_id(client, experiment)
+    # Airflow allows no quotes in either.
+    query = f"tags.{names.DAG_ID} = '{dag_id}' and tags.{names.DAG_RUN_ID} = '{dag_run_id}'"
+    found = client.search_runs([experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
+    if found:
+        run_id = str(found[0].info.run_id)
+        client.update_run(run_id, status="RUNNING")
+    else:
+        every = {names.DAG_ID: dag_id, names.DAG_RUN_ID: dag_run_id, **tags}
+        run_id = str(client.create_run(experiment_id, tags=every, run_name=dag_run_id).info.run_id)
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
+    return run_id
+
+
+def _experiment_id(client: MlflowClient, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            experiment = client.get_experiment_by_name(name)  # another DAG run was quicker
+    if experiment is None or experiment.lifecycle_stage != "active":
+        raise RegistryError(
+            f"The MLflow experiment {name!r} is deleted. Restore it (`mlflow experiments restore`) or choose another "
+            "registered_model, whose name is also the experiment's."
+        )
+    return str(experiment.experiment_id)
+
+
+def required_tag(run: Run, key: str, writer: str) -> str:
+    """Return a tag of the run.
+
+    Raises:
+        RegistryError: `writer` (a task) did not leave it.
+    """
+    value = run.data.tags.get(key)
+    if not value:
+        raise RegistryError(
+            f"The MLflow run {run.info.run_id} has no tag {key!r}, which the task {writer!r} writes. Look at that "
+            "task's log, and clear it to run it again."
+        )
+    return str(value)
+
+
+def required_metric(run: Run, key: str, writer: str) -> float:
+    """Return a metric of the run, a finite number.
+
+    Raises:
+        RegistryError: `writer` (a task) did not leave it, or left no number.
+    """
+    value = run.data.metrics.get(key)
+    if value is None or not math.isfinite(value):
+        raise RegistryError(
+            f"The MLflow run {run.info.run_id} has no usable metric {key!r} (it is {value}), which the task {writer!r} "
+            "writes. Look at that task's log, and clear it to run it again."
+        )
+    return float(value)
+
+
+def download(client: MlflowClient, run_id: str, path: str, into: Path) -> Path:
+    """Download a folder of the run's artifacts.
+
+    Raises:
+        RegistryError: the run has no such folder, or it is empty.
+    """
+    if not client.list_artifacts(run_id, path):
+        raise RegistryError(
+            f"The MLflow run {run_id} has no artifacts under {path!r}: the step that writes them did not finish there. "
+            "Run the DAG again to make them."
+        )
+    return Path(client.download_artifacts(run_id, path, str(into)))
+
+
+def describe(run: Run) -> RunFacts:
+    """What lineage shows of a run."""
+    tags, metrics = run.data.tags, run.data.metrics
+    return RunFacts(
+        dag_run=f"{tags.get(names.DAG_ID, '?')}/{tags.get(names.DAG_RUN_ID, '?')}",
+        dataset=tags.get(names.DATASET, ""),
+        dataset_digest=tags.get(names.DATASET_DIGEST, ""),
+        class_names=json.loads(tags.get(names.CLASS_NAMES, "[]")),
+        map50=metrics.get(names.metric(names.CANDIDATE_SPLIT, names.MAP50)),
+        map50_95=metrics.get(names.metric(names.CANDIDATE_SPLIT, names.MAP50_95)),
+    )

@@ -1,0 +1,73 @@
+"""Every name that parts agree on, once: tags, metrics, artifacts, aliases, labels, XCom keys, task ids, trailers.
+
+They are contracts (docs/contracts.md). The trainer and the server are other programs and keep copies of theirs.
+"""
+
+from __future__ import annotations
+
+# MLflow: tags of a run
+DAG_ID = "dag_id"
+DAG_RUN_ID = "dag_run_id"
+DATASET = "dataset"
+DATASET_DIGEST = "dataset_digest"
+CLASS_NAMES = "class_names"
+MODEL_URI = "model_uri"
+SHA256 = "sha256"
+IMAGE_SIZE = "image_size"
+PRECISION_DROP = "precision_drop"
+LIVE_VERSION = "live_version"
+LIVE_COMPARISON = "live_comparison"
+GATE = "gate"
+GATE_REASON = "gate_reason"
+SERVED = "served"
+
+# MLflow: tags of a version, besides those that it takes over from its run
+RUN_ID = "run_id"
+COMMIT = "commit"
+ENVIRONMENT = "environment"
+LIVE_SINCE = "live_since"
+
+# MLflow: metrics, artifacts and the alias
+MAP50 = "mAP50"
+MAP50_95 = "mAP50-95"
+CANDIDATE_SPLIT = "test"
+LIVE_SPLIT = "live"
+VERIFICATION_IMAGES = "verification_images"
+VERIFICATION_FOLDER = "verification"
+DETECTIONS_PICTURE = "serving/detections.png"
+CHAMPION = "champion"
+
+# Kubernetes and Argo CD
+COMPONENT_LABEL = "app.kubernetes.io/component"  # the served model, or the step of a trainer's pod
+APP_LABEL = "app.kubernetes.io/instance"
+NAME_LABEL = "app.kubernetes.io/name"
+PART_OF_LABEL = "app.kubernetes.io/part-of"
+DAG_RUN_ANNOTATION = "yolo-lifecycle/dag-run"
+REFRESH_ANNOTATION = "argocd.argoproj.io/refresh"
+MLFLOW_SECRET = "mlflow"  # noqa: S105 — a Secret's name
+HTTP_PORT = "http"
+GRPC_PORT = "grpc"
+
+# Trailers of a commit
+MODEL_VERSION_TRAILER = "Model-Version"
+MLFLOW_RUN_TRAILER = "MLflow-Run"
+DATASET_DIGEST_TRAILER = "Dataset-Digest"
+DAG_RUN_TRAILER = "Dag-Run"
+REVERTS_TRAILER = "Reverts"
+DELIVERY_TRAILER = "Delivery"
+REASON_TRAILER = "Reason"
+
+# Airflow: task ids that other tasks ask, and XCom keys besides `return_value`
+OPEN_RUN = "open_run"
+PROMOTE = "promote"
+WAIT_FOR_ROLLOUT = "wait_for_rollout"
+VERIFY_SERVING = "verify_serving"
+RESTORE = "restore"
+FAILURE_KEY = "failure"  # why a task failed, for the task that reports it
+COMMIT_KEY = "commit"  # the commit on the branch, also where the rollout then fails
+DECISION_KEY = "decision"  # the gate's outcome and table, for the approval
+
+
+def metric(split: str, name: str) -> str:
+    """A metric of `evaluate`, such as `test/mAP50`."""
+    return f"{split}/{name}"

@@ -1,0 +1,88 @@
+"""The pin: one exact version of a registered model, in every form in which it is written down.
+
+In Git it is three scalars of a values file, in XCom a dictionary, in MLflow a version with two tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+from lifecycle.model.names import RUN_ID, SHA256
+
+
+class PinDict(TypedDict):
+    """A pin as XCom; `version` None: nothing is served."""
+
+    version: int | None
+    sha256: str
+    run_id: str
+
+
+class VersionDict(TypedDict):
+    """A pin as XCom that names a version."""
+
+    version: int
+    sha256: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One exact version of a registered model.
+
+    `version` is None where nothing is served yet; then `sha256` (of the ONNX file, 64 lower-case hex digits) and
+    `run_id` (of MLflow) are empty.
+    """
+
+    version: int | None
+    sha256: str
+    run_id: str
+
+    @classmethod
+    def from_tags(cls, version: int, tags: Mapping[str, str]) -> Pin:
+        """From a version in MLflow; KeyError: it lacks a tag."""
+        return cls(version, tags[SHA256], tags[RUN_ID])
+
+    def tags(self) -> dict[str, str]:
+        """The tags of the version in MLflow."""
+        return {SHA256: self.sha256, RUN_ID: self.run_id}
+
+    @classmethod
+    def from_xcom(cls, value: PinDict | VersionDict) -> Pin:
+        """From what a task returned."""
+        return cls(value["version"], value["sha256"], value["run_id"])
+
+    def xcom(self) -> PinDict:
+        """As a task returns it."""
+        return {"version": self.version, "sha256": self.sha256, "run_id": self.run_id}
+
+    def version_xcom(self) -> VersionDict:
+        """As a task returns it that names a version."""
+        return {"version": self.number, "sha256": self.sha256, "run_id": self.run_id}
+
+    @classmethod
+    def from_scalars(cls, version: int | None, scalars: Mapping[str, str]) -> Pin:
+        """From the scalars of a values file."""
+        return cls(version, scalars["sha256"], scalars["runId"])
+
+    def scalars(self) -> dict[str, int | str | None]:
+        """The scalars of a values file, by their keys."""
+        return {"version": self.version, "sha256": self.sha256, "runId": self.run_id}
+
+    @property
+    def number(self) -> int:
+        """The version, where there is one.
+
+        Raises:
+            ValueError: nothing is served.
+        """
+        if self.version is None:
+            raise ValueError("the pin names no version")
+        return self.version
+
+    @property
+    def words(self) -> str:
+        """For a sentence."""
+        return "no version" if self.version is None else f"version {self.version}"

@@ -1,0 +1,115 @@
+"""What the DAGs take and what their tasks hand on, as XCom and Airflow's params carry it."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+from lifecycle.model.pin import PinDict, VersionDict
+
+Outcome = Literal["pushed", "already_there", "superseded", "held", "requested"]
+End = Literal["ready", "failed", "other", "timeout", "error"]
+
+
+class TargetParams(TypedDict):
+    """The part of the params that says which served model a run is about."""
+
+    environment: str
+    app: str
+    served_model: str
+
+
+class LifecycleParams(TargetParams):
+    """The params of `yolo_lifecycle` that Python tasks read; the pods get theirs by template."""
+
+    dataset: str
+    registered_model: str
+    min_map50: float
+    max_regression: float
+
+
+class RollbackParams(TargetParams):
+    """The params of `yolo_rollback`; `version` None: the one that was live before the present one."""
+
+    version: int | None
+    hold: bool
+    reason: str
+
+
+class OpenedRun(TypedDict):
+    """`open_run`: the MLflow run, and the pin in git, whose version is None if nothing is served."""
+
+    run_id: str
+    experiment_id: str
+    registered_model: str
+    served_model: str
+    live: PinDict
+
+
+class GateDecision(TypedDict):
+    """`gate`, under the key `decision`: `table` is Markdown, candidate and live version side by side."""
+
+    passed: bool
+    reason: str
+    table: str
+
+
+class RegisteredVersion(VersionDict):
+    """`register`: the version of this DAG run."""
+
+    dataset_digest: str
+
+
+class ChosenVersion(VersionDict):
+    """`choose_version`: the version to go back to, and the pin that is in git now."""
+
+    registered_model: str
+    live: PinDict
+
+
+class DeliveredCommit(TypedDict):
+    """`promote` and `roll_back`: what became of the commit.
+
+    `former` is the pin before, `pin` what was asked for, `ours` whether this DAG run made the commit.
+    """
+
+    outcome: Outcome
+    commit: str | None
+    former: PinDict
+    diff: str
+    detail: str
+    request_url: str | None
+    pin: PinDict
+    ours: bool
+
+
+class RolledOut(TypedDict):
+    """`wait_for_rollout`: what went to the branch, and where the rollout was seen."""
+
+    commit: str
+    revision: str
+
+
+class ServedVersion(VersionDict):
+    """`verify_serving`: what answers, where, and on how many images its boxes were compared."""
+
+    url: str
+    grpc_url: str
+    images: int
+    matched: int
+
+
+class RolloutEvent(TypedDict):
+    """What the trigger of `wait_for_rollout` fires.
+
+    `state` is one of `policy.application.State` (never `waiting`), or `timeout`, or `error` (with `retryable`).
+    `accepted`, `older` and `deadline` come back as they were given, so that the task can continue where it was.
+    """
+
+    state: End
+    message: str
+    revision: str
+    troubles: str
+    retryable: bool
+    accepted: list[str]
+    older: list[str]
+    deadline: float

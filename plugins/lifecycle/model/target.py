@@ -1,0 +1,39 @@
+"""Which served model a run is about, and the names that the chart and the ApplicationSet give it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lifecycle.model.names import APP_LABEL, COMPONENT_LABEL
+
+
+@dataclass(frozen=True)
+class Target:
+    """One served model: which environment, which app in it, which Triton model of that app."""
+
+    environment: str
+    app: str
+    model: str
+
+    @property
+    def application(self) -> str:
+        """Name of the Argo CD Application."""
+        return f"{self.environment}-{self.app}"
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of what serves."""
+        return self.environment
+
+    @property
+    def selector(self) -> str:
+        """Label selector of the model's Service, Deployment and pods."""
+        return f"{APP_LABEL}={self.app},{COMPONENT_LABEL}={self.model}"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a served model answers: an HTTP URL, and host:port for gRPC."""
+
+    url: str
+    grpc_url: str

@@ -1,0 +1,81 @@
+"""From a registered version to the one commit that makes it live, and the commit that takes it back."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.hooks.gitops import repository
+from lifecycle.model import names
+from lifecycle.model.pin import Pin
+from lifecycle.model.results import DeliveredCommit, RegisteredVersion
+from lifecycle.model.target import Target
+
+if TYPE_CHECKING:
+    from lifecycle.gitops import Bump, Delivery
+
+log = logging.getLogger(__name__)
+
+# Outcomes after which the run continues: the pin is on the branch, or a merge request will bring it there.
+CONTINUES = ("pushed", "already_there", "requested")
+
+
+def promote(target: Target, registered_model: str, registered: RegisteredVersion, *, dag_run: str) -> DeliveredCommit:
+    """Write the registered version into git.
+
+    Args:
+        target: the served model.
+        registered_model: MLflow's registered model.
+        registered: what `register` returned.
+        dag_run: `<dag id>/<run id>`; with it a retry finds its own commit.
+    """
+    pin = Pin.from_xcom(registered)
+    trailers = {names.DATASET_DIGEST_TRAILER: registered["dataset_digest"], names.DAG_RUN_TRAILER: dag_run}
+    return described(deliver(bump(target, registered_model, pin, kind="promote", trailers=trailers)), pin)
+
+
+def restore(target: Target, registered_model: str, promoted: DeliveredCommit, *, dag_run: str) -> Delivery:
+    """Write the version that was live before `promoted` (what `promote` returned) back into git."""
+    former = Pin.from_xcom(promoted["former"])
+    trailers = {names.DAG_RUN_TRAILER: dag_run}
+    return deliver(
+        bump(target, registered_model, former, kind="restore", trailers=trailers, reverts=promoted["commit"])
+    )
+
+
+def deliver(wanted: Bump) -> Delivery:
+    """Deliver a bump and log what became of it."""
+    delivery = repository().deliver(wanted)
+    log.info("%s: %s", delivery.outcome, delivery.detail)
+    if delivery.diff:
+        log.info("Commit %s\n%s", delivery.commit, delivery.diff)
+    return delivery
+
+
+def described(delivery: Delivery, pin: Pin) -> DeliveredCommit:
+    """A delivery as XCom. A commit that an earlier try of the same run made is told by its diff."""
+    ours = delivery.outcome in ("pushed", "requested") or (delivery.outcome == "already_there" and bool(delivery.diff))
+    return {
+        "outcome": delivery.outcome,
+        "commit": delivery.commit,
+        "former": delivery.former.xcom(),
+        "diff": delivery.diff,
+        "detail": delivery.detail,
+        "request_url": delivery.request_url,
+        "pin": pin.xcom(),
+        "ours": ours,
+    }
+
+
+def bump(target: Target, registered_model: str, pin: Pin, **kwargs: Any) -> Bump:
+    """A bump of the target's entry; `kwargs` are the other fields of `lifecycle.gitops.Bump`."""
+    from lifecycle.gitops import Bump
+
+    return Bump(
+        environment=target.environment,
+        app=target.app,
+        model=target.model,
+        registered_model=registered_model,
+        pin=pin,
+        **kwargs,
+    )

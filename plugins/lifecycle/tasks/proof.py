@@ -1,0 +1,127 @@
+"""Proof that a version is what answers: asked of Triton itself, with images whose boxes are known."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from lifecycle.errors import LifecycleError, RolloutFailed
+from lifecycle.hooks.kubernetes import ClusterHook, endpoint
+from lifecycle.hooks.mlflow import MlflowHook
+from lifecycle.mlflow import runs
+from lifecycle.model import names
+from lifecycle.model.pin import Pin
+from lifecycle.model.results import ServedVersion
+from lifecycle.model.target import Endpoint, Target
+from lifecycle.policy.pods import pod_troubles
+from lifecycle.settings import settings
+
+if TYPE_CHECKING:
+    from lifecycle.verification import VerificationReport
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+POLL = 1.0
+
+
+def prove(target: Target, pin: Pin) -> ServedVersion:
+    """Ask the server until it answers with the version, and compare its boxes with those of the training.
+
+    Raises:
+        RolloutFailed: another version answers, its boxes are wrong, or nothing answers, as long as the setting says.
+        RegistryError: the run has no images to verify with.
+    """
+    from lifecycle.verification import verify_served
+
+    with tempfile.TemporaryDirectory(prefix="verification-") as name:
+        folder = Path(name)
+        with MlflowHook.from_settings().session() as client:
+            samples = runs.download(client, pin.run_id, names.VERIFICATION_FOLDER, folder)
+        address, report = _ask(
+            target, pin, lambda url: verify_served(url, target.model, pin.number, pin.sha256, samples)
+        )
+        _keep(pin.run_id, report, folder)
+    log.info(
+        "%s serves version %d: %d boxes in %d images as in training, %.2f s",
+        *(address.url, pin.number, report.boxes, report.images, report.seconds),
+    )
+    return {
+        **pin.version_xcom(),
+        "url": address.url,
+        "grpc_url": address.grpc_url,
+        "images": report.images,
+        "matched": report.matched,
+    }
+
+
+def prove_identity(target: Target, pin: Pin) -> Endpoint:
+    """Ask the server until it says itself that it serves the version, whatever it finds in images.
+
+    Raises:
+        RolloutFailed: another version answers, or nothing answers, for as long as the setting says.
+    """
+    from yolo_client import Detector
+
+    from lifecycle.verification import check_identity, typed_errors
+
+    def ask(url: str) -> None:
+        with typed_errors(), Detector(url, target.model) as detector:
+            check_identity(detector.served(), pin.number, pin.sha256, url)
+
+    return _ask(target, pin, ask)[0]
+
+
+def prove_absent(target: Target) -> None:
+    """Wait until no pod of the model is left.
+
+    Raises:
+        RolloutFailed: there still are some after as long as the setting says.
+    """
+    deadline = time.monotonic() + settings().verify_timeout
+    while pods := ClusterHook.from_settings().pods(target):
+        if time.monotonic() >= deadline:
+            there = ", ".join(pod["metadata"]["name"] for pod in pods)
+            raise RolloutFailed(
+                f"No version of {target.model} should be served, and these pods are still there: {there}."
+            )
+        time.sleep(POLL)
+
+
+def _ask(target: Target, pin: Pin, question: Callable[[str], Result]) -> tuple[Endpoint, Result]:
+    """Put a question to the server until it can be answered; only what time can fix is asked again."""
+    from lifecycle.verification import WrongVersionServed
+
+    deadline = time.monotonic() + settings().verify_timeout
+    while True:
+        try:
+            address = endpoint(target)
+            return address, question(address.url)
+        except LifecycleError as error:
+            passing = error.retryable or isinstance(error, WrongVersionServed)
+            if not passing or time.monotonic() >= deadline:
+                raise RolloutFailed(
+                    f"{target.model} in {target.environment}/{target.app} does not serve version {pin.version} as it "
+                    f"should: {error}{_pods_say(target)}"
+                ) from error
+            log.info("Not yet: %s", error)
+            time.sleep(POLL)
+
+
+def _pods_say(target: Target) -> str:
+    troubles = pod_troubles(ClusterHook.from_settings().pods(target))
+    return f" The serving pods say: {troubles}." if troubles else ""
+
+
+def _keep(run_id: str, report: VerificationReport, folder: Path) -> None:
+    """Leave a picture of what was found, and the outcome, in the MLflow run."""
+    where = Path(names.DETECTIONS_PICTURE)
+    picture = folder / where.name
+    report.picture.save(picture)
+    with MlflowHook.from_settings().session() as client:
+        client.log_artifact(run_id, str(picture), str(where.parent))
+        client.set_tag(run_id, names.SERVED, f"{report.boxes} boxes in {report.images} images as in training")

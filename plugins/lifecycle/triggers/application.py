@@ -1,0 +1,160 @@
+"""Watches one Application from the triggerer until it can say how a revision's rollout ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from lifecycle.errors import LifecycleError, ObjectMissing
+from lifecycle.hooks.kubernetes import AsyncClusterHook
+from lifecycle.model.results import End, RolloutEvent
+from lifecycle.model.target import Target
+from lifecycle.policy.application import State, Verdict, judge
+from lifecycle.policy.pods import pod_troubles
+from lifecycle.settings import settings
+
+# What an event says of a verdict; one that still waits has met its deadline.
+ENDS: dict[State, End] = {
+    State.READY: "ready",
+    State.FAILED: "failed",
+    State.OTHER: "other",
+    State.WAITING: "timeout",
+}
+
+
+class ApplicationTrigger(BaseTrigger):
+    """Fires once, with a `lifecycle.model.results.RolloutEvent`.
+
+    :param kubernetes_conn_id: the Airflow connection to the cluster.
+    :param namespace: the Applications' namespace.
+    :param application: the Application's name.
+    :param accepted: the wanted commit and revisions known to hold it.
+    :param older: revisions known not to hold it.
+    :param deadline: seconds since the epoch at which to give up.
+    :param pods_namespace: where the serving pods are.
+    :param pods_selector: their label selector; asked for reasons when the rollout fails or takes too long.
+    :param poll: seconds between two looks.
+    :param refresh_interval: seconds between two requests to Argo CD to look at git.
+    :param settle: seconds before the first event. Airflow 3.3 fails a task whose trigger fires before the scheduler has
+        drained the end of the worker's part (apache/airflow#72716); and Argo CD needs a moment to see the commit.
+    """
+
+    def __init__(
+        self,
+        *,
+        kubernetes_conn_id: str,
+        namespace: str,
+        application: str,
+        accepted: list[str],
+        older: list[str],
+        deadline: float,
+        pods_namespace: str,
+        pods_selector: str,
+        poll: float,
+        refresh_interval: float,
+        settle: float,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.kubernetes_conn_id = kubernetes_conn_id
+        self.namespace = namespace
+        self.application = application
+        self.accepted = accepted
+        self.older = older
+        self.deadline = deadline
+        self.pods_namespace = pods_namespace
+        self.pods_selector = pods_selector
+        self.poll = poll
+        self.refresh_interval = refresh_interval
+        self.settle = settle
+        self._hook = AsyncClusterHook(kubernetes_conn_id)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments."""
+        names = (
+            *("kubernetes_conn_id", "namespace", "application", "accepted", "older", "deadline"),
+            *("pods_namespace", "pods_selector", "poll", "refresh_interval", "settle"),
+        )
+        return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look until there is an end to report."""
+        started = time.monotonic()
+        event = await self._end()
+        await asyncio.sleep(max(0.0, started + self.settle - time.monotonic()))
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def _end(self) -> RolloutEvent:
+        try:
+            verdict = await self._watch()
+        except LifecycleError as error:
+            return self._event("error", Verdict(State.WAITING, str(error)), "", retryable=error.retryable)
+        wants_reasons = verdict.state in (State.WAITING, State.FAILED)
+        return self._event(ENDS[verdict.state], verdict, await self._troubles() if wants_reasons else "")
+
+    def _event(self, state: End, verdict: Verdict, troubles: str, *, retryable: bool = False) -> RolloutEvent:
+        return {
+            "state": state,
+            "message": verdict.message,
+            "revision": verdict.revision,
+            "troubles": troubles,
+            "retryable": retryable,
+            "accepted": self.accepted,
+            "older": self.older,
+            "deadline": self.deadline,
+        }
+
+    async def _watch(self) -> Verdict:
+        """Return the first verdict that is not `waiting`, or the last one at the deadline."""
+        refreshed, said, outage = 0.0, "", 0
+        verdict = Verdict(State.WAITING, "the Application was not read yet")
+        while True:
+            try:
+                if time.monotonic() - refreshed >= self.refresh_interval or not refreshed:
+                    await self._hook.request_refresh(self.namespace, self.application)
+                    refreshed = time.monotonic()
+                application = await self._hook.application(self.namespace, self.application)
+                verdict = judge(application, set(self.accepted), set(self.older))
+                outage = 0
+            except LifecycleError as error:
+                outage += 1
+                # An Application that is not there may still be made: its ApplicationSet has not seen the folder yet.
+                passing = error.retryable or isinstance(error, ObjectMissing)
+                if not passing or (error.retryable and time.time() >= self.deadline):
+                    raise
+                verdict = Verdict(State.WAITING, str(error))
+            if verdict.message != said:
+                self.log.info("%s: %s", self.application, verdict.message)
+                said = verdict.message
+            if verdict.state is not State.WAITING or time.time() >= self.deadline:
+                return verdict
+            # An API server that is unreachable is asked less and less often, at most every 30 seconds.
+            await asyncio.sleep(min(self.poll * 2 ** min(outage, 6), max(self.poll, 30.0)))
+
+    async def _troubles(self) -> str:
+        """What the serving pods say; a reason that cannot be had must not hide the rollout's own."""
+        try:
+            return pod_troubles(await self._hook.pods(self.pods_namespace, self.pods_selector))
+        except LifecycleError as error:
+            return f"the serving pods could not be asked: {error}"
+
+
+def watch(target: Target, accepted: list[str], older: list[str], deadline: float) -> ApplicationTrigger:
+    """The trigger for a target, with the settings' intervals."""
+    chosen = settings()
+    return ApplicationTrigger(
+        kubernetes_conn_id=chosen.kubernetes_conn_id,
+        namespace=chosen.argocd_namespace,
+        application=target.application,
+        accepted=accepted,
+        older=older,
+        deadline=deadline,
+        pods_namespace=target.namespace,
+        pods_selector=target.selector,
+        poll=chosen.rollout_poll,
+        refresh_interval=chosen.refresh_interval,
+        settle=chosen.rollout_settle,
+    )

@@ -1,0 +1,91 @@
+"""One test's platform: a registered model and a repository of its own, on the worker's servers; and DAG runs on it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.integration.airflow.hand import Hand, Repository
+from tests.integration.airflow.servers import Kube, Served
+from tests.support.paths import ROOT
+
+NUMBERS = itertools.count(1)
+
+
+@dataclass
+class Servers:
+    """What lives as long as the worker."""
+
+    mlflow_url: str
+    kube: Kube
+    served: Served
+
+
+@dataclass
+class Platform:
+    """One test's own registered model and repository, on the session's servers."""
+
+    servers: Servers
+    model: str
+    repository: Repository
+    hand: Hand
+    client: Any
+
+    @property
+    def served(self) -> Served:
+        return self.servers.served
+
+    def params(self, **changes: Any) -> dict[str, Any]:
+        return {"registered_model": self.model, "hyperparameters": {"map50": 0.9}, **changes}
+
+    def versions(self) -> list[int]:
+        found = self.client.search_model_versions(f"name = '{self.model}'")
+        return sorted(int(version.version) for version in found)
+
+    def champion(self) -> str | None:
+        aliases: dict[str, str] = self.client.get_registered_model(self.model).aliases
+        return aliases.get("champion")
+
+
+@dataclass
+class Finished:
+    """A DAG run that has ended."""
+
+    state: str
+    tasks: dict[str, str]
+    tries: dict[str, int]
+    run_id: str
+    pull: Callable[..., Any]
+    text: str
+
+
+Run = Callable[..., Finished]
+
+
+def finish(capfd: pytest.CaptureFixture[str], dag_id: str, params: dict[str, Any]) -> Finished:
+    """Run a DAG to its end in this process; every task with Airflow's own task runner."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(ROOT / "dags"))
+    assert bag.import_errors == {}
+    capfd.readouterr()
+    ended = bag.dags[dag_id].test(run_conf=params)
+    said = capfd.readouterr()
+    instances = ended.get_task_instances()
+    by_id = {instance.task_id: instance for instance in instances}
+
+    def pull(task_id: str, key: str = "return_value") -> Any:
+        return by_id[task_id].xcom_pull(task_ids=task_id, key=key)
+
+    return Finished(
+        str(ended.state),
+        {instance.task_id: str(instance.state) for instance in instances},
+        {instance.task_id: instance.try_number for instance in instances},
+        ended.run_id,
+        pull,
+        said.out + said.err,
+    )

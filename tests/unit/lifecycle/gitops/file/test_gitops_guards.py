@@ -1,0 +1,64 @@
+"""Which bumps stop, and for what reason."""
+
+from typing import Any
+
+import pytest
+from lifecycle.gitops import Bump, PinnedModel
+from lifecycle.gitops.file.guards import why_stop
+from lifecycle.model.pin import Pin
+
+
+def pin(version: int | None) -> Pin:
+    return Pin(None, "", "") if version is None else Pin(version, f"{version:064x}", f"run{version}")
+
+
+def outcome(
+    there: int | None, wanted: int | None, *, held: bool = False, reverted: int | None = None, **more: Any
+) -> str:
+    bump = Bump(environment="e", app="a", model="m", registered_model="r", pin=pin(wanted), **more)
+    stop = why_stop(bump, PinnedModel("m", "r", pin(there), held), None if reverted is None else pin(reverted))
+    return stop.outcome if stop else "go"
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "expected"),
+    [
+        (None, 1, "go"),
+        (1, 2, "go"),
+        (2, 2, "already_there"),
+        (3, 2, "superseded"),
+        (10, 9, "superseded"),  # numbers, not texts
+        (1, None, "superseded"),
+        (None, None, "already_there"),
+    ],
+)
+def test_a_promotion_only_moves_on(there: int | None, wanted: int | None, expected: str) -> None:
+    assert outcome(there, wanted) == expected
+
+
+def test_the_same_number_with_another_checksum_is_corrected() -> None:
+    bump = Bump(environment="e", app="a", model="m", registered_model="r", pin=pin(2))
+    assert why_stop(bump, PinnedModel("m", "r", Pin(2, "0" * 64, "x"), False), None) is None
+
+
+def test_a_hold_stops_machines_and_not_people() -> None:
+    assert outcome(1, 2, held=True) == "held"
+    assert outcome(2, 1, held=True, kind="restore", reverts="c", reverted=2) == "held"
+    assert outcome(2, 1, held=True, kind="rollback") == "go"
+    assert outcome(1, 1, held=True) == "already_there"
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"), [(2, "go"), (3, "superseded"), (1, "already_there"), (None, "superseded")]
+)
+def test_a_restore_takes_back_only_what_its_commit_wrote(there: int | None, expected: str) -> None:
+    assert outcome(there, 1, kind="restore", reverts="c", reverted=2) == expected
+
+
+@pytest.mark.parametrize(
+    ("there", "held", "hold", "expected"), [(1, False, True, "go"), (1, True, True, "already_there")]
+)
+def test_a_rollback_to_the_same_version_may_still_set_the_hold(
+    there: int, held: bool, hold: bool, expected: str
+) -> None:
+    assert outcome(there, 1, held=held, kind="rollback", hold=hold) == expected

@@ -1,0 +1,94 @@
+"""The commit message: the team's words, and trailers that nothing in them can change."""
+
+import subprocess
+
+import pytest
+from lifecycle.gitops import Bump, BumpInvalid, GitOpsSettings
+from lifecycle.gitops.message import message_of
+from lifecycle.gitops.remote.credentials import GitCredentials
+from lifecycle.gitops.remote.process import GitRunner
+from lifecycle.gitops.review.proposal import branch_of
+from lifecycle.model.pin import Pin
+
+PIN = Pin(4, "a" * 64, "run4")
+
+
+def bump(**more: object) -> Bump:
+    fields: dict[str, object] = {
+        "environment": "staging",
+        "app": "detector",
+        "model": "digits",
+        "registered_model": "digits-detector",
+        "pin": PIN,
+        "trailers": {"Dag-Run": "yolo/r1", "Dataset-Digest": "d" * 64, "Approved-By": "Ada"},
+    }
+    return Bump(**fields | more)  # type: ignore[arg-type]
+
+
+def settings(**more: str) -> GitOpsSettings:
+    return GitOpsSettings(url="x", **more)  # type: ignore[arg-type]
+
+
+def trailers(message: str) -> list[str]:
+    """As git reads them."""
+    done = subprocess.run(
+        ["git", "interpret-trailers", "--parse"], input=message, capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()
+
+
+EXPECTED = [
+    "Model-Version: digits-detector/4",
+    "MLflow-Run: run4",
+    f"Dataset-Digest: {'d' * 64}",
+    "Dag-Run: yolo/r1",
+    "Delivery: promote staging/detector/digits",
+    "Approved-By: Ada",
+]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        GitOpsSettings(url="x").message_template,
+        "{what}",
+        "Deploy {version}\n\nModel-Version: someone-elses/9\nDag-Run: forged",
+        "chore({app}): {verb} {what}, was {former} [{dag_run}]\n\n\nLong text.\n\n",
+    ],
+)
+def test_trailers_are_the_same_whatever_the_wording(template: str) -> None:
+    assert trailers(message_of(bump(), Pin(3, "b" * 64, "r"), settings(message_template=template))) == EXPECTED
+
+
+def test_what_the_caller_says_about_the_pin_does_not_count() -> None:
+    lying = bump(trailers={"Model-Version": "other/1", "Dag-Run": "yolo/r1"})
+    assert "Model-Version: digits-detector/4" in trailers(message_of(lying, PIN, settings()))
+
+
+def test_a_revert_names_what_it_reverts() -> None:
+    back = bump(kind="restore", reverts="c" * 40, pin=Pin(None, "", ""))
+    message = message_of(back, PIN, settings())
+    assert message.startswith("Restore digits-detector (no version) in staging/detector as digits\n")
+    assert {f"Reverts: {'c' * 40}", "Model-Version: digits-detector/none"} <= set(trailers(message))
+    assert not any(line.startswith("MLflow-Run") for line in trailers(message))
+
+
+@pytest.mark.parametrize("template", ["{nothing}", "{0}", "{", "   "])
+def test_a_template_that_cannot_be_filled_is_refused(template: str) -> None:
+    with pytest.raises(BumpInvalid, match="template"):
+        message_of(bump(), PIN, settings(message_template=template))
+
+
+def test_a_requests_branch_depends_on_the_run_and_the_change_alone() -> None:
+    assert branch_of(bump()) == branch_of(bump(hold=True))
+    others = [bump(trailers={"Dag-Run": "yolo/r2"}), bump(environment="production"), bump(kind="rollback")]
+    assert len({branch_of(other) for other in [bump(), *others]}) == 4
+    assert branch_of(bump()).startswith("lifecycle-promote-staging-detector-digits-4-") and "/" not in branch_of(bump())
+
+
+def test_secrets_are_taken_out_of_whatever_git_prints(tmp_path: object) -> None:
+    token = "a+b/c=d"
+    runner = GitRunner(tmp_path, {}, GitCredentials(token=token).secrets())  # type: ignore[arg-type]
+    printed = f"fatal: https://robot:{token}@example.com and a%2Bb%2Fc%3Dd\n> Authorization: Basic cm9ib3Q6c2VjcmV0"
+    clean = runner.scrub(printed)
+    assert clean == "fatal: https://***@example.com and ***\n> Authorization: Basic ***"

@@ -39,13 +39,11 @@ test: ## everything that CI checks (ONLY=gitops,trainer: those parts, with their
 soak: ## the long forms of tests of endurance, which `test` leaves out (ONLY=... as well)
 	@$(TESTS) --soak $(if $(ONLY),--only $(ONLY))
 
-lint: setup-tests
-	.venv/dev/bin/ruff check .
-	.venv/dev/bin/ruff format --check .
-	.venv/dev/bin/lint-imports
+lint:
+	@$(TESTS) lint
 
-types: setup-tests
-	.venv/dev/bin/python -m tools.typecheck
+types:
+	@$(TESTS) types
 
 unit:
 	@$(TESTS) unit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from _pytest.nodes import NodeId
+from _pytest.nodeid import NodeId
 
 
 @pytest.hookimpl(tryfirst=True)

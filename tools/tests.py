@@ -2,7 +2,7 @@
 
     python -m tools.tests                         everything that CI checks
     python -m tools.tests --only gitops,trainer   these parts, with their set-up and nothing else
-    python -m tools.tests unit                    one suite
+    python -m tools.tests unit                    one suite, or lint, or types
     python -m tools.tests --soak                  the long forms, which `make test` leaves out
 
 Runs on a bare machine: the standard library only. All steps run even when one fails; at the end stand the seconds of
@@ -31,6 +31,8 @@ RESULTS = ROOT / ".test-results"
 SLOWEST = 10
 # pytest's exit code where no test was chosen: every test of a part is a long form, or none is.
 NOTHING_CHOSEN = 5
+# Where the packages whose arrows are held are imported from.
+IMPORTED = ("plugins", "clients/python", "docker/trainer", ".")
 
 
 @dataclass
@@ -72,7 +74,15 @@ def set_up(chosen: list[Part]) -> int:
 def lint() -> int:
     """Style, format, and the arrows between packages."""
     checks = ([DEV / "ruff", "check", "."], [DEV / "ruff", "format", "--check", "."], [DEV / "lint-imports"])
-    return max(call(*check) for check in checks)
+    return max(call(*check, PYTHONPATH=":".join(IMPORTED)) for check in checks)
+
+
+def types() -> int:
+    """mypy, each part in its image's environment."""
+    return call(DEV / "python", "-m", "tools.typecheck")
+
+
+CHECKS: dict[str, Callable[[], int]] = {"lint": lint, "types": types}
 
 
 def run(suite: str, environment: str, chosen: list[Part], options: argparse.Namespace, outcome: Outcome) -> int:
@@ -131,15 +141,17 @@ def conclude(outcome: Outcome, options: argparse.Namespace) -> int:
 def arguments(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.tests", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("suites", nargs="*", metavar="suite", help=f"of {', '.join(SUITES)}; none: all, lint and types")
+    parser.add_argument("steps", nargs="*", metavar="step", help=f"of {', '.join((*CHECKS, *SUITES))}; none: all")
     parser.add_argument("--only", default="", help="names of parts, with commas between")
     parser.add_argument("--soak", action="store_true", help="the long forms in place of the others")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="tests that run at once")
     options = parser.parse_args(argv)
-    if unknown := set(options.suites) - set(SUITES):
-        parser.error(f"there is no suite {', '.join(sorted(unknown))}")
+    if unknown := set(options.steps) - {*CHECKS, *SUITES}:
+        parser.error(f"there is no step {', '.join(sorted(unknown))}")
     # A part alone, or the long forms alone, cannot reach the floor of the whole.
-    options.whole = not (options.suites or options.only or options.soak)
+    options.whole = not (options.steps or options.only or options.soak)
+    options.suites = [suite for suite in SUITES if suite in options.steps or not options.steps]
+    options.checks = [check for check in CHECKS if check in options.steps or options.whole]
     options.coverage = options.whole
     return options
 
@@ -148,21 +160,22 @@ def main(argv: list[str]) -> int:
     """Run what is asked for; 0 only if everything passed."""
     options = arguments(argv)
     try:
-        chosen = parts(options.suites or SUITES, [name for name in options.only.split(",") if name])
+        chosen = parts(options.suites, [name for name in options.only.split(",") if name])
     except ValueError as error:
         print(f"ONLY: {error}", file=sys.stderr)
         return 2
     outcome = Outcome()
-    if not outcome.step("set-up", lambda: set_up(chosen)):
+    # Types are checked in every environment.
+    needed = parts() if options.checks else chosen
+    if not outcome.step("set-up", partial(set_up, needed)):
         return conclude(outcome, options)
     RESULTS.mkdir(exist_ok=True)
     for old in RESULTS.glob("*.xml"):
         old.unlink()
     if options.coverage:
         coverage.forget()
-    if options.whole:
-        outcome.step("lint", lint)
-        outcome.step("types", lambda: call(DEV / "python", "-m", "tools.typecheck"))
+    for name in options.checks:
+        outcome.step(name, CHECKS[name])
     for suite in SUITES:
         of_suite = [part for part in chosen if part.suite == suite]
         for environment in sorted({part.environment for part in of_suite}):

@@ -2,104 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.platform import processes, updown
-from tools import rest
-
-ROOT = Path(__file__).resolve().parents[2]
-
-# A minute of training: enough for a detector that finds most digits, not for a good one.
-SMALL = {"dataset": "digits?images=1500", "epochs": 4, "min_map50": 0.1, "max_regression": 0.5}
-# Seconds of training: for runs whose model nobody will look at.
-TINY = {"dataset": "digits?images=150", "epochs": 1, "image_size": 96, "min_map50": 0.0, "max_regression": 1.0}
-
-
-@dataclass
-class Platform:
-    """A sandbox of its own, in a folder and on ports of its own."""
-
-    home: Path
-
-    def make(self, target: str, params: dict[str, Any] | None = None, **extra: str) -> subprocess.CompletedProcess[str]:
-        """Run a make target as a person would, and return its exit code and output."""
-        command = ["make", "--no-print-directory", target]
-        return subprocess.run(command, cwd=ROOT, env=self.variables(params, **extra), capture_output=True, text=True)
-
-    def variables(self, params: dict[str, Any] | None = None, **extra: str) -> dict[str, str]:
-        """A person's environment, without what the outer make put there."""
-        outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PYTHONPATH"}
-        own = {"SANDBOX_HOME": str(self.home), "AIRFLOW_PORT": "0", "MLFLOW_PORT": "0"}
-        params_text = {"DEMO_PARAMS": json.dumps(params)} if params else {}
-        return {k: v for k, v in os.environ.items() if k not in outer} | own | params_text | extra
-
-    def report(self) -> dict[str, Any]:
-        """What the last demo wrote."""
-        found: dict[str, Any] = json.loads((self.home / "report.json").read_text())
-        return found
-
-    def state(self) -> dict[str, Any]:
-        """Addresses and process ids of the running platform."""
-        found: dict[str, Any] = json.loads((self.home / "platform.json").read_text())
-        return found
-
-    def processes(self) -> list[int]:
-        """Every process of this sandbox."""
-        state = self.state()
-        return processes.of_sandbox(state["identity"], updown.servers_of(state))
-
-    def airflow(self, dag: str = "yolo_lifecycle") -> rest.Airflow:
-        """Airflow's REST API."""
-        return rest.Airflow(self.state()["urls"]["airflow"], dag)
-
-    def finish(self, params: dict[str, Any], dag: str = "yolo_lifecycle", seconds: float = 400) -> tuple[str, str]:
-        """Trigger a DAG and wait for its end: (run id, state)."""
-        airflow = self.airflow(dag)
-        run = airflow.trigger(params)
-        deadline = time.monotonic() + seconds
-        while (state := airflow.state(run)) not in ("success", "failed"):
-            assert time.monotonic() < deadline, f"{dag} {run} is still {state} after {seconds} s: {airflow.tasks(run)}"
-            time.sleep(0.5)
-        return run, state
-
-    def tasks(self, run: str, dag: str = "yolo_lifecycle") -> dict[str, str]:
-        """The state of each task of a run."""
-        return {task["task_id"]: task["state"] for task in self.airflow(dag).tasks(run)}
-
-    def log(self, run: str, task_id: str, dag: str = "yolo_lifecycle") -> str:
-        """The log of a task's last try, as Airflow shows it."""
-        airflow = self.airflow(dag)
-        task = next(task for task in airflow.tasks(run) if task["task_id"] == task_id)
-        return "\n".join(airflow.log(run, task))
-
-    def git(self, *arguments: str) -> str:
-        """Git in the sandbox's remote."""
-        command = ["git", "-C", str(self.home / "git" / "yolo-release.git"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    def tip(self) -> str:
-        """The commit that is to be live."""
-        return self.git("rev-parse", "main")
-
-    def served(self) -> int:
-        """The version that Triton says it serves."""
-        config = rest.call("GET", f"{self.report()['urls']['triton']}/v2/models/digits/config")
-        return int(config["parameters"]["mlflow_model_version"]["string_value"])
-
-    def versions(self) -> list[int]:
-        """All registered versions of the demo's model."""
-        query = "filter=name%3D%27digits-detector%27"
-        answer = rest.call("GET", f"{self.state()['urls']['mlflow']}/api/2.0/mlflow/model-versions/search?{query}")
-        return sorted(int(version["version"]) for version in answer.get("model_versions", []))
+from tests.e2e.platform_under_test import SMALL, Platform
 
 
 @pytest.fixture(scope="session")

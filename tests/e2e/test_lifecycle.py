@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import SMALL, TINY, Platform
 from sandbox.platform import processes, updown
 from tests.e2e.clients import Asking
+from tests.e2e.platform_under_test import SMALL, TINY, Platform
 from tools import rest
 
 pytestmark = pytest.mark.slow

@@ -22,7 +22,7 @@ from lifecycle.gitops.settings import GitOpsSettings
 from lifecycle.model.pin import Pin
 
 from sandbox.platform import cluster, gitremote, processes, servers
-from sandbox.platform.config import REPOSITORY_ROOT, Config
+from sandbox.platform.config import REPOSITORY_ROOT, Config, SandboxError
 from tests.support.mlflow import Mlflow, Registered
 
 ENVIRONMENT = "sandbox"
@@ -191,7 +191,7 @@ class Site:
             try:
                 patch = {"metadata": {"annotations": {annotation: "normal"}}}
                 self._api.request("PATCH", f"{APPLICATIONS}/{what}", patch, "application/merge-patch+json")
-            except cluster.SandboxError:  # Argo CD has not made it yet
+            except SandboxError:  # Argo CD has not made it yet
                 return False
             return True
 

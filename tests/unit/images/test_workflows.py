@@ -220,6 +220,8 @@ def test_kind_uses_the_images_that_it_builds_and_the_cluster_that_it_makes() -> 
     down = next(step for step in job["steps"] if step.get("run") == "make cluster-down")
     assert down["env"]["CONFIRM"] == f"kind-{made['cluster_name']}"
     demo = next(step for step in job["steps"] if step.get("run") == "make cluster-demo")
-    tiny = re.search(r"^TINY = (\{.*\})$", (ROOT / "tests" / "e2e" / "conftest.py").read_text(), re.MULTILINE)
+    tiny = re.search(
+        r"^TINY = (\{.*\})$", (ROOT / "tests" / "e2e" / "platform_under_test.py").read_text(), re.MULTILINE
+    )
     assert tiny is not None
     assert json.loads(demo["env"]["DEMO_PARAMS"]) == ast.literal_eval(tiny[1]), "a run that the sandbox's tests do too"

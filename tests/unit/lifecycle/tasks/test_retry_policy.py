@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from airflow.sdk import RetryAction
@@ -46,6 +46,4 @@ def test_task_without_a_pod_is_tried_again() -> None:
 
 def test_survives_serialization() -> None:
     policy = RetryTransientFailures()
-    assert isinstance(
-        RetryTransientFailures.deserialize(cast(dict[str, Any], policy.serialize())), RetryTransientFailures
-    )
+    assert isinstance(RetryTransientFailures.deserialize(policy.serialize()), RetryTransientFailures)

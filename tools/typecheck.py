@@ -8,6 +8,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+HOUSE = [
+    "benchmarks",
+    "clients/python",
+    "cluster",
+    "conftest.py",
+    "dags",
+    "examples",
+    "plugins",
+    "sandbox",
+    "tests",
+    "tools",
+]
 # (environment, paths). Triton's models are programs of their own, each with a `model.py`: one call each.
 PARTS = [
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_two_sandboxes_start_and_serve_beside_a_real_kubernetes(tmp_path: Path) 
             apps.create_namespaced_deployment("default", deployment("web", server.root.name))
             addresses.append(core.create_namespaced_service("default", service("web")).spec.cluster_ip)
         for server, address in zip(servers, addresses, strict=True):
-            found = eventually(lambda address=address: _answer(address), f"an answer of {server.root.name}")
+            found = eventually(partial(_answer, address), f"an answer of {server.root.name}")
             assert found == server.root.name
         assert addresses[0].rpartition(".")[0] != addresses[1].rpartition(".")[0]
     finally:

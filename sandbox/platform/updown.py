@@ -109,10 +109,8 @@ def _start_all(config: Config, found: dict[str, Any], airflow_port: int, mlflow_
 def _migrate(config: Config, variables: dict[str, str]) -> None:
     """Bring Airflow's database to its schema, unless this Airflow has done it before: asking it costs seconds."""
     log, home = config.logs / "airflow-migrate.log", config.home / "airflow"
-    # Its name holds the version.
-    (installed,) = config.python("airflow").parents[1].glob("lib/python*/site-packages/apache_airflow-*.dist-info")
-    stamp = home / "migrated"
-    if (home / "airflow.db").exists() and stamp.exists() and stamp.read_text() == installed.name:
+    stamp, version = home / "migrated", _airflow_version(config)
+    if (home / "airflow.db").exists() and stamp.exists() and stamp.read_text() == version:
         return
     with log.open("ab") as output:
         done = subprocess.run(
@@ -124,7 +122,13 @@ def _migrate(config: Config, variables: dict[str, str]) -> None:
         )
     if done.returncode:
         raise SandboxError(f"Airflow's database could not be made; see {log}. `make clean` starts from nothing.")
-    stamp.write_text(installed.name)
+    stamp.write_text(version)
+
+
+def _airflow_version(config: Config) -> str:
+    """The installed version, without importing Airflow: its folder of metadata is named after it."""
+    found = config.python("airflow").parents[1].glob("lib/python*/site-packages/apache_airflow-*.dist-info")
+    return " ".join(sorted(folder.name for folder in found))
 
 
 def _triton_image(config: Config) -> None:

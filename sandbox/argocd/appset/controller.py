@@ -25,8 +25,8 @@ RECHECK = 10.0
 
 
 @dataclass
-class Generated:
-    """What an ApplicationSet came to when it was last evaluated."""
+class AppSetState:
+    """What the controller keeps of an ApplicationSet between two rounds: what it came to when it was last evaluated."""
 
     key: Any = None
     due: float = 0.0
@@ -42,7 +42,7 @@ class ApplicationSets:
         self._git = git
         self._namespace = namespace
         self._poll = poll
-        self._generated: dict[str, Generated] = {}
+        self._generated: dict[str, AppSetState] = {}
 
     async def tick(self) -> None:
         """One round over all of them."""
@@ -61,7 +61,7 @@ class ApplicationSets:
 
     async def reconcile(self, appset: Manifest, clusters: list[Manifest]) -> None:
         """Evaluate it when something that it depends on may have changed; keep its Applications as they should be."""
-        generated = self._generated.setdefault(appset["metadata"]["uid"], Generated())
+        generated = self._generated.setdefault(appset["metadata"]["uid"], AppSetState())
         refresh = REFRESH in (appset["metadata"].get("annotations") or {})
         key = (appset["spec"], [(c["metadata"]["uid"], c["metadata"]["resourceVersion"]) for c in clusters])
         if refresh or generated.key != key or time.monotonic() >= generated.due:
@@ -74,7 +74,7 @@ class ApplicationSets:
             await self._api.merge_patch(APPLICATION_SETS, self._namespace, appset["metadata"]["name"], patch)
         await self._write(appset, generated)
 
-    async def _evaluate(self, appset: Manifest, clusters: list[Manifest], generated: Generated) -> None:
+    async def _evaluate(self, appset: Manifest, clusters: list[Manifest], generated: AppSetState) -> None:
         name = appset["metadata"]["name"]
         try:
             for url in sorted(repositories(appset["spec"])):
@@ -93,7 +93,7 @@ class ApplicationSets:
             log.warning("%s: %s", name, error)
         generated.due = time.monotonic() + (self._poll if generated.error is None else min(RECHECK, self._poll))
 
-    async def _apply(self, appset: Manifest, generated: Generated) -> None:
+    async def _apply(self, appset: Manifest, generated: AppSetState) -> None:
         """Create, update and delete Applications."""
         meta = appset["metadata"]
         live = {app["metadata"]["name"]: app for app in await self._api.list(APPLICATIONS, self._namespace)}
@@ -112,7 +112,7 @@ class ApplicationSets:
                 log.info("%s: deleting Application %s, which nothing generates any more", meta["name"], name)
                 await self._api.delete(APPLICATIONS, self._namespace, name)
 
-    async def _write(self, appset: Manifest, generated: Generated) -> None:
+    async def _write(self, appset: Manifest, generated: AppSetState) -> None:
         before = appset.get("status") or {}
         apps = generated.apps or []
         status: Manifest = {"conditions": _conditions(generated, before.get("conditions") or [])}
@@ -203,7 +203,7 @@ def _owned(app: Manifest, uid: str) -> bool:
     return any(owner.get("uid") == uid for owner in app["metadata"].get("ownerReferences") or [])
 
 
-def _conditions(generated: Generated, before: list[Manifest]) -> list[Manifest]:
+def _conditions(generated: AppSetState, before: list[Manifest]) -> list[Manifest]:
     error = generated.error
     if error is None:
         done = "All applications have been generated successfully"

@@ -12,10 +12,10 @@ from sandbox.kube import clock
 from sandbox.kube.node.images import Image, ImageError
 from sandbox.kube.node.logs import LogFile
 from sandbox.kube.node.podstatus import ContainerState
-from sandbox.kube.node.probes import Probes, Surroundings, act
+from sandbox.kube.node.probes import ActionContext, Probes, act
 from sandbox.kube.node.process import Process, StartError
 from sandbox.kube.node.references import ConfigError, expand
-from sandbox.kube.node.volumes import Rewriter
+from sandbox.kube.node.volumes import PathRewriter
 from sandbox.kube.objects.store import Object
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Container:
         self.logs: list[LogFile] = []
         self.process: Process | None = None
         self._message = pod.folder / self.name / "termination-log"
-        self._where: Surroundings | None = None
+        self._where: ActionContext | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     @property
@@ -147,7 +147,7 @@ class Container:
         self._message.parent.mkdir(parents=True, exist_ok=True)
         self._message.write_bytes(b"")
         mounts = self.pod.volumes.mounts(self.spec)
-        rewrite = Rewriter({**mounts, self.spec["terminationMessagePath"]: self._message})
+        rewrite = PathRewriter({**mounts, self.spec["terminationMessagePath"]: self._message})
         home, temporary = self.pod.folder / self.name / "home", self.pod.folder / self.name / "tmp"
         for folder in (home, temporary):
             folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ class Container:
         if self.spec.get("workingDir"):
             workdir = workdir / rewrite(self.spec["workingDir"])
         ports = {port["name"]: port["containerPort"] for port in self.spec.get("ports", []) if "name" in port}
-        self._where = Surroundings(self.pod.address, ports, env, workdir, rewrite, self.pod.node.http)
+        self._where = ActionContext(self.pod.address, ports, env, workdir, rewrite, self.pod.node.http)
         self._stopping = None
         self.process = await Process.start(argv, env, workdir, self._log())
         if self.pod.stopping:
@@ -248,7 +248,7 @@ class Container:
         process.kill()
         await process.wait()
 
-    async def _pre_stop(self, hook: Object, where: Surroundings, process: Process, deadline: float) -> None:
+    async def _pre_stop(self, hook: Object, where: ActionContext, process: Process, deadline: float) -> None:
         action = (
             asyncio.create_task(asyncio.sleep(hook["sleep"]["seconds"], ""))
             if "sleep" in hook

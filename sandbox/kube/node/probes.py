@@ -14,7 +14,7 @@ from sandbox.kube.objects.store import Object
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ActionContext:
     """What an action needs to know of the container it acts on."""
 
     pod_ip: str
@@ -25,7 +25,7 @@ class Surroundings:
     http: aiohttp.ClientSession
 
 
-async def act(action: Object, where: Surroundings, limit: float) -> str:
+async def act(action: Object, where: ActionContext, limit: float) -> str:
     """Carry out an exec, httpGet or tcpSocket action; "" on success, else what went wrong. ``limit``: seconds."""
     if "exec" in action:
         argv = [where.rewrite(text) for text in action["exec"]["command"]]
@@ -36,7 +36,7 @@ async def act(action: Object, where: Surroundings, limit: float) -> str:
     return await _get(action["httpGet"], where, limit)
 
 
-def _port(port: int | str, where: Surroundings) -> int:
+def _port(port: int | str, where: ActionContext) -> int:
     return where.ports[port] if isinstance(port, str) else port
 
 
@@ -52,7 +52,7 @@ async def _connect(host: str, port: int, limit: float) -> str:
     return ""
 
 
-async def _get(action: Object, where: Surroundings, limit: float) -> str:
+async def _get(action: Object, where: ActionContext, limit: float) -> str:
     port = _port(action["port"], where)
     path = action.get("path", "/")
     url = f"http://{where.pod_ip}:{port}/{path.removeprefix('/')}"
@@ -77,7 +77,7 @@ class Probes:
     def __init__(
         self,
         container: Object,
-        where: Surroundings,
+        where: ActionContext,
         changed: Callable[[bool, bool], None],
         unhealthy: Callable[[str, str], None],
         failed: Callable[[str], Awaitable[None]],

@@ -102,7 +102,7 @@ def remove_claim(claims: Path, namespace: str, name: str) -> None:
     shutil.rmtree(claims / namespace / name, ignore_errors=True)
 
 
-class Rewriter:
+class PathRewriter:
     """Replaces mount paths by real ones in a container's command, args, environment values and working directory.
 
     A mount path matches where it stands as a whole path or as the beginning of one, so ``/models`` matches in

@@ -28,7 +28,8 @@ import importlib, pkgutil, sys
 for name in sys.argv[1:]:
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, name + "."):
-        importlib.import_module(module.name)
+        if not module.name.endswith("__main__"):  # a program: importing it is running it
+            importlib.import_module(module.name)
 """
 RENDER_ALL = """
 import pathlib, sys, helm_python, yaml

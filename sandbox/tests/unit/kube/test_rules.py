@@ -14,7 +14,7 @@ from sandbox.kube.errors import ApiError
 from sandbox.kube.node.images import ImageError, Images, repository_name
 from sandbox.kube.node.podstatus import ContainerState, phase
 from sandbox.kube.node.references import expand, quantity
-from sandbox.kube.node.volumes import Rewriter
+from sandbox.kube.node.volumes import PathRewriter
 from sandbox.kube.objects import selectors
 from sandbox.kube.objects.manifests import SCHEMAS
 from sandbox.kube.objects.podspec import POD_SPEC
@@ -72,11 +72,11 @@ def test_quantities(text: str | int, value: float) -> None:
     ],
 )
 def test_mount_paths_are_rewritten_as_whole_paths(text: str, result: str) -> None:
-    assert Rewriter({"/models": Path("/real/m"), "/models/sub": Path("/real/s")})(text) == result
+    assert PathRewriter({"/models": Path("/real/m"), "/models/sub": Path("/real/s")})(text) == result
 
 
 def test_a_real_path_is_not_rewritten_again() -> None:
-    assert Rewriter({"/work": Path("/work/real")})("/work/x /work") == "/work/real/x /work/real"
+    assert PathRewriter({"/work": Path("/work/real")})("/work/x /work") == "/work/real/x /work/real"
 
 
 @pytest.mark.parametrize(

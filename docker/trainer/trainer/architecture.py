@@ -12,9 +12,19 @@ import yaml
 from trainer.errors import InputError
 
 END_TO_END_LEAST_SIZE = 128  # pixels: 16² + 8² + 4² = 336 anchors, the first size with 300
+SHIPPED = Path(__file__).parent / "architectures"
 DETECTION_HEADS = frozenset({"Detect", "v10Detect"})
 # Weights that Ultralytics publishes and downloads by itself where there is a network.
 PUBLISHED_WEIGHTS = re.compile(r"yolo(v8|v9|v10|11|12|26)[a-z]\.pt")
+
+
+def find_model(model: str) -> str:
+    """What Ultralytics is given for ``--model``: the path of an architecture that the image ships, or ``model`` itself.
+
+    A file of that name in the pod comes first.
+    """
+    shipped = SHIPPED / model
+    return str(shipped) if shipped.is_file() and not Path(model).is_file() else model
 
 
 def check_model(model: str, image_size: int) -> None:
@@ -22,7 +32,7 @@ def check_model(model: str, image_size: int) -> None:
 
     ``image_size`` in pixels: an end-to-end architecture needs as many anchors as it gives boxes.
     """
-    path = Path(model)
+    path = Path(find_model(model))
     if path.suffix in {".yaml", ".yml"}:
         _check_architecture(path, image_size)
     elif path.suffix == ".pt":
@@ -71,9 +81,10 @@ def _builtin(name: str) -> Path:
     if file := known.get(name) or known.get(plain):
         return file
     sized = [re.sub(r"^(yolov?\d+)", r"\1n", known_name, count=1) for known_name in known]
-    close = difflib.get_close_matches(name, sized, 3, cutoff=0.5)
+    shipped = [file.name for file in SHIPPED.glob("*.yaml")]
+    close = difflib.get_close_matches(name, [*sized, *shipped], 3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     raise InputError(
-        f"The architecture {name!r} is unknown: it is no file in the pod, and Ultralytics has none of that "
-        f"name.{hint} Give yolo11n.yaml, for example."
+        f"The architecture {name!r} is unknown: it is no file in the pod, and neither Ultralytics nor this image has "
+        f"one of that name.{hint} Give yolo11n.yaml, for example."
     )

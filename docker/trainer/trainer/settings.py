@@ -60,7 +60,7 @@ def _parser() -> _Parser:
             "--dataset",
             required=True,
             help="directory, zip or tar by path, file://, http(s):// or "
-            "s3://; or digits, digits?images=2000&size=160&seed=0",
+            "s3://; or digits, digits?images=1200&size=128&seed=0",
         )
         command.add_argument("--workspace", type=Path, default=Path("/workspace"), help="dataset cache and checkpoints")
         command.add_argument("--model", default="yolo11n.yaml", help="architecture .yaml, or weights .pt")

@@ -44,7 +44,7 @@ def train(settings: Settings) -> None:
     folder = settings.run_folder
     folder.mkdir(parents=True, exist_ok=True)
     arguments = train_arguments(settings, dataset.data_yaml, folder / "training")
-    run.log_params(params_for_mlflow(arguments))
+    run.log_params(params_for_mlflow(arguments) | {"model": settings.model})
 
     from trainer.training.loop import run_training
 

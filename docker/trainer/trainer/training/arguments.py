@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from trainer.architecture import find_model
 from trainer.errors import InputError
 from trainer.settings import Settings
 
@@ -80,7 +81,7 @@ def train_arguments(settings: Settings, data_yaml: Path, folder: Path) -> dict[s
     check_hyperparameters(settings.hyperparameters)
     arguments = {
         **settings.hyperparameters,
-        "model": settings.model,
+        "model": find_model(settings.model),
         "data": str(data_yaml),
         "epochs": settings.epochs,
         "imgsz": settings.image_size,

@@ -8,19 +8,21 @@ from typing import Any
 
 import torch
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils.torch_utils import strip_optimizer
+from ultralytics.utils.torch_utils import get_flops, strip_optimizer
 
 from trainer.metric_queue import MetricQueue
 from trainer.progress import say
-from trainer.runtime import has_quick_bfloat16
+from trainer.runtime import cpu_count, has_quick_bfloat16
 from trainer.training.checkpoint import Checkpoint
 from trainer.training.history import History
+from trainer.training.threads import threads_for_step
 
 
 class LifecycleTrainer(DetectionTrainer):
     """Trains channels-last on a CPU, and in bfloat16 where that is quicker; Ultralytics does either on GPUs alone.
 
-    Weights, loss scaling and validation stay in FP32. The hyperparameter ``amp: false`` turns bfloat16 off.
+    A step too small for all CPUs gets as many threads as it is worth. Weights, loss scaling and validation stay in
+    FP32. The hyperparameter ``amp: false`` turns bfloat16 off.
     """
 
     history: History
@@ -34,9 +36,13 @@ class LifecycleTrainer(DetectionTrainer):
 
     def _setup_train(self) -> None:
         super()._setup_train()
+        if self.device.type != "cpu":
+            return
         # Ultralytics has just turned autocast off, as it does for every CPU.
-        if self.device.type == "cpu" and self.args.amp is True and has_quick_bfloat16():
+        if self.args.amp is True and has_quick_bfloat16():
             self.amp = True
+        gflop = get_flops(self.model, self.args.imgsz) * self.batch_size
+        torch.set_num_threads(threads_for_step(gflop, cpu_count()))
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
         """Called once an epoch, after validation and before the checkpoint."""

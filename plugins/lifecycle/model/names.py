@@ -40,6 +40,7 @@ CHAMPION = "champion"
 # Kubernetes and Argo CD
 COMPONENT_LABEL = "app.kubernetes.io/component"  # the served model, or the step of a trainer's pod
 APP_LABEL = "app.kubernetes.io/instance"
+VERSION_LABEL = "yolo-lifecycle/model-version"
 NAME_LABEL = "app.kubernetes.io/name"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
 DAG_RUN_ANNOTATION = "yolo-lifecycle/dag-run"

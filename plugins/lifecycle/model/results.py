@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 from lifecycle.model.pin import PinDict, VersionDict
 
 Outcome = Literal["pushed", "already_there", "superseded", "held", "requested"]
-End = Literal["ready", "failed", "other", "timeout", "error"]
+End = Literal["ready", "failed", "crashing", "other", "timeout", "error"]
 
 
 class TargetParams(TypedDict):

@@ -59,9 +59,9 @@ class RestoreOperator(BaseOperator):
         promoted = self._promoted(context)
         if promoted is None:
             raise AirflowSkipException("This run changed nothing on the branch, so there is nothing to take back.")
-        commit = self._commit_back(context, promoted)
+        commit, former = self._commit_back(context, promoted), Pin.from_xcom(promoted["former"])
         self.defer(
-            trigger=watch(self.target, [commit], [], time.time() + settings().rollout_timeout),
+            trigger=watch(self.target, [commit], [], time.time() + settings().rollout_timeout, former.version),
             method_name="resume",
             timeout=timedelta(seconds=settings().rollout_timeout + 120),
         )

@@ -17,6 +17,7 @@ class State(StrEnum):
     READY = "ready"  # synced and healthy
     WAITING = "waiting"
     FAILED = "failed"
+    CRASHING = "crashing"  # not Argo CD's word: the pods' own
     OTHER = "other"  # Argo CD is at a revision of which it is not known whether it holds the wanted one
 
 

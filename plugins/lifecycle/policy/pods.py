@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 MESSAGE_LIMIT = 600
+# A server that waits for MLflow does not end, so one that ended as often as this does not come up by waiting.
+RESTART_LIMIT = 3
 
 
 def pod_troubles(pods: list[dict[str, Any]]) -> str:
@@ -20,6 +22,30 @@ def pod_troubles(pods: list[dict[str, Any]]) -> str:
             if sentence not in sentences:
                 sentences.append(sentence)
     return "; ".join(sentences)
+
+
+def crash_looping(pods: list[dict[str, Any]]) -> str:
+    """Return which pods' servers have ended with an error and been restarted `RESTART_LIMIT` times; empty: none.
+
+    Init containers are left out: what they fetch may be there the next time.
+
+    Args:
+        pods: pod objects of one version, as the API gives them (camelCase).
+    """
+    counts = {
+        pod["metadata"]["name"]: max(
+            (_failed_restarts(container) for container in pod.get("status", {}).get("containerStatuses") or []),
+            default=0,
+        )
+        for pod in pods
+    }
+    return ", ".join(f"{name} ({count} restarts)" for name, count in counts.items() if count >= RESTART_LIMIT)
+
+
+def _failed_restarts(container: dict[str, Any]) -> int:
+    ended = [(container.get(state) or {}).get("terminated") or {} for state in ("state", "lastState")]
+    failed = any(terminated.get("exitCode") for terminated in ended)
+    return int(container.get("restartCount", 0)) if failed and not container.get("ready") else 0
 
 
 def _troubles(pod: dict[str, Any]) -> Iterator[str]:

@@ -13,4 +13,6 @@ def rollout_error(target: Target, commit: str, event: RolloutEvent) -> RolloutFa
     where = f"the Application {target.application} at commit {commit}"
     if event["state"] == "timeout":
         return RolloutTimeout(f"Gave up waiting for {where}. The last state was: {event['message']}.{pods}")
+    if event["state"] == "crashing":
+        return RolloutFailed(f"The version that {where} pins does not start: {event['message']}.{pods}")
     return RolloutFailed(f"Argo CD reports a failure of {where}: {event['message']}.{pods}")

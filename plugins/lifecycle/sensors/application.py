@@ -86,7 +86,7 @@ class ApplicationRolloutSensor(BaseOperator):
         self._watch([self.commit], [], time.time() + limit)
 
     def _watch(self, accepted: list[str], older: list[str], deadline: float) -> NoReturn:
-        trigger = watch(self.target, accepted, older, deadline)
+        trigger = watch(self.target, accepted, older, deadline, int(self.version))
         # The trigger itself keeps the time and says what it waited for; Airflow's limit is only a backstop.
         self.defer(
             trigger=trigger,

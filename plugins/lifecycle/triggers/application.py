@@ -11,16 +11,18 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from lifecycle.errors import LifecycleError, ObjectMissing
 from lifecycle.hooks.kubernetes import AsyncClusterHook
+from lifecycle.model.names import VERSION_LABEL
 from lifecycle.model.results import End, RolloutEvent
 from lifecycle.model.target import Target
 from lifecycle.policy.application import State, Verdict, judge
-from lifecycle.policy.pods import pod_troubles
+from lifecycle.policy.pods import crash_looping, pod_troubles
 from lifecycle.settings import settings
 
 # What an event says of a verdict; one that still waits has met its deadline.
 ENDS: dict[State, End] = {
     State.READY: "ready",
     State.FAILED: "failed",
+    State.CRASHING: "crashing",
     State.OTHER: "other",
     State.WAITING: "timeout",
 }
@@ -37,6 +39,8 @@ class ApplicationTrigger(BaseTrigger):
     :param deadline: seconds since the epoch at which to give up.
     :param pods_namespace: where the serving pods are.
     :param pods_selector: their label selector; asked for reasons when the rollout fails or takes too long.
+    :param version: the version that is rolled out; its pods are looked at while it waits, so that a server that ends
+        again and again fails the rollout long before Argo CD's Deployment does (its progress deadline). None: no look.
     :param poll: seconds between two looks.
     :param refresh_interval: seconds between two requests to Argo CD to look at git.
     :param settle: seconds before the first event. Airflow 3.3 fails a task whose trigger fires before the scheduler has
@@ -57,6 +61,7 @@ class ApplicationTrigger(BaseTrigger):
         poll: float,
         refresh_interval: float,
         settle: float,
+        version: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kubernetes_conn_id = kubernetes_conn_id
@@ -70,13 +75,14 @@ class ApplicationTrigger(BaseTrigger):
         self.poll = poll
         self.refresh_interval = refresh_interval
         self.settle = settle
+        self.version = version
         self._hook = AsyncClusterHook(kubernetes_conn_id)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments."""
         names = (
             *("kubernetes_conn_id", "namespace", "application", "accepted", "older", "deadline"),
-            *("pods_namespace", "pods_selector", "poll", "refresh_interval", "settle"),
+            *("pods_namespace", "pods_selector", "poll", "refresh_interval", "settle", "version"),
         )
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
@@ -92,7 +98,7 @@ class ApplicationTrigger(BaseTrigger):
             verdict = await self._watch()
         except LifecycleError as error:
             return self._event("error", Verdict(State.WAITING, str(error)), "", retryable=error.retryable)
-        wants_reasons = verdict.state in (State.WAITING, State.FAILED)
+        wants_reasons = verdict.state in (State.WAITING, State.FAILED, State.CRASHING)
         return self._event(ENDS[verdict.state], verdict, await self._troubles() if wants_reasons else "")
 
     def _event(self, state: End, verdict: Verdict, troubles: str, *, retryable: bool = False) -> RolloutEvent:
@@ -118,6 +124,8 @@ class ApplicationTrigger(BaseTrigger):
                     refreshed = time.monotonic()
                 application = await self._hook.application(self.namespace, self.application)
                 verdict = judge(application, set(self.accepted), set(self.older))
+                if verdict.state is State.WAITING and verdict.revision:
+                    verdict = await self._crashing() or verdict
                 outage = 0
             except LifecycleError as error:
                 outage += 1
@@ -134,6 +142,18 @@ class ApplicationTrigger(BaseTrigger):
             # An API server that is unreachable is asked less and less often, at most every 30 seconds.
             await asyncio.sleep(min(self.poll * 2 ** min(outage, 6), max(self.poll, 30.0)))
 
+    async def _crashing(self) -> Verdict | None:
+        """The end of a rollout whose servers do not come up; None if they may, or if pods cannot be seen."""
+        if self.version is None:
+            return None
+        selector = f"{self.pods_selector},{VERSION_LABEL}={self.version}"
+        try:
+            looping = crash_looping(await self._hook.pods(self.pods_namespace, selector))
+        except LifecycleError as error:
+            self.log.debug("The serving pods could not be asked: %s", error)
+            return None
+        return Verdict(State.CRASHING, f"its server ends again and again in {looping}") if looping else None
+
     async def _troubles(self) -> str:
         """What the serving pods say; a reason that cannot be had must not hide the rollout's own."""
         try:
@@ -142,8 +162,10 @@ class ApplicationTrigger(BaseTrigger):
             return f"the serving pods could not be asked: {error}"
 
 
-def watch(target: Target, accepted: list[str], older: list[str], deadline: float) -> ApplicationTrigger:
-    """The trigger for a target, with the settings' intervals."""
+def watch(
+    target: Target, accepted: list[str], older: list[str], deadline: float, version: int | None
+) -> ApplicationTrigger:
+    """The trigger for a target and the version that is rolled out (None: nothing), with the settings' intervals."""
     chosen = settings()
     return ApplicationTrigger(
         kubernetes_conn_id=chosen.kubernetes_conn_id,
@@ -157,4 +179,5 @@ def watch(target: Target, accepted: list[str], older: list[str], deadline: float
         poll=chosen.rollout_poll,
         refresh_interval=chosen.refresh_interval,
         settle=chosen.rollout_settle,
+        version=version,
     )

@@ -57,6 +57,7 @@ def fire(seconds: float, meanwhile: Callable[[], None] | None = None, **changes:
         "poll": 0.1,
         "refresh_interval": 30.0,
         "settle": 0.0,
+        "version": None,
         **changes,
     }
     path, kwargs = ApplicationTrigger(**arguments).serialize()
@@ -123,6 +124,24 @@ def test_degraded_application_fires_with_its_words(kube: Kube) -> None:
     apply(kube, WANTED, health={"status": "Degraded", "message": "no progress"})
     event = fire(20)
     assert (event["state"], event["message"]) == ("failed", "no progress")
+
+
+def test_a_server_that_ends_again_and_again_is_not_waited_for_until_the_deadline(kube: Kube) -> None:
+    apply(kube, WANTED, health={"status": "Progressing"})
+    place = {"namespace": "lifecycle", "name": "detector-crashes"}
+    labels = {"app.kubernetes.io/instance": "detector", "yolo-lifecycle/model-version": "7"}
+    script = "import sys; open('/dev/termination-log', 'w').write('no artifact of version 7'); sys.exit(3)"
+    container = {"name": "triton", "image": "ghcr.io/your-org/yolo-trainer:1", "command": ["python", "-c", script]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {**place, "labels": labels}}
+    kube.request("POST", "api/v1/namespaces/lifecycle/pods", {**pod, "spec": {"containers": [container]}})
+    try:
+        event = fire(120, version=7)
+        assert event["state"] == "crashing"
+        assert "detector-crashes (3 restarts)" in event["message"]
+        assert "ended with exit code 3: no artifact of version 7" in event["troubles"]
+        assert fire(1, version=8)["state"] == "timeout", "another version's pods say nothing of this one"
+    finally:
+        kube.request("DELETE", f"api/v1/namespaces/lifecycle/pods/{place['name']}")
 
 
 def test_deadline_adds_what_the_serving_pods_say(kube: Kube) -> None:

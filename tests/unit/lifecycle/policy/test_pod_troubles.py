@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifecycle.policy.pods import MESSAGE_LIMIT, pod_troubles
+from lifecycle.policy.pods import MESSAGE_LIMIT, crash_looping, pod_troubles
 
 NOT_READY = {"type": "Ready", "status": "False"}
 
@@ -73,3 +73,22 @@ def test_long_message_keeps_its_end() -> None:
     said = pod_troubles([pod(long)])
     assert said.endswith("the reason")
     assert len(said) < MESSAGE_LIMIT + 100
+
+
+CRASHED = {"terminated": {"exitCode": 1, "reason": "Error", "message": "ERROR: no artifact"}}
+BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}}
+
+
+def test_a_server_restarted_three_times_is_crash_looping() -> None:
+    waits = container(restartCount=3, state=BACK_OFF, lastState=CRASHED)
+    runs = container(restartCount=4, state={"running": {}}, lastState=CRASHED)
+    assert crash_looping([pod(waits)]) == "detector-digits-1 (3 restarts)"
+    assert crash_looping([pod(runs, name="b"), pod(container())]) == "b (4 restarts)"
+
+
+def test_what_may_come_up_yet_is_not_crash_looping() -> None:
+    twice = container(restartCount=2, state=BACK_OFF, lastState=CRASHED)
+    ready = container(restartCount=5, ready=True, lastState=CRASHED)
+    ended_well = container(restartCount=3, lastState={"terminated": {"exitCode": 0}})
+    fetching = pod(initContainerStatuses=[container("git-sync", restartCount=6, state=BACK_OFF, lastState=CRASHED)])
+    assert crash_looping([pod(twice), pod(ready), pod(ended_well), fetching, pod()]) == ""

@@ -36,3 +36,9 @@ def test_timeout_says_what_was_waited_for() -> None:
     error = rollout_error(TARGET, "c1", event("timeout"))
     assert type(error) is RolloutTimeout
     assert str(error).endswith("staging-detector at commit c1. The last state was: no progress.")
+
+
+def test_a_version_that_crashes_is_told_from_argo_cds_failure() -> None:
+    error = rollout_error(TARGET, "c1", event("crashing", "pod p ended with exit code 1: no artifact"))
+    assert type(error) is RolloutFailed
+    assert str(error).startswith("The version that the Application staging-detector at commit c1 pins does not start: ")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.platform import processes, updown
-from tests.e2e.platform_under_test import SMALL, Platform
+from tests.e2e.platform_under_test import DEMO, Platform
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     platform = Platform(tmp_path_factory.mktemp("sandbox"))
     state: dict[str, Any] = {}
     try:
-        first = platform.make("demo", SMALL)
+        first = platform.make("demo", DEMO)
         state = platform.state() if (platform.home / "platform.json").exists() else {}
         (platform.home / "first-demo.txt").write_text(first.stdout + first.stderr)
         assert first.returncode == 0, first.stdout + first.stderr

@@ -15,10 +15,12 @@ from tools import rest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# A minute of training: enough for a detector that finds most digits, not for a good one.
-SMALL = {"dataset": "digits?images=1500", "epochs": 4, "min_map50": 0.1, "max_regression": 0.5}
-# Seconds of training: for runs whose model nobody will look at.
-TINY = {"dataset": "digits?images=150", "epochs": 1, "image_size": 96, "min_map50": 0.0, "max_regression": 1.0}
+# The demo as it is. Its gate is lower: how well it learns on this processor is not what these tests are about.
+DEMO = {"min_map50": 0.5, "max_regression": 0.5}
+# Seconds of training, for a run whose model is to be refused.
+TINY = {"dataset": "digits?images=150", "epochs": 1}
+# In every pod of the DAG the claim `workspace` is mounted here.
+WORKSPACE = "/workspace"
 
 
 @dataclass
@@ -86,6 +88,16 @@ class Platform:
     def tip(self) -> str:
         """The commit that is to be live."""
         return self.git("rev-parse", "main")
+
+    def next_release(self) -> dict[str, Any]:
+        """Params of a run that continues from the live version's weights: it detects, after seconds of training."""
+        weights = f"{WORKSPACE}/runs/{self.report()['run_id']}/training/weights/best.pt"
+        gentle = {"optimizer": "AdamW", "lr0": 0.0001, "warmup_epochs": 0, "mosaic": 0, "fliplr": 0}
+        return {**DEMO, "model": weights, "dataset": "digits?images=600", "epochs": 3, "hyperparameters": gentle}
+
+    def checkpoints(self) -> list[Path]:
+        """What trainings have left in the claim to continue from."""
+        return sorted((self.home / "kube").glob("**/workspace/runs/*/checkpoint/state.json"))
 
     def served(self) -> int:
         """The version that Triton says it serves."""

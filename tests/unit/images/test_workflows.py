@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import os
 import re
 import shutil
@@ -220,8 +218,4 @@ def test_kind_uses_the_images_that_it_builds_and_the_cluster_that_it_makes() -> 
     down = next(step for step in job["steps"] if step.get("run") == "make cluster-down")
     assert down["env"]["CONFIRM"] == f"kind-{made['cluster_name']}"
     demo = next(step for step in job["steps"] if step.get("run") == "make cluster-demo")
-    tiny = re.search(
-        r"^TINY = (\{.*\})$", (ROOT / "tests" / "e2e" / "platform_under_test.py").read_text(), re.MULTILINE
-    )
-    assert tiny is not None
-    assert json.loads(demo["env"]["DEMO_PARAMS"]) == ast.literal_eval(tiny[1]), "a run that the sandbox's tests do too"
+    assert "DEMO_PARAMS" not in demo.get("env", {}), "the demo's own parameters pass the gate; smaller ones did not"

@@ -12,6 +12,9 @@ from colours import CELL, COUNTS, NAMES, SIDE
 from PIL import Image
 from pods import SEED, Pods, Server, make_pods
 
+# One server and one trained model for both files, and trainings one after another: each takes all cores.
+pytestmark = pytest.mark.xdist_group("trainer")
+
 CHANNELS = 4 + len(NAMES)
 SHAPES = ((1, 64, 64), (3, 96, 160))
 

@@ -12,6 +12,9 @@ import pytest
 from colours import LEARNING, Colours
 from pods import Gate, Pods, Server, free_port, make_pods, open_run
 
+# With test_commands.py, one after another.
+pytestmark = pytest.mark.xdist_group("trainer")
+
 
 def _until(process: subprocess.Popen[str], text: str) -> list[str]:
     """Read the output of a command up to the first line with ``text``."""

@@ -92,13 +92,11 @@ def _start_all(config: Config, found: dict[str, Any], airflow_port: int, mlflow_
     airflow = servers.airflow(config, airflow_port, mlflow_port)
     for server in airflow:
         launch(server)
-    for server in (kube, mlflow):
-        wait(server)
+    wait(kube)
     mlflow_url = f"http://127.0.0.1:{mlflow_port}"
-    api = cluster.KubernetesApi(config)
-    cluster.bootstrap(api, mlflow_url)
+    cluster.bootstrap(cluster.KubernetesApi(config), mlflow_url)
     launch(servers.argocd(config))
-    for server in airflow:
+    for server in (mlflow, *airflow):
         wait(server)
     # The Kubernetes API's URL holds its secret, so it stays in the kubeconfig.
     found["urls"] = {"airflow": f"http://127.0.0.1:{airflow_port}", "mlflow": mlflow_url}

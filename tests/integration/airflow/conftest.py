@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from tests.integration.airflow.dag_runs import NUMBERS, Finished, Platform, Run, Servers, finish
-from tests.integration.airflow.hand import Hand, Repository
+from tests.integration.airflow.hand import Hand
 from tests.integration.airflow.servers import kube_server, triton_double
 from tests.support import airflow_environment
 from tests.support.mlflow import Mlflow
+from tests.support.release_repository import Repository
 
 HERE = Path(__file__).parent
 

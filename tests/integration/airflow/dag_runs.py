@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.integration.airflow.hand import Hand, Repository
+from tests.integration.airflow.hand import Hand
 from tests.integration.airflow.servers import Kube, Served
 from tests.support.paths import ROOT
+from tests.support.release_repository import Repository
 
 NUMBERS = itertools.count(1)
 

@@ -2,69 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.integration.airflow.servers import Kube, Served
+from tests.support.release_repository import Repository
 
-FILE = "argocd-apps/sandbox/detector/values.yaml"
 APPLICATION = "apis/argoproj.io/v1alpha1/namespaces/argocd/applications/sandbox-detector"
-VALUES = """\
-models:
-  - name: digits  # Triton's name
-    registeredModel: {model}
-    version: null
-    sha256: ""
-    runId: ""
-    hold: false
-"""
-
-
-class Repository:
-    """A bare repository with one values file, and commits to it as a person would make them."""
-
-    def __init__(self, folder: Path, registered_model: str) -> None:
-        self.bare, self.work = folder / "release.git", folder / "work"
-        git("init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
-        git("clone", "--quiet", str(self.bare), str(self.work))
-        self.write(VALUES.format(model=registered_model))
-
-    @property
-    def tip(self) -> str:
-        return git("-C", str(self.bare), "rev-parse", "main")
-
-    def text(self, commit: str = "main") -> str:
-        return git("-C", str(self.bare), "show", f"{commit}:{FILE}") + "\n"
-
-    def message(self, commit: str = "main") -> str:
-        return git("-C", str(self.bare), "show", "-s", "--format=%B", commit)
-
-    def pin(self) -> dict[str, Any]:
-        """The entry of the only model."""
-        entry: dict[str, Any] = yaml.safe_load(self.text())["models"][0]
-        return entry
-
-    def write(self, text: str, path: str = FILE) -> str:
-        """Commit and push a file; return the commit."""
-        work = str(self.work)
-        git("-C", work, "pull", "--quiet", "--rebase", "origin", "main", check=False)
-        file = self.work / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-        git("-C", work, "add", path)
-        identity = ("-c", "user.name=A Person", "-c", "user.email=person@example.com")
-        git("-C", work, *identity, "commit", "--quiet", "-m", f"Edit {path}")
-        git("-C", work, "push", "--quiet", "origin", "HEAD:main")
-        return self.tip
-
-
-def git(*arguments: str, check: bool = True) -> str:
-    return subprocess.run(["git", *arguments], check=check, capture_output=True, text=True).stdout.strip()
 
 
 class Hand(threading.Thread):

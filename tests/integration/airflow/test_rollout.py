@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 
 from tests.integration.airflow.dag_runs import Platform, Run
-from tests.integration.airflow.hand import Hand, git
+from tests.integration.airflow.hand import Hand
 from tests.integration.airflow.servers import one_line
 from tests.support.processes import until
+from tests.support.release_repository import git
 
 WORDS = 'Deployment "detector-digits" exceeded its progress deadline'
 

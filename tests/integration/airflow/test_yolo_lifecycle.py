@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.integration.airflow.dag_runs import Finished, Platform, Run
-from tests.integration.airflow.hand import FILE, git
 from tests.integration.airflow.servers import one_line
 from tests.support.processes import free_port
+from tests.support.release_repository import FILE, git
 
 LATE = ("register", "promote", "wait_for_rollout", "verify_serving", "set_champion")
 

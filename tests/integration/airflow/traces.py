@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from tests.integration.airflow.dag_runs import Finished, Platform
-from tests.integration.airflow.hand import git
 from tests.support import airflow_environment
+from tests.support.release_repository import git
 
 DAG_ID = "yolo_lifecycle"
 PODS = "api/v1/namespaces/lifecycle/pods"

@@ -38,6 +38,7 @@ class Environment:
     no_deps: tuple[str, ...] = ()
     target: bool = False
     torch: bool = False
+    compiled: bool = False
     files: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +55,10 @@ class Environment:
 
 DEMO = (
     Environment("sandbox", ("sandbox/requirements.txt",)),
-    Environment("triton", ("docker/triton/requirements.txt",), no_deps=("sandbox/requirements-tritonserver.txt",)),
+    # Compiled, as pip does in the image: a model's processes never write bytecode, and each would compile its imports.
+    Environment(
+        "triton", ("docker/triton/requirements.txt",), no_deps=("sandbox/requirements-tritonserver.txt",), compiled=True
+    ),
     Environment("trainer", ("docker/trainer/requirements.txt",), overrides="docker/trainer/overrides.txt", torch=True),
     Environment("airflow", ("requirements.txt",)),
 )
@@ -161,7 +165,7 @@ def build(environment: Environment, uv: Path, variables: dict[str, str]) -> None
         _call([str(uv), "venv", "--quiet", "--python", sys.executable, str(home)], variables)
         python = home / "bin" / "python"
         where = ["--python", str(python), *torch_backend(environment, uv, variables, python)]
-    command = [str(uv), "pip", "install", "--quiet", *where]
+    command = [str(uv), "pip", "install", "--quiet", *where, *(["--compile-bytecode"] if environment.compiled else [])]
     if environment.overrides:
         command += ["--override", str(ROOT / environment.overrides)]
     _call(command + [item for name in environment.requirements for item in ("-r", str(ROOT / name))], variables)

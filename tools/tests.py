@@ -90,7 +90,9 @@ def run(suite: str, environment: str, chosen: list[Part], options: argparse.Name
     results = RESULTS / f"{suite}-{environment}.xml"
     python_path = [str(coverage.HOOK), str(VENV / "pytest")] if environment != "dev" else []
     variables = {
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # Compiled once for all processes of all runs, and nothing is written beside the code: in a folder of Triton's
+        # models it would count as a change.
+        "PYTHONPYCACHEPREFIX": str(VENV / "pycache"),
         # Programs that come from Debian's packages; the system's own are found first.
         "PATH": f"{os.environ['PATH']}:{VENV / 'apt' / 'usr' / 'bin'}",
         # Nothing talks to anything but loopback: ONNX Runtime's telemetry is on by default.

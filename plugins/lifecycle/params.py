@@ -18,11 +18,12 @@ TARGET: dict[str, Any] = {
 DEMO_MODEL = "yolo-pico.yaml"
 DEMO_IMAGE_SIZE = 128
 DEMO_BATCH = 8
-DEMO_EPOCHS = 5
+DEMO_EPOCHS = 6
 DEMO_HYPERPARAMETERS = {
     "optimizer": "AdamW",
     "lr0": 0.004,
     "cos_lr": True,
+    "cls": 1.0,
     # Ultralytics' warm-up of biases is for SGD; with its nominal batch of 64 the optimiser would skip 7 of 8 batches.
     "warmup_epochs": 1,
     "warmup_bias_lr": 0.0,

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,6 +29,13 @@ ADDED = {
     "storage.k8s.io/v1": [("storageclasses", "StorageClass")],
     "authorization.k8s.io/v1": [("selfsubjectaccessreviews", "SelfSubjectAccessReview")],
 }
+
+
+class Listener(ThreadingHTTPServer):
+    """Takes all connections that kubectl opens at once to learn what is served: one that is turned away costs 1 s."""
+
+    request_queue_size = 64
+    daemon_threads = True
 
 
 @dataclass
@@ -54,14 +61,20 @@ class Front:
 
             do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Listener(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
     def version(self) -> str:
         """The version in full; some providers put a + to the minor alone."""
         return f"v1.{self.minor.rstrip('+')}.1"
+
+    def reset(self) -> None:
+        """Be as at first; what the API server holds stays."""
+        fresh = type(self).__dataclass_fields__
+        for name in ("minor", "denied", "classes", "nodes", "writes"):
+            maker = fresh[name].default_factory
+            setattr(self, name, fresh[name].default if maker is MISSING else maker())
 
     def close(self) -> None:
         """Stop listening."""

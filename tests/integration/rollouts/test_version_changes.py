@@ -6,7 +6,8 @@ import time
 from itertools import pairwise
 
 from tests.integration.rollouts.asking import Asking
-from tests.integration.rollouts.running_site import Manifest, Site, until
+from tests.integration.rollouts.running_site import Manifest, Site
+from tests.support.processes import until
 
 APP, MODEL = "detector", "digits"
 # Up, up, down, down, and up over one: five changes.

@@ -27,6 +27,8 @@ from tests.unit.monitoring.rendered import (
     variables_of,
 )
 
+pytestmark = pytest.mark.xdist_group("monitoring")
+
 MONITORED = render(VALUES)
 DASHBOARD = dashboard_of(MONITORED)
 QUERIES = queries_of(DASHBOARD)

@@ -12,7 +12,7 @@ from tests.integration.monitoring.documented import Documented
 from tests.integration.monitoring.prometheus import Prometheus
 from tests.integration.monitoring.watched import Release, values_for
 from tests.support.mlflow import Mlflow, Registered
-from tests.unit.monitoring.rendered import render, rule_groups
+from tests.support.rendered import render, rule_groups
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from tests.support.processes import answers, free_port, running, tail, until
-from tests.unit.monitoring.rendered import Manifest, tool
+from tests.support.rendered import Manifest, tool
 
 Series = dict[str, Any]
 

@@ -13,7 +13,7 @@ import pytest
 from tests.integration.monitoring.watched import MODEL, Release, infer, values_for
 from tests.support.mlflow import Registered
 from tests.support.processes import end
-from tests.unit.monitoring.rendered import (
+from tests.support.rendered import (
     NAMESPACE,
     RELEASE,
     VALUES,

@@ -17,8 +17,8 @@ from tritonclient.utils import InferenceServerException
 from tests.integration.monitoring.documented import Documented
 from tests.integration.monitoring.prometheus import Prometheus
 from tests.support.mlflow import Mlflow, Registered
+from tests.support.rendered import NAMESPACE, RELEASE, VALUES, Manifest, one, render
 from tests.support.triton import Triton, add_model
-from tests.unit.monitoring.rendered import NAMESPACE, RELEASE, VALUES, Manifest, one, render
 
 MODEL = "digits"
 # The tests choose these themselves.

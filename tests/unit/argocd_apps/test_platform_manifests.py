@@ -17,7 +17,7 @@ from mlflow.server.security_utils import is_allowed_host_header
 
 from cluster import secrets, up
 from cluster.settings import ROOT, load
-from tests.unit.cluster.conftest import changed
+from tests.support.settings import changed
 
 Object = dict[str, Any]
 APPS = ROOT / "argocd-apps"

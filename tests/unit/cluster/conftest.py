@@ -5,9 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError
 
 import pytest
@@ -17,6 +15,7 @@ from cluster import check
 from cluster.kubectl import Kubectl
 from cluster.settings import ROOT, Settings, load
 from sandbox.tests.support.kube import Server
+from tests.support.settings import changed
 from tests.unit.cluster.front import Front
 
 Sentences = Callable[..., list[str]]
@@ -70,11 +69,6 @@ def kubectl(front: Front) -> Kubectl:
 def settings() -> Settings:
     """Settings as a fork might have filled them in."""
     return changed(load(ORIGINAL), **{"repository.url": "https://git.example.com/team/fork.git"})
-
-
-def changed(settings: Settings, **values: Any) -> Settings:
-    """Settings with some values replaced."""
-    return replace(settings, values={**settings.values, **values})
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from cluster import check, down, places, up
 from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl
 from cluster.settings import Settings
-from tests.unit.cluster.conftest import changed
+from tests.support.settings import changed
 from tests.unit.cluster.front import Front
 
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"

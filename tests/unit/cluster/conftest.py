@@ -31,30 +31,22 @@ def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def listening(kube: Server) -> Iterator[Front]:
-    """One address for all tests: kubectl asks each address first what it serves, and remembers that."""
-    front = Front(yaml.safe_load(kube.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+@pytest.fixture
+def front(kube: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+    """A cluster with nothing of ours in it, to which kubectl's current context leads."""
+    upstream = yaml.safe_load(kube.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    front = Front(upstream)
     for namespace in NAMESPACES:
         with suppress(HTTPError):
             front.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    monkeypatch.setenv("KUBECONFIG", str(front.kubeconfig(tmp_path / "kubeconfig")))
+    # What kubectl remembers of an address; another session's server may have had the same port.
+    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "kubectl"))
     yield front
-    front.close()
-
-
-@pytest.fixture
-def front(
-    listening: Front, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Front]:
-    """A cluster with nothing of ours in it, to which kubectl's current context leads."""
-    listening.reset()
-    monkeypatch.setenv("KUBECONFIG", str(listening.kubeconfig(tmp_path / "kubeconfig")))
-    # What it remembers is not this user's: another session's server may have had the same port.
-    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path_factory.getbasetemp() / "kubectl"))
-    yield listening
     for namespace in NAMESPACES:
         for plural in ("apis/argoproj.io/v1alpha1/{}/applications", "apis/apps/v1/{}/deployments", "api/v1/{}/secrets"):
-            listening.call("DELETE", "/" + plural.format(f"namespaces/{namespace}"))
+            front.call("DELETE", "/" + plural.format(f"namespaces/{namespace}"))
+    front.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -68,13 +68,6 @@ class Front:
     def version(self) -> str:
         """The version in full; some providers put a + to the minor alone."""
         return f"v1.{self.minor.rstrip('+')}.1"
-
-    def reset(self) -> None:
-        """Be as at first; what the API server holds stays."""
-        fresh = type(self).__dataclass_fields__
-        for name in ("minor", "denied", "classes", "nodes", "writes"):
-            maker = fresh[name].default_factory
-            setattr(self, name, fresh[name].default if maker is MISSING else maker())
 
     def close(self) -> None:
         """Stop listening."""

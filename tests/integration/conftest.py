@@ -25,5 +25,5 @@ def triton_executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def handmade(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with the models made by hand, see tests/support/handmade.py."""
+    """Folder with the models made by hand, see tests/support/training/handmade.py."""
     return models.once(tmp_path_factory, "handmade", models.make_handmade)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import TRAINER_PYTHON
+from tests.support.paths import TRAINER_PYTHON, TRAINING
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
@@ -40,5 +40,5 @@ def in_training_environment(script: Path, *arguments: str | Path, cwd: Path) -> 
 
 
 def make_handmade(folder: Path) -> None:
-    """toy.onnx and the others of handmade.py."""
-    in_training_environment(Path(__file__).with_name("handmade.py"), folder, cwd=folder)
+    """toy.onnx and the others of training/handmade.py."""
+    in_training_environment(TRAINING / "handmade.py", folder, cwd=folder)

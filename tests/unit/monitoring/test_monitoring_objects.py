@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from tests.support import rendered
+from tests.support.paths import ROOT
 from tests.support.rendered import PARTS, VALUES, Manifest, one, panels_of, queries_of, render, rules
 
 MONITORED = render(VALUES)
 DASHBOARD = rendered.dashboard_of(MONITORED)
-DOCS = rendered.ROOT / "docs" / "monitoring.md"
+DOCS = ROOT / "docs" / "monitoring.md"
 
 
 def switched(**on: bool) -> Manifest:

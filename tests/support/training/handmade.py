@@ -1,6 +1,6 @@
 """Runs in the training environment: writes ONNX models made by hand, without weights to learn; a second for all.
 
-    .venv/trainer/bin/python tests/support/handmade.py OUT
+    .venv/trainer/bin/python tests/support/training/handmade.py OUT
 
 writes into the folder OUT:
 

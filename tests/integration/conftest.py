@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import mlflow, triton
+from tests.support import mlflow, models, triton
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +21,9 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mlflow.M
 def triton_executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sandbox's `tritonserver`."""
     return triton.build_triton(tmp_path_factory.mktemp("triton-image"))
+
+
+@pytest.fixture(scope="session")
+def handmade(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the models made by hand, see tests/support/training/handmade.py."""
+    return models.once(tmp_path_factory, "handmade", models.make_handmade)

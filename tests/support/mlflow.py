@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.paths import TRAINER_PYTHON
+from tests.support.paths import TRAINER_PYTHON, TRAINING
 from tests.support.processes import answers, free_port, running, tail, until
 
 
@@ -86,9 +86,10 @@ class Mlflow:
 
     def register_as_the_training_does(self, name: str, file: Path) -> Registered:
         """Registers in MLflow's ONNX flavour, from the training environment."""
-        command = [str(TRAINER_PYTHON), str(Path(__file__).with_name("register_model.py")), name, str(file)]
+        command = [str(TRAINER_PYTHON), str(TRAINING / "register_model.py"), name, str(file)]
         variables = os.environ | {"MLFLOW_TRACKING_URI": self.uri, "MLFLOW_DISABLE_TELEMETRY": "1"}
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env=variables, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-4000:]
         return Registered(name=name, **json.loads(done.stdout.strip().splitlines()[-1]))
 
     def stored_file(self, registered: Registered) -> Path:

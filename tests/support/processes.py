@@ -34,7 +34,9 @@ def answers(url: str, timeout: float = 2) -> bool:
         return False
 
 
-def until(what: str, check: Callable[[], Found], shown: Callable[[], object] = str, seconds: float = 180) -> Found:
+def until(
+    what: str, check: Callable[[], Found | None], shown: Callable[[], object] = str, seconds: float = 180
+) -> Found:
     """The first true answer of a check; fails the test, with what `shown` returns, where none comes in time.
 
     A connection that fails (OSError, which URLError is) counts as an answer that is not true yet.

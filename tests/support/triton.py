@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.support.paths import ROOT, TRITON_VENV
 from tests.support.processes import answers, free_port, running, until
 
@@ -135,6 +137,12 @@ class Triton:
         """The lines of one metric on the server's metrics port."""
         with urllib.request.urlopen(self.metrics, timeout=5) as response:
             return [line for line in response.read().decode().splitlines() if line.startswith(f"{family}{{")]
+
+    def memory_mb(self) -> float:
+        """Resident memory of the server and of its models' processes; what they share counts in each."""
+        assert self.process is not None
+        server = psutil.Process(self.process.pid)
+        return sum(float(each.memory_info().rss) for each in (server, *server.children(recursive=True))) / 2**20
 
     def reason(self, model: str) -> str:
         """The one line that says why a model is not ready."""

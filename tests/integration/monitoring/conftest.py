@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,17 +12,13 @@ from tests.integration.monitoring.documented import Documented
 from tests.integration.monitoring.prometheus import Prometheus
 from tests.integration.monitoring.watched import Release, values_for
 from tests.support.mlflow import Mlflow, Registered
-from tests.support.paths import TRAINER_PYTHON
-from tests.unit.monitoring.rendered import render, rule_groups
+from tests.support.rendered import render, rule_groups
 
 
 @pytest.fixture(scope="session")
-def versions(mlflow_server: Mlflow, tmp_path_factory: pytest.TempPathFactory) -> list[Registered]:
+def versions(mlflow_server: Mlflow, handmade: Path) -> list[Registered]:
     """Versions 1 and 2 of one registered model."""
-    folder = tmp_path_factory.mktemp("detectors")
-    files = [folder / "one.onnx", folder / "two.onnx"]
-    script = Path(__file__).with_name("make_detector.py")
-    subprocess.run([str(TRAINER_PYTHON), str(script), *map(str, files)], check=True, timeout=120)
+    files = [handmade / f"limited_{number}.onnx" for number in (0, 1)]
     tags = {"class_names": '["zero", "one"]', "image_size": "160"}
     return [mlflow_server.register("watched-detector", file, **tags) for file in files]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 import time
 import urllib.error
 import urllib.parse
@@ -16,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from tests.support.processes import answers, end, free_port
-from tests.unit.monitoring.rendered import Manifest, tool
+from tests.support.processes import answers, free_port, running, tail, until
+from tests.support.rendered import Manifest, tool
 
 Series = dict[str, Any]
 
@@ -62,17 +61,15 @@ class Prometheus:
             f"--storage.tsdb.path={self.folder}/data",
             f"--web.listen-address={self.url.removeprefix('http://')}",
         ]
-        with (self.folder / "prometheus.log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        try:
-            deadline = time.monotonic() + 60
-            while not answers(f"{self.url}/-/ready"):
-                log_text = (self.folder / "prometheus.log").read_text()
-                assert process.poll() is None and time.monotonic() < deadline, log_text[-3000:]
-                time.sleep(0.1)
+        log = self.folder / "prometheus.log"
+        with running(command, log) as process:
+
+            def started() -> bool:
+                assert process.poll() is None, f"Prometheus did not start:\n{tail(log)}"
+                return answers(f"{self.url}/-/ready")
+
+            until("Prometheus is ready", started, lambda: tail(log), 60)
             yield self
-        finally:
-            end(process)
 
     def get(self, path: str, **arguments: str | float) -> Any:
         """The `data` of one call of Prometheus' API."""

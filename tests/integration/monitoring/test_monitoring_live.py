@@ -13,7 +13,7 @@ import pytest
 from tests.integration.monitoring.watched import MODEL, Release, infer, values_for
 from tests.support.mlflow import Registered
 from tests.support.processes import end
-from tests.unit.monitoring.rendered import (
+from tests.support.rendered import (
     NAMESPACE,
     RELEASE,
     VALUES,
@@ -26,6 +26,8 @@ from tests.unit.monitoring.rendered import (
     substituted,
     variables_of,
 )
+
+pytestmark = pytest.mark.xdist_group("monitoring")
 
 MONITORED = render(VALUES)
 DASHBOARD = dashboard_of(MONITORED)

@@ -17,8 +17,8 @@ from tritonclient.utils import InferenceServerException
 from tests.integration.monitoring.documented import Documented
 from tests.integration.monitoring.prometheus import Prometheus
 from tests.support.mlflow import Mlflow, Registered
+from tests.support.rendered import NAMESPACE, RELEASE, VALUES, Manifest, one, render
 from tests.support.triton import Triton, add_model
-from tests.unit.monitoring.rendered import NAMESPACE, RELEASE, VALUES, Manifest, one, render
 
 MODEL = "digits"
 # The tests choose these themselves.
@@ -57,7 +57,7 @@ def _infer(client: triton_grpc.InferenceServerClient, images: np.ndarray) -> str
 
 
 class Load:
-    """Threads that ask a server without a pause, with batches of several sizes."""
+    """Threads that ask a server again and again, with batches of several sizes."""
 
     def __init__(self, address: str, clients: int = 3) -> None:
         self._address, self._stop = address, threading.Event()
@@ -77,7 +77,7 @@ class Load:
         images = np.random.default_rng(batch).random((batch, 3, 160, 160), np.float32)
         with triton_grpc.InferenceServerClient(self._address) as client:
             # What fails is for the tests to see in the metrics; a server that is gone is not asked without a pause.
-            while not self._stop.wait(0.2 if _infer(client, images) else 0.01):
+            while not self._stop.wait(0.2 if _infer(client, images) else 0.05):
                 pass
 
 

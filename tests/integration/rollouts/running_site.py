@@ -5,11 +5,8 @@ The remote is made from this checkout's last commit, as `make up` makes it: char
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,18 +21,12 @@ from lifecycle.model.pin import Pin
 from sandbox.platform import cluster, gitremote, processes, servers
 from sandbox.platform.config import REPOSITORY_ROOT, Config, SandboxError
 from tests.support.mlflow import Mlflow, Registered
+from tests.support.processes import until
+from tests.support.triton import build_triton
 
 ENVIRONMENT = "sandbox"
+MODELS = ("digits", "signs", "plates")
 Manifest = dict[str, Any]
-
-
-def until(what: str, holds: Callable[[], Any], shown: Callable[[], object] = str, seconds: float = 180) -> Any:
-    """The first true answer; fails the test, with what `shown` returns, when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}\n{shown()}"
-        time.sleep(0.1)
-    return found
 
 
 class Site:
@@ -204,10 +195,7 @@ class Site:
         processes.wait_until(server.name, server.ready, pid, log, server.seconds)
 
     def _build_image(self) -> None:
-        script = REPOSITORY_ROOT / "sandbox" / "images" / "triton" / "build.py"
-        out = self._config.home / "images" / "triton"
-        environment = self._config.python("triton").parents[1]
-        subprocess.run([sys.executable, str(script), "--venv", str(environment), "--out", str(out)], check=True)
+        build_triton(self._config.home / "images" / "triton")
 
     def _git(self, *arguments: str) -> str:
         variables = {"GIT_CONFIG_GLOBAL": str(self._config.gitconfig)}

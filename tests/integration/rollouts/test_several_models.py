@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.integration.rollouts.asking import Asking
-from tests.integration.rollouts.conftest import MODELS
-from tests.integration.rollouts.running_site import Manifest, Site, until
+from tests.integration.rollouts.running_site import MODELS, Manifest, Site
+from tests.support.processes import until
+
+pytestmark = pytest.mark.xdist_group("rollouts")
 
 APP = "several"
 BUMPED = "signs"
@@ -59,10 +61,10 @@ def test_a_bump_of_one_model_reloads_it_alone_and_stops_none(several: Site, aski
 
 
 def test_a_version_that_cannot_be_loaded_is_never_asked_and_all_serve_on(
-    several: Site, asking: dict[str, Asking], files: Path
+    several: Site, asking: dict[str, Asking], handmade: Path
 ) -> None:
     # A version that MLflow has and whose bytes are as pinned, but which is no detector.
-    broken = several.register(BUMPED, files / "classifier.onnx")
+    broken = several.register(BUMPED, handmade / "classifier.onnx")
     (former,) = several.pods(APP, BUMPED)
     version = int(several.describe(former)[0])
     before = {model: identities(several.pods(APP, model)) for model in MODELS}
@@ -70,7 +72,7 @@ def test_a_version_that_cannot_be_loaded_is_never_asked_and_all_serve_on(
 
     def given_up() -> Manifest | None:
         new = [pod for pod in several.pods(APP, BUMPED) if several.describe(pod)[0] == str(broken.version)]
-        return next((pod for pod in new if several.container(pod)["restartCount"] >= 2), None)
+        return next((pod for pod in new if several.container(pod)["restartCount"] >= 1), None)
 
     pod = until("the broken version was tried again", given_up, several.logs)
     message = several.container(pod)["lastState"]["terminated"]["message"]

@@ -5,29 +5,38 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
+import pytest
+
 from tests.integration.rollouts.asking import Asking
-from tests.integration.rollouts.running_site import Manifest, Site, until
+from tests.integration.rollouts.running_site import Manifest, Site
+from tests.support.processes import until
+
+pytestmark = pytest.mark.xdist_group("rollouts")
 
 APP, MODEL = "detector", "digits"
-# Up, up, down, down, and up over one: five changes.
-PINS = (1, 2, 3, 2, 1, 3)
-# Answers from one commit to the next, of all clients together.
-ANSWERS = 1000
 # What each client has to see of a version once its rollout is over.
 SETTLED = 50
 
 
-def test_no_answer_fails_in_five_version_changes(site: Site) -> None:
-    site.serve(APP, {MODEL: PINS[0]})
+# Up and down; and up, up, down, down, and up over one.
+SHORT, LONG = (1, 2, 1), (1, 2, 3, 2, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("pins", "answers"), [(SHORT, 200), pytest.param(LONG, 1000, marks=pytest.mark.soak)], ids=["short", "long"]
+)
+def test_no_answer_fails_while_versions_change(site: Site, pins: tuple[int, ...], answers: int) -> None:
+    """`answers`: from one commit to the next, of all clients together."""
+    site.serve(APP, {MODEL: pins[0]})
     with Asking(site.address(APP, MODEL), MODEL) as asking:
         asking.wait(SETTLED)
-        assert all(set(seen) == {PINS[0]} for seen in asking.since([0] * len(asking.clients)).values())
-        for former, version in pairwise(PINS):
+        assert all(set(seen) == {pins[0]} for seen in asking.since([0] * len(asking.clients)).values())
+        for former, version in pairwise(pins):
             started, marks = time.monotonic(), asking.marks()
             site.bump(APP, MODEL, version)
             site.wait_live(APP, MODEL, version)
             took, over = time.monotonic() - started, asking.marks()
-            asking.wait(SETTLED, all_of_them=max(0, ANSWERS - (sum(over) - sum(marks))))
+            asking.wait(SETTLED, all_of_them=max(0, answers - (sum(over) - sum(marks))))
             during, after = asking.since(marks), asking.since(over)
             print(f"{former} to {version}: {took:.1f} s, {sum(map(len, during.values()))} answers")
             for client, seen in during.items():
@@ -37,7 +46,7 @@ def test_no_answer_fails_in_five_version_changes(site: Site) -> None:
                 # The first may have been on its way when the rollout ended. From then on nobody goes back.
                 assert set(seen[1:]) == {version}, client
     assert asking.failures == []
-    assert asking.answers >= 5000
+    assert asking.answers >= answers * (len(pins) - 1)
     print(f"{asking.answers} answers, {len(asking.failures)} failures")
 
 
@@ -54,13 +63,14 @@ def wait_ready_again(site: Site, name: str) -> None:
     assert site.container(named(site, name))["lastState"]["terminated"]["exitCode"] == 137
 
 
-def test_no_answer_fails_when_one_of_two_servers_is_killed_between_requests(site: Site) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.soak)])
+def test_no_answer_fails_when_one_of_two_servers_is_killed_between_requests(site: Site, kills: int) -> None:
     site.serve(APP, {MODEL: 1}, replicas=2)
     names = [pod["metadata"]["name"] for pod in site.pods(APP, MODEL)]
 
     with Asking(site.address(APP, MODEL), MODEL) as asking:
         asking.wait(SETTLED)
-        for name in names:
+        for name in names[:kills]:
             with asking.quiet():
                 site.kill_server(named(site, name))
             asking.wait(SETTLED)

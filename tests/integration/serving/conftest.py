@@ -1,7 +1,8 @@
-"""Models exported once, one MLflow, one Triton build; a test starts as many Triton servers as it needs."""
+"""Models exported once, a server for the tests of answers, and one for the tests of loading.
 
-import os
-import subprocess
+A test starts a Triton of its own where it is about the server itself: its options, environment or memory.
+"""
+
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,41 +11,53 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.integration.serving.own_model import OwnModel
 from tests.support.mlflow import Mlflow, Registered
-from tests.support.paths import TRAINER_PYTHON
+from tests.support.models import in_training_environment, once
 from tests.support.triton import Triton, add_model
 
 StartTriton = Callable[..., Triton]
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with the exported models, see make_models.py."""
-    folder = tmp_path_factory.mktemp("exported")
-    script = Path(__file__).with_name("make_models.py")
-    variables = os.environ | {"YOLO_CONFIG_DIR": str(folder / "settings"), "PYTHONDONTWRITEBYTECODE": "1"}
-    (folder / "settings").mkdir()
-    subprocess.run(
-        [str(TRAINER_PYTHON), str(script), str(folder), "yolo11n", "yolo26n"],
-        env=variables,
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        timeout=600,
-    )
-    return folder
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with yolo11n and yolo26n as they are exported, see make_models.py."""
+
+    def make(folder: Path) -> None:
+        script = Path(__file__).with_name("make_models.py")
+        in_training_environment(script, folder, "yolo11n", "yolo26n", cwd=folder)
+
+    return once(tmp_path_factory, "exports", make)
 
 
 @pytest.fixture(scope="session")
-def toy(mlflow_server: Mlflow, models: Path) -> Registered:
+def toy(mlflow_server: Mlflow, handmade: Path) -> Registered:
     """The model whose answer can be worked out in one's head."""
-    return mlflow_server.register("toy", models / "toy.onnx", class_names='["red", "green"]', image_size="64")
+    return mlflow_server.register("toy", handmade / "toy.onnx", class_names='["red", "green"]', image_size="64")
 
 
 @pytest.fixture(scope="session")
-def yolo(mlflow_server: Mlflow, models: Path) -> Registered:
+def yolo(mlflow_server: Mlflow, exports: Path) -> Registered:
     """A yolo11n, registered as the training does."""
-    return mlflow_server.register_as_the_training_does("yolo11n", models / "yolo11n.onnx")
+    return mlflow_server.register_as_the_training_does("yolo11n", exports / "yolo11n.onnx")
+
+
+@pytest.fixture(scope="session")
+def explicit(triton_executable: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
+    """A server in explicit mode, on which each test loads models of its own, see `own`."""
+    repository = tmp_path_factory.mktemp("explicit") / "models"
+    repository.mkdir()
+    with Triton(triton_executable, repository, {}, ("--model-control-mode=explicit",)).running() as triton:
+        triton.wait_ready()
+        yield triton
+
+
+@pytest.fixture
+def own(explicit: Triton, mlflow_server: Mlflow, tmp_path: Path) -> Iterator[OwnModel]:
+    """The test's own model, not loaded yet."""
+    model = OwnModel(explicit, mlflow_server.uri, tmp_path / "cache")
+    yield model
+    model.unload()
 
 
 @pytest.fixture
@@ -73,38 +86,42 @@ def start_triton(triton_executable: Path, mlflow_server: Mlflow, tmp_path: Path)
 def serving(
     triton_executable: Path,
     mlflow_server: Mlflow,
-    models: Path,
+    exports: Path,
+    handmade: Path,
     toy: Registered,
     yolo: Registered,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Triton]:
     """One server with four models: `yolo11n`, `yolo26n` (end to end), `toy` and `fixed` (two images of 64 only).
 
-    And each once more for picture files: `yolo11n_encoded` and so on.
+    And each once more for picture files: `yolo11n_encoded` and so on; and `told`, a toy whose configuration has the
+    parameter `metadata`.
     """
     folder = tmp_path_factory.mktemp("serving")
     repository = folder / "models"
     repository.mkdir()
     add_model(repository, "yolo11n", yolo.parameters())
     add_model(repository, "toy", toy.parameters())
-    add_model(repository, "yolo26n", mlflow_server.register("yolo26n", models / "yolo26n.onnx").parameters())
-    add_model(repository, "fixed", mlflow_server.register("fixed", models / "toy_fixed.onnx").parameters())
+    add_model(repository, "yolo26n", mlflow_server.register("yolo26n", exports / "yolo26n.onnx").parameters())
+    add_model(repository, "fixed", mlflow_server.register("fixed", handmade / "toy_fixed.onnx").parameters())
     names = ("yolo11n", "yolo26n", "toy", "fixed")
     encoded = tuple(f"{name}_encoded" for name in names)
     for name in encoded:
         add_model(repository, name, template="yolo_encoded")
+    metadata = "{'names': {0: 'red', 1: 'green'}, 'args': {'dynamic': True}}"
+    add_model(repository, "told", toy.parameters(metadata=metadata))
     variables = {"MLFLOW_TRACKING_URI": mlflow_server.uri, "MODEL_CACHE_DIR": str(folder / "cache")}
     with Triton(triton_executable, repository, variables).running() as triton:
-        triton.wait_ready(*names, *encoded, seconds=180)
+        triton.wait_ready(*names, *encoded, "told", seconds=180)
         yield triton
 
 
 @pytest.fixture(scope="session")
-def expected(models: Path) -> Callable[[str, int], tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]]:
+def expected(exports: Path) -> Callable[[str, int], tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]]:
     """Images of a size and what Ultralytics finds in them: `expected(architecture, size)`."""
 
     def read(architecture: str, size: int) -> tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]:
-        with np.load(models / f"{architecture}.npz") as arrays:
+        with np.load(exports / f"{architecture}.npz") as arrays:
             images = arrays[f"images_{size}"]
             return images, [arrays[f"expected_{size}_{index}"] for index in range(len(images))]
 

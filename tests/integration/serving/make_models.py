@@ -1,11 +1,9 @@
 """Runs in the training environment: exports small real YOLOs for the serving tests, with what PyTorch finds.
 
-    .venv/trainer/bin/python make_models.py OUT [ARCHITECTURE ...]
+    .venv/trainer/bin/python make_models.py OUT ARCHITECTURE [ARCHITECTURE ...]
 
 writes OUT/<architecture>.onnx and OUT/<architecture>.npz: `images_<size>` (n, 3, size, size) and, for each image i,
-`expected_<size>_<i>` (k, 6), what Ultralytics' non_max_suppression gives for PyTorch's output. And by hand, without
-weights: toy.onnx, whose answer can be worked out in one's head, toy_fixed.onnx, the same for two images of 64 pixels
-only, and classifier.onnx, which is no detector.
+`expected_<size>_<i>` (k, 6), what Ultralytics' non_max_suppression gives for PyTorch's output.
 """
 
 import os
@@ -15,7 +13,6 @@ from pathlib import Path
 os.environ |= {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0"}
 
 import numpy as np
-import onnx
 import torch
 from ultralytics import YOLO
 from ultralytics.utils.nms import non_max_suppression
@@ -54,60 +51,9 @@ def blurred_noise(random: np.random.Generator, size: int) -> torch.Tensor:
     return torch.stack(scales).mean(0).clamp(0, 1)
 
 
-def toy(batch: int | str, side: int | str) -> onnx.ModelProto:
-    """Finds class 0 in [12, 20, 28, 28] as surely as the image is red, class 1 in [35, 30, 45, 50] as it is green."""
-    # (1, 4, 2): centre x, y, width, height of two anchors.
-    boxes = np.array([[[20, 40], [24, 40], [16, 10], [8, 20]]], np.float32)
-    nodes = [
-        onnx.helper.make_node("ReduceMean", ["images", "pixels"], ["means"], keepdims=0),
-        onnx.helper.make_node("Slice", ["means", "start", "end", "channels"], ["red_green"]),
-        onnx.helper.make_node("Unsqueeze", ["red_green", "last"], ["column"]),
-        onnx.helper.make_node("Mul", ["column", "diagonal"], ["scores"]),
-        onnx.helper.make_node("ReduceMax", ["scores", "both"], ["most"], keepdims=1),
-        onnx.helper.make_node("Mul", ["most", "nought"], ["zero"]),
-        onnx.helper.make_node("Add", ["zero", "boxes"], ["placed"]),
-        onnx.helper.make_node("Concat", ["placed", "scores"], ["output0"], axis=1),
-    ]
-    constants: dict[str, np.ndarray] = {
-        "pixels": np.array([2, 3], np.int64),
-        "start": np.array([0], np.int64),
-        "end": np.array([2], np.int64),
-        "channels": np.array([1], np.int64),
-        "last": np.array([2], np.int64),
-        "both": np.array([1, 2], np.int64),
-        "diagonal": np.eye(2, dtype=np.float32)[None],
-        "nought": np.zeros(1, np.float32),
-        "boxes": boxes,
-    }
-    return by_hand(nodes, constants, [batch, 3, side, side], [batch, 6, 2])
-
-
-def by_hand(
-    nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], images: list[int | str], output: list[int | str]
-) -> onnx.ModelProto:
-    """A model from `images` to `output0`."""
-    graph = onnx.helper.make_graph(
-        nodes,
-        "by_hand",
-        [onnx.helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, images)],
-        [onnx.helper.make_tensor_value_info("output0", onnx.TensorProto.FLOAT, output)],
-        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
-    onnx.helper.set_model_props(model, {"names": "{0: 'red', 1: 'green'}", "stride": "32", "imgsz": "[64, 64]"})
-    onnx.checker.check_model(model)
-    return model
-
-
 def main(out: Path, architectures: list[str]) -> None:
     """Exports every architecture with dynamic axes."""
     out.mkdir(parents=True, exist_ok=True)
-    onnx.save(toy("batch", "side"), out / "toy.onnx")
-    onnx.save(toy(2, 64), out / "toy_fixed.onnx")
-    mean = onnx.helper.make_node("ReduceMean", ["images", "pixels"], ["output0"], keepdims=0)
-    onnx.save(
-        by_hand([mean], {"pixels": np.array([2, 3], np.int64)}, ["n", 3, "h", "w"], ["n", 3]), out / "classifier.onnx"
-    )
     random = np.random.default_rng(0)
     for architecture in architectures:
         torch.manual_seed(0)

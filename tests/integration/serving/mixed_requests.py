@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
-from tests.unit.model_repository.damaged_pictures import damaged, encoded, noise
+from tests.support.damaged_pictures import damaged, encoded, noise
 
 # The server that these are for is told so, by MODEL_MAX_PIXELS.
 MAX_PIXELS = 500_000

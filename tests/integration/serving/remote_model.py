@@ -1,9 +1,10 @@
 """Runs in the training environment: what Ultralytics finds with its own remote model.
 
-    .venv/trainer/bin/python remote_model.py URL NAMES PICTURE...
+    .venv/trainer/bin/python remote_model.py QUESTIONS.json
 
-prints one JSON object: `names`, and for each picture its rows [x1, y1, x2, y2, confidence, class]. URL may be the path
-of an ONNX file as well. NAMES is a YAML file with class names, or "".
+QUESTIONS is a list of {"url", "names", "pictures"}: `url` of a model or the path of an ONNX file, `names` a YAML file
+with class names or "", `pictures` the paths of what is asked in one call. Prints one JSON list with an answer for each:
+{"names", "rows"}, and in `rows` for each picture its [x1, y1, x2, y2, confidence, class].
 """
 
 import json
@@ -16,18 +17,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "docker" / "trainer
 from trainer import runtime
 
 
-def main(url: str, names: str, *pictures: str) -> None:
-    """Asks for all pictures in one call."""
+def main(file: Path) -> None:
+    """Asks them in turn."""
     runtime.start(Path.cwd())
     from ultralytics import YOLO
 
-    # rect=False: a local model would otherwise get the smallest rectangle, and a remote one gets a square.
-    options: dict[str, Any] = {"imgsz": 160, "batch": len(pictures), "rect": False, "verbose": False}
-    if names:
-        options["data"] = names
-    results = YOLO(url, task="detect")(list(pictures), **options)
-    print(json.dumps({"names": results[0].names, "rows": [result.boxes.data.tolist() for result in results]}))
+    answers = []
+    for question in json.loads(file.read_text(encoding="utf-8")):
+        # rect=False: a local model would otherwise get the smallest rectangle, and a remote one gets a square.
+        options: dict[str, Any] = {"imgsz": 160, "batch": len(question["pictures"]), "rect": False, "verbose": False}
+        if question["names"]:
+            options["data"] = question["names"]
+        results = YOLO(question["url"], task="detect")(question["pictures"], **options)
+        answers.append({"names": results[0].names, "rows": [result.boxes.data.tolist() for result in results]})
+    print(json.dumps(answers))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(Path(sys.argv[1]))

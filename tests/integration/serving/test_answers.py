@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tritonclient.http as http
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from tritonclient.utils import InferenceServerException
 from yolo_client import Detector, Protocol, RequestRefused
 from yolo_client.letterbox import Floats
 
+from tests.integration.serving.asking import ask
 from tests.support.triton import Triton
+
+pytestmark = pytest.mark.xdist_group("serving")
 
 Expected = Callable[[str, int], tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]]
 
@@ -132,17 +134,6 @@ def test_a_bad_request_is_refused_with_its_reason_and_the_server_keeps_answering
         with pytest.raises(RequestRefused, match=message):
             client.infer(images, **thresholds)
         assert len(client.infer(colored(0.9, 0))[0]) == 1
-
-
-def ask(triton: Triton, model: str, **inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Detections of one request with these inputs, sent by tritonclient itself."""
-    entries = []
-    for name, value in inputs.items():
-        entries.append(http.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype)))
-        entries[-1].set_data_from_numpy(value)
-    with http.InferenceServerClient(triton.http.removeprefix("http://")) as client:
-        detections: np.ndarray[Any, Any] = client.infer(model, entries).as_numpy("detections")
-    return detections
 
 
 def test_bytes_instead_of_floats(serving: Triton, expected: Expected) -> None:

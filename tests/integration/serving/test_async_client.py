@@ -12,6 +12,8 @@ from yolo_client.letterbox import Floats, Pixels
 from tests.support.mlflow import Registered
 from tests.support.triton import Triton
 
+pytestmark = pytest.mark.xdist_group("serving")
+
 PROTOCOLS: list[Protocol] = ["http", "grpc"]
 both = pytest.mark.parametrize("protocol", PROTOCOLS)
 

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import ROOT
+from tests.support.paths import TRITON_VENV
+from tests.support.triton import BUILD
 
-SCRIPT = ROOT / "sandbox" / "images" / "triton" / "build.py"
+pytestmark = pytest.mark.xdist_group("loading")
 
 
 def build(environment: Path, out: Path) -> subprocess.CompletedProcess[str]:
     """Runs the script."""
-    command = [sys.executable, str(SCRIPT), "--venv", str(environment), "--out", str(out)]
+    command = [sys.executable, str(BUILD), "--venv", str(environment), "--out", str(out)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
@@ -24,12 +25,11 @@ def test_the_wrapper_is_the_server_whatever_the_working_directory(triton_executa
 
 
 def test_again_it_changes_nothing(tmp_path: Path) -> None:
-    environment = ROOT / ".venv" / "triton"
-    assert build(environment, tmp_path / "image").returncode == 0
+    assert build(TRITON_VENV, tmp_path / "image").returncode == 0
     files = [path for path in (tmp_path / "image").rglob("*") if path.is_file()]
     before = {path: path.stat().st_ino for path in files}
     (tmp_path / "image" / "backends" / "python" / "triton_python_backend_stub").unlink()
-    assert build(environment, tmp_path / "image").returncode == 0
+    assert build(TRITON_VENV, tmp_path / "image").returncode == 0
     after = {path: path.stat().st_ino for path in files}
     changed = [path.name for path in files if before[path] != after[path]]
     assert changed in ([], ["triton_python_backend_stub"]), "only what is missing is put there"

@@ -15,6 +15,8 @@ from tests.support.paths import ROOT
 from tests.support.processes import free_port
 from tests.support.triton import Triton
 
+pytestmark = pytest.mark.xdist_group("serving")
+
 
 def rendered(template: str, model: str, registered: Registered, **changes: Any) -> dict[str, Any]:
     """One object of the chart for a registered version; ``changes`` are of the entry in `models`, but for `server`."""

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from tests.support.mlflow import Registered
 from tests.support.paths import ROOT
 from tests.support.processes import free_port
 from tests.support.triton import Triton
+
+pytestmark = pytest.mark.xdist_group("serving")
 
 PROTOCOLS: list[Protocol] = ["http", "grpc"]
 
@@ -48,25 +49,19 @@ def test_served_needs_no_image_that_the_model_could_take(serving: Triton) -> Non
             assert client.served().name == model
 
 
-def metrics(triton: Triton, family: str) -> list[str]:
-    """The lines of one metric on the server's metrics port."""
-    with urllib.request.urlopen(triton.metrics, timeout=5) as response:
-        return [line for line in response.read().decode().splitlines() if line.startswith(f"{family}{{")]
-
-
 def test_the_metrics_tell_the_loaded_version(serving: Triton, yolo: Registered) -> None:
-    lines = metrics(serving, "yolo_model_info")
+    lines = serving.metric_lines("yolo_model_info")
     (line,) = [line for line in lines if 'model="yolo11n"' in line]
     labels = ("registered_model", "yolo11n"), ("version", 1), ("sha256", yolo.sha256), ("run_id", yolo.run_id)
     for key, value in (*labels, ("engine", "onnxruntime"), ("precision", "fp32")):
         assert f'{key}="{value}"' in line
     assert line.endswith(" 1")
-    assert len(lines) == 4
+    assert len(lines) == 5, "one for each tensor model"
 
 
 def test_the_metrics_count_requests_that_were_answered_with_an_error(serving: Triton) -> None:
     def errors() -> dict[str, float]:
-        lines = [line for line in metrics(serving, "yolo_request_errors_total") if 'model="yolo26n"' in line]
+        lines = [line for line in serving.metric_lines("yolo_request_errors_total") if 'model="yolo26n"' in line]
         return {line.split('reason="')[1].split('"')[0]: float(line.rsplit(" ", 1)[1]) for line in lines}
 
     before = errors()

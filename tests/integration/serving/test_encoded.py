@@ -1,10 +1,8 @@
 """Picture files in, boxes in their pixels out."""
 
-import io
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,22 +10,13 @@ from PIL import Image
 from yolo_client import Detector, Protocol, RequestRefused
 from yolo_client.letterbox import Floats
 
+from tests.integration.serving.pictures import file, red
 from tests.support.triton import Triton
+
+pytestmark = pytest.mark.xdist_group("serving")
 
 # What the toy finds in a letterbox of 64: class 0 in [12, 20, 28, 28] as surely as it is red on average.
 RED_BOX = [12, 20, 28, 28]
-
-
-def file(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    """A picture as a file."""
-    content = io.BytesIO()
-    picture.save(content, kind, **options)
-    return content.getvalue()
-
-
-def red(width: int = 64, height: int = 64, value: int = 230) -> Image.Image:
-    """A picture of one colour."""
-    return Image.new("RGB", (width, height), (value, 0, 0))
 
 
 @pytest.fixture(params=["http", "grpc"])

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 from PIL import Image
 from yolo_client import Detector, DetectorError, Protocol, RequestRefused
 
-from tests.integration.serving.test_client import metrics
-from tests.integration.serving.test_encoded import file, red
-from tests.integration.serving.test_endurance import add_encoded
+from tests.integration.serving.own_model import OwnModel
+from tests.integration.serving.pictures import file, red
 from tests.support.mlflow import Registered
-from tests.support.triton import Triton
+from tests.support.processes import until
+from tests.support.triton import Triton, add_model
 
 MODELS = ("yolo26n", "yolo26n_encoded")
 
@@ -22,7 +20,7 @@ MODELS = ("yolo26n", "yolo26n_encoded")
 def errors(triton: Triton, *models: str) -> dict[str, float]:
     """The counters of some models, by model and reason."""
     found = {}
-    for line in metrics(triton, "yolo_request_errors_total"):
+    for line in triton.metric_lines("yolo_request_errors_total"):
         labels = dict(part.split("=") for part in line.split("{")[1].split("}")[0].split(","))
         model, reason = labels["model"].strip('"'), labels["reason"].strip('"')
         if model in models:
@@ -34,10 +32,7 @@ def errors(triton: Triton, *models: str) -> dict[str, float]:
 
 def wait_gone(triton: Triton, model: str) -> None:
     """Waits until a model's counters are gone; Triton ends a model's processes after it has answered."""
-    deadline = time.monotonic() + 60
-    while found := errors(triton, model):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
+    until(f"{model} counts nothing any more", lambda: not errors(triton, model), seconds=60)
 
 
 def new_errors(triton: Triton, ask: Callable[[], object], *models: str) -> dict[str, float]:
@@ -47,6 +42,7 @@ def new_errors(triton: Triton, ask: Callable[[], object], *models: str) -> dict[
     return {key: value - before[key] for key, value in errors(triton, *models).items() if value != before[key]}
 
 
+@pytest.mark.xdist_group("serving")
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_every_request_that_is_refused_is_counted_once_by_the_model_that_refused_it(
     serving: Triton, protocol: Protocol
@@ -69,56 +65,63 @@ def test_every_request_that_is_refused_is_counted_once_by_the_model_that_refused
         assert new_errors(serving, ask_what_it_refuses, *MODELS) == {"yolo26n_encoded INVALID_ARG": 8}
 
 
+@pytest.fixture
+def twins(own: OwnModel) -> Iterator[tuple[str, str]]:
+    """The names of the test's own model and of its twin for pictures, which is there and not loaded yet."""
+    twin = f"{own.name}_encoded"
+    add_model(own.triton.repository, twin, template="yolo_encoded")
+    yield own.name, twin
+    own.triton.control("unload", twin)
+
+
+@pytest.mark.xdist_group("loading")
 def test_what_the_tensor_model_refuses_is_counted_there_and_not_again(
-    start_triton: Callable[..., Triton], toy: Registered, tmp_path: Path
+    own: OwnModel, twins: tuple[str, str], toy: Registered
 ) -> None:
-    add_encoded(tmp_path / "models")
+    model, twin = twins
     # Less than the 64 pixels to which pictures are letterboxed.
-    triton: Triton = start_triton({"toy": toy.parameters()}, {"MODEL_MAX_SIDE": "32"})
-    triton.wait_ready("toy", "toy_encoded")
-    with Detector(triton.http, "toy_encoded") as client:
+    own.serve(toy.parameters(), max_side="32")
+    assert own.triton.control("load", twin)[0] == 200
+    with Detector(own.triton.http, twin) as client:
 
         def ask() -> None:
             with pytest.raises(RequestRefused, match="the longest side may be 32"):
                 client.detect_encoded([file(red())])
 
-        assert new_errors(triton, ask, "toy", "toy_encoded") == {"toy INVALID_ARG": 1}
+        assert new_errors(own.triton, ask, *twins) == {f"{model} INVALID_ARG": 1}
 
 
+@pytest.mark.xdist_group("loading")
 def test_a_tensor_model_that_is_not_there_counts_nothing_so_its_twin_does(
-    start_triton: Callable[..., Triton], toy: Registered, tmp_path: Path
+    own: OwnModel, twins: tuple[str, str], toy: Registered
 ) -> None:
-    add_encoded(tmp_path / "models")
-    explicit = ("--model-control-mode=explicit", "--load-model=*")
-    triton: Triton = start_triton({"toy": toy.parameters()}, None, *explicit)
-    triton.wait_ready("toy", "toy_encoded")
+    triton, (model, twin) = own.triton, twins
+    own.serve(toy.parameters())
+    assert triton.control("load", twin)[0] == 200
     picture = file(Image.new("RGB", (64, 64), (230, 0, 0)))
-    with Detector(triton.http, "toy_encoded") as client:
+    with Detector(triton.http, twin) as client:
         assert len(client.detect_encoded([picture])[0]) == 1
-        assert triton.control("unload", "toy")[0] == 200
+        own.unload()
 
         def ask() -> None:
             for _ in range(3):
                 with pytest.raises(DetectorError) as raised:
                     client.detect_encoded([picture])
-                assert "'toy' is not ready" in str(raised.value)
+                assert f"'{model}' is not ready" in str(raised.value)
 
-        assert new_errors(triton, ask, "toy_encoded") == {"toy_encoded INTERNAL": 3}
-        wait_gone(triton, "toy")
+        assert new_errors(triton, ask, twin) == {f"{twin} INTERNAL": 3}
+        wait_gone(triton, model)
 
         # Loaded again, both count; a model that is loaded anew while the old one still answers counts on.
-        for model in ("toy", "toy_encoded", "toy_encoded"):
-            config = triton.repository / model / "config.pbtxt"
+        for name in (model, twin, twin):
+            config = triton.repository / name / "config.pbtxt"
             config.write_text(config.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
-            assert triton.control("load", model)[0] == 200
+            assert triton.control("load", name)[0] == 200
         assert len(client.detect_encoded([picture])[0]) == 1
         for _ in range(3):
             with pytest.raises(RequestRefused):
                 client.detect_encoded([b""])
-        none = dict.fromkeys(("toy INVALID_ARG", "toy INTERNAL"), 0)
-        assert errors(triton, "toy", "toy_encoded") == none | {
-            "toy_encoded INVALID_ARG": 3,
-            "toy_encoded INTERNAL": 3,
-        }
-    assert triton.control("unload", "toy_encoded")[0] == 200
-    wait_gone(triton, "toy_encoded")
+        none = dict.fromkeys((f"{model} INVALID_ARG", f"{model} INTERNAL"), 0)
+        assert errors(triton, *twins) == none | {f"{twin} INVALID_ARG": 3, f"{twin} INTERNAL": 3}
+    assert triton.control("unload", twin)[0] == 200
+    wait_gone(triton, twin)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 from yolo_client import Detector
 
 from tests.support.mlflow import Registered
+from tests.support.processes import until
 from tests.support.triton import Triton, add_model
+
+pytestmark = pytest.mark.xdist_group("loading")
 
 
 def test_two_instances_answer_side_by_side_and_leave_nothing(
@@ -51,7 +54,4 @@ def test_two_instances_answer_side_by_side_and_leave_nothing(
     assert shared.read_bytes() == bytes(2), "nobody is at work any more"
 
     assert triton.control("unload", "toy")[0] == 200
-    deadline = time.monotonic() + 60
-    while shared.exists():
-        assert time.monotonic() < deadline, "the file of the instances stays behind"
-        time.sleep(0.1)
+    until("the file of the instances is gone", lambda: not shared.exists(), seconds=60)

@@ -1,4 +1,4 @@
-"""Twenty small models on one server, each with a version of its own."""
+"""Many small models on one server, each with a version of its own."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 from yolo_client import Detector
 
-from tests.integration.serving.test_endurance import memory_mb
 from tests.support.mlflow import Mlflow
 from tests.support.triton import Triton
 
-COUNT = 20
+pytestmark = pytest.mark.xdist_group("loading")
+
 RED = np.zeros((1, 3, 64, 64), np.float32)
 RED[:, 0] = 0.9
 
 
-def test_twenty_small_models_on_one_server(
-    start_triton: Callable[..., Triton], mlflow_server: Mlflow, models: Path
+@pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.soak)])
+def test_many_small_models_on_one_server(
+    start_triton: Callable[..., Triton], mlflow_server: Mlflow, handmade: Path, count: int
 ) -> None:
-    made = [mlflow_server.register("small", models / "toy.onnx", image_size="64") for _ in range(COUNT)]
-    assert len({each.version for each in made}) == COUNT
+    made = [mlflow_server.register("small", handmade / "toy.onnx", image_size="64") for _ in range(count)]
+    assert len({each.version for each in made}) == count
     served = {f"small_{each.version}": each for each in made}
     started = time.monotonic()
     triton: Triton = start_triton({name: each.parameters() for name, each in served.items()})
@@ -38,5 +40,5 @@ def test_twenty_small_models_on_one_server(
 
     with ThreadPoolExecutor(4) as pool:
         answers = dict(zip(served, pool.map(ask, served), strict=True))
-    print(f"{COUNT} models were ready after {took:.1f} s and take {memory_mb(triton):.0f} MB")
+    print(f"{count} models were ready after {took:.1f} s and take {triton.memory_mb():.0f} MB")
     assert answers == {name: (each.version, each.run_id, 0.9) for name, each in served.items()}

@@ -14,13 +14,15 @@ from PIL import Image
 from yolo_client import Detector
 from yolo_client.letterbox import Floats
 
-from tests.integration.serving.conftest import StartTriton
-from tests.support.mlflow import Registered
 from tests.support.paths import TRAINER_PYTHON
 from tests.support.triton import Triton
 
 # What tritonclient needs and the training image does not have: Ultralytics asks its users to install it.
 CLIENT = ("tritonclient", "geventhttpclient", "gevent", "greenlet", "zope", "rapidjson", "brotli", "_brotli", "grpc")
+# Of the pictures that go to the model whose class names are in its metadata: how red each is.
+METADATA_REDS = (150, 250)
+
+pytestmark = pytest.mark.xdist_group("serving")
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +52,35 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-def ask(url: str, packages: Path, folder: Path, pictures: list[Path], names: str = "") -> dict[str, Any]:
-    """Runs remote_model.py."""
+@pytest.fixture(scope="module")
+def told(
+    serving: Triton,
+    exports: Path,
+    client_packages: Path,
+    pictures: list[Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, dict[str, Any]]:
+    """What remote_model.py tells of each question; all are asked by one process, which takes seconds to start."""
+    folder = tmp_path_factory.mktemp("asking")
+    (folder / "colors.yaml").write_text("names: {0: red, 1: green}\n")
+    reds = [folder / f"{red}.png" for red in (255, *METADATA_REDS)]
+    for path in reds:
+        Image.new("RGB", (160, 160), (int(path.stem), 0, 0)).save(path)
+    asked = {
+        "by http": (f"{serving.http}/yolo11n", "", pictures),
+        "by file": (str(exports / "yolo11n.onnx"), "", pictures),
+        "by grpc": (f"grpc://{serving.grpc}/yolo26n", "", pictures),
+        "names in a file": (f"{serving.http}/toy", str(folder / "colors.yaml"), reds[:1]),
+        "names in the metadata": (f"{serving.http}/told", "", reds[1:]),
+    }
+    questions = [{"url": url, "names": names, "pictures": list(map(str, of))} for url, names, of in asked.values()]
+    (folder / "questions.json").write_text(json.dumps(questions))
     script = Path(__file__).with_name("remote_model.py")
-    variables = os.environ | {"PYTHONPATH": str(packages), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [str(TRAINER_PYTHON), str(script), url, names, *map(str, pictures)]
-    done = subprocess.run(command, env=variables, cwd=folder, capture_output=True, text=True, timeout=200)
+    variables = os.environ | {"PYTHONPATH": str(client_packages), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [str(TRAINER_PYTHON), str(script), str(folder / "questions.json")]
+    done = subprocess.run(command, env=variables, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return told
+    return dict(zip(asked, json.loads(done.stdout.strip().splitlines()[-1]), strict=True))
 
 
 def same(ours: list[Floats], theirs: list[Floats]) -> None:
@@ -83,40 +105,28 @@ def by_our_client(triton: Triton, model: str, pictures: list[Path]) -> list[Floa
 
 
 def test_it_finds_what_ultralytics_finds_with_the_file_and_what_our_client_finds(
-    serving: Triton, models: Path, client_packages: Path, pictures: list[Path], tmp_path: Path
+    told: dict[str, dict[str, Any]], serving: Triton, pictures: list[Path]
 ) -> None:
-    remote = rows(ask(f"{serving.http}/yolo11n", client_packages, tmp_path, pictures))
-    same(remote, rows(ask(str(models / "yolo11n.onnx"), client_packages, tmp_path, pictures)))
+    remote = rows(told["by http"])
+    same(remote, rows(told["by file"]))
     same(remote, by_our_client(serving, "yolo11n", pictures))
 
 
-def test_an_end_to_end_model_over_grpc(
-    serving: Triton, client_packages: Path, pictures: list[Path], tmp_path: Path
-) -> None:
-    told = ask(f"grpc://{serving.grpc}/yolo26n", client_packages, tmp_path, pictures)
-    same(rows(told), by_our_client(serving, "yolo26n", pictures))
+def test_an_end_to_end_model_over_grpc(told: dict[str, dict[str, Any]], serving: Triton, pictures: list[Path]) -> None:
+    same(rows(told["by grpc"]), by_our_client(serving, "yolo26n", pictures))
 
 
-def test_class_names_come_from_the_callers_data_file(serving: Triton, client_packages: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (160, 160), (255, 0, 0)).save(tmp_path / "red.png")
-    (tmp_path / "colors.yaml").write_text("names: {0: red, 1: green}\n")
-    told = ask(f"{serving.http}/toy", client_packages, tmp_path, [tmp_path / "red.png"], str(tmp_path / "colors.yaml"))
-    assert told["names"] == {"0": "red", "1": "green"}
-    np.testing.assert_allclose(rows(told)[0], [[12, 20, 28, 28, 1, 0]], atol=1e-3)
+def test_class_names_come_from_the_callers_data_file(told: dict[str, dict[str, Any]]) -> None:
+    answer = told["names in a file"]
+    assert answer["names"] == {"0": "red", "1": "green"}
+    np.testing.assert_allclose(rows(answer)[0], [[12, 20, 28, 28, 1, 0]], atol=1e-3)
 
 
-def test_class_names_come_from_the_parameter_metadata(
-    start_triton: StartTriton, toy: Registered, client_packages: Path, tmp_path: Path
-) -> None:
-    metadata = "{'names': {0: 'red', 1: 'green'}, 'args': {'dynamic': True}}"
-    triton = start_triton({"toy": toy.parameters(metadata=metadata)})
-    triton.wait_ready("toy")
-    paths = [tmp_path / f"{red}.png" for red in (150, 250)]
-    for path in paths:
-        Image.new("RGB", (160, 160), (int(path.stem), 0, 0)).save(path)
-    told = ask(f"{triton.http}/toy", client_packages, tmp_path, paths)
-    assert told["names"] == {"0": "red", "1": "green"}
-    np.testing.assert_allclose([found[0, 4] for found in rows(told)], [150 / 255, 250 / 255], atol=1e-3)
-    with urllib.request.urlopen(f"{triton.http}/v2/models/toy/stats", timeout=5) as response:
+def test_class_names_come_from_the_parameter_metadata(told: dict[str, dict[str, Any]], serving: Triton) -> None:
+    answer = told["names in the metadata"]
+    assert answer["names"] == {"0": "red", "1": "green"}
+    found = [each[0, 4] for each in rows(answer)]
+    np.testing.assert_allclose(found, [red / 255 for red in METADATA_REDS], atol=1e-3)
+    with urllib.request.urlopen(f"{serving.http}/v2/models/told/stats", timeout=5) as response:
         batches = json.load(response)["model_stats"][0]["batch_stats"]
     assert {batch["batch_size"] for batch in batches} == {2}, "the pictures did not go as one batch"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from lifecycle.gitops.models import PinnedModel
 from lifecycle.model.pin import Pin
 from mlflow import MlflowClient
@@ -11,10 +12,12 @@ from mlflow import MlflowClient
 from benchmarks.serving.rollout import other_version
 from tests.support.mlflow import Mlflow
 
+pytestmark = pytest.mark.xdist_group("loading")
 
-def test_a_copy_of_the_only_version_holds_the_same_file(mlflow_server: Mlflow, models: Path) -> None:
+
+def test_a_copy_of_the_only_version_holds_the_same_file(mlflow_server: Mlflow, handmade: Path) -> None:
     """As MLflow 3 registers models: the source names a logged model, whose id has to come along."""
-    only = mlflow_server.register_as_the_training_does("alone", models / "toy.onnx")
+    only = mlflow_server.register_as_the_training_does("alone", handmade / "toy.onnx")
     pin = Pin(only.version, only.sha256, only.run_id)
     pinned = PinnedModel(name="alone", registered_model="alone", pin=pin, hold=False)
     copied = other_version(mlflow_server.uri, pinned)

@@ -9,7 +9,7 @@ import pytest
 
 from cluster import secrets
 from cluster.settings import ROOT, load
-from tests.unit.cluster.conftest import changed
+from tests.support.settings import changed
 
 PAGES = ("install-k3s", "install-managed-gpu", "operations", "upgrading", "troubleshooting", "scaling", "images")
 FOLDERS = (

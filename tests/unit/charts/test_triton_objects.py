@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
+from tests.support import kubernetes_schemas
 from tests.unit.charts.conftest import CHART, Manifest, Render, overlay
 
 CI = sorted((CHART / "ci").glob("*-values.yaml"))
@@ -34,7 +34,7 @@ def test_every_object_of_every_ci_file_is_valid_kubernetes(path: Path, version: 
     for manifest in objects:
         # The Prometheus operator's kinds are no part of Kubernetes; the tests of the rules and the monitor check them.
         if not manifest["apiVersion"].startswith("monitoring.coreos.com/"):
-            kubernetes_validate.validate(manifest, version, strict=True)
+            kubernetes_schemas.validate(manifest, version)
 
 
 def test_no_server_is_rendered_before_a_model_has_a_version(values: Manifest, model: Manifest, render: Render) -> None:
@@ -216,7 +216,7 @@ def test_each_environments_files_render_with_and_without_a_version(
     assert not people.keys() & machine.keys(), "what the machine writes is in no file that people edit"
     given["models"][0] |= {key: model[key] for key in ("version", "sha256", "runId")}
     (deployment,) = render(given, only="Deployment")
-    kubernetes_validate.validate(deployment, "1.32", strict=True)
+    kubernetes_schemas.validate(deployment, "1.32")
     assert container(deployment)["image"].startswith("ghcr.io/your-org/yolo-triton:")
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError
 
 import pytest
@@ -17,6 +15,7 @@ from cluster import check
 from cluster.kubectl import Kubectl
 from cluster.settings import ROOT, Settings, load
 from sandbox.tests.support.kube import Server
+from tests.support.settings import changed
 from tests.unit.cluster.front import Front
 
 Sentences = Callable[..., list[str]]
@@ -41,6 +40,8 @@ def front(kube: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         with suppress(HTTPError):
             front.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
     monkeypatch.setenv("KUBECONFIG", str(front.kubeconfig(tmp_path / "kubeconfig")))
+    # What kubectl remembers of an address; another session's server may have had the same port.
+    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "kubectl"))
     yield front
     for namespace in NAMESPACES:
         for plural in ("apis/argoproj.io/v1alpha1/{}/applications", "apis/apps/v1/{}/deployments", "api/v1/{}/secrets"):
@@ -60,11 +61,6 @@ def kubectl(front: Front) -> Kubectl:
 def settings() -> Settings:
     """Settings as a fork might have filled them in."""
     return changed(load(ORIGINAL), **{"repository.url": "https://git.example.com/team/fork.git"})
-
-
-def changed(settings: Settings, **values: Any) -> Settings:
-    """Settings with some values replaced."""
-    return replace(settings, values={**settings.values, **values})
 
 
 @pytest.fixture

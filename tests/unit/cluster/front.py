@@ -31,6 +31,13 @@ ADDED = {
 }
 
 
+class Listener(ThreadingHTTPServer):
+    """Takes all connections that kubectl opens at once to learn what is served: one that is turned away costs 1 s."""
+
+    request_queue_size = 64
+    daemon_threads = True
+
+
 @dataclass
 class Front:
     """The state, and the server that shows it."""
@@ -54,8 +61,7 @@ class Front:
 
             do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Listener(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property

@@ -11,7 +11,8 @@ import pytest
 from cluster import check, secrets
 from cluster.kubectl import Kubectl
 from cluster.settings import Settings
-from tests.unit.cluster.conftest import Sentences, changed
+from tests.support.settings import changed
+from tests.unit.cluster.conftest import Sentences
 from tests.unit.cluster.front import Front, named
 
 

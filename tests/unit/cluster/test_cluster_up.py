@@ -14,9 +14,10 @@ from cluster import check, down, places, up
 from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl
 from cluster.settings import Settings
-from tests.unit.cluster.conftest import changed
+from tests.support.settings import changed
 from tests.unit.cluster.front import Front
 
+APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 GIT = {"GIT_USERNAME": "bot", "GIT_TOKEN": "s3cr3t"}
 # Stands in for Helm, which cannot fetch a chart here: it notes how it was called, and makes the two Deployments that
 # cluster-up waits for, without pods.
@@ -74,8 +75,7 @@ def argocd_did(front: Front, **special: dict[str, Any]) -> None:
     """Play Argo CD: the Applications that the root brings."""
     for name in up.applications():
         if special.get(name) != {}:
-            path = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
-            front.call("POST", path, special.get(name) or application(name))
+            front.call("POST", APPLICATIONS, special.get(name) or application(name))
 
 
 def test_the_waves_are_in_order() -> None:
@@ -157,10 +157,11 @@ def test_what_is_not_healthy_is_named_with_what_argo_cd_says(kubectl: Kubectl, f
 
 
 def test_going_down_wants_the_context_s_name_and_spares_the_data(
-    settings: Settings, kubectl: Kubectl, front: Front, helm: Path, ready: None
+    settings: Settings, kubectl: Kubectl, front: Front
 ) -> None:
     argocd_did(front)
-    up.up(settings, kubectl, lambda line: None, GIT, timeout=20)
+    front.call("POST", APPLICATIONS, application("platform"))
+    front.call("POST", "/api/v1/namespaces/platform/secrets", {"metadata": {"name": "postgresql"}})
     before = list(front.writes)
     with pytest.raises(ClusterError, match="CONFIRM=front"):
         down.down(settings, kubectl, lambda line: None, "")

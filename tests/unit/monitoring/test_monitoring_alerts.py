@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.unit.monitoring import rendered
+from tests.support import rendered
 
 CASES = Path(__file__).with_name("alert_cases.yaml")
 MONITORED = rendered.render(rendered.VALUES)

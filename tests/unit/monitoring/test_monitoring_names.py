@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.unit.monitoring import rendered
+from tests.support import rendered
 
 # What Airflow sends by StatsD → what the official chart's mapping makes of it, and the rules and the dashboard use.
 MAPPED = {

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.monitoring import rendered
-from tests.unit.monitoring.rendered import PARTS, VALUES, Manifest, one, panels_of, queries_of, render, rules
+from tests.support import rendered
+from tests.support.paths import ROOT
+from tests.support.rendered import PARTS, VALUES, Manifest, one, panels_of, queries_of, render, rules
 
 MONITORED = render(VALUES)
 DASHBOARD = rendered.dashboard_of(MONITORED)
-DOCS = rendered.ROOT / "docs" / "monitoring.md"
+DOCS = ROOT / "docs" / "monitoring.md"
 
 
 def switched(**on: bool) -> Manifest:

@@ -7,15 +7,15 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import helm_python
 import pytest
 import yaml
 
+from tests.support.paths import ROOT
+
 Manifest = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "triton"
 VALUES: Manifest = yaml.safe_load((CHART / "ci" / "monitoring-values.yaml").read_text())
 NAMESPACE, RELEASE = "staging", "detector"

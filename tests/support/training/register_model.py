@@ -1,6 +1,6 @@
 """Runs in the training environment: registers an ONNX file as the training does, in MLflow's ONNX flavour.
 
-MLFLOW_TRACKING_URI=… .venv/trainer/bin/python tests/support/register_model.py NAME FILE
+MLFLOW_TRACKING_URI=… .venv/trainer/bin/python tests/support/training/register_model.py NAME FILE
 """
 
 import hashlib

@@ -60,7 +60,7 @@ class Part:
 
 
 def parts(suites: Iterable[str] = SUITES, only: Iterable[str] = ()) -> list[Part]:
-    """The parts of the suites, or those named.
+    """The parts of the suites, or those named; `gitops` is also the folder of that name inside `lifecycle`.
 
     Raises:
         ValueError: there is no part of a name; the message lists those that there are.
@@ -69,8 +69,16 @@ def parts(suites: Iterable[str] = SUITES, only: Iterable[str] = ()) -> list[Part
     for suite in ("unit", "integration"):
         folders = sorted(entry for entry in (ROOT / "tests" / suite).iterdir() if any(entry.rglob("test_*.py")))
         found += [Part(suite, entry.name, f"tests/{suite}/{entry.name}") for entry in folders]
-    wanted, known = set(only), {part.name for part in found}
+    inner = [
+        Part(part.suite, part.name, str(folder.relative_to(ROOT)))
+        for part in found
+        for folder in sorted((ROOT / part.folder).rglob("*/"))
+        if any(folder.rglob("test_*.py"))
+    ]
+    wanted, chosen = set(only), set(suites)
+    named = [part for part in found if part.name in wanted]
+    named += [part for part in inner if Path(part.folder).name in wanted and part.name not in wanted]
+    known = {part.name for part in found} | {Path(part.folder).name for part in inner}
     if missing := wanted - known:
         raise ValueError(f"there is no part {', '.join(sorted(missing))}; there are {', '.join(sorted(known))}.")
-    chosen = set(suites)
-    return [part for part in found if part.suite in chosen and (not wanted or part.name in wanted)]
+    return [part for part in (named if wanted else found) if part.suite in chosen]

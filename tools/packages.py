@@ -1,7 +1,7 @@
 """Get the Debian packages that tests need (apt-packages.txt), without installing them.
 
 The packages are downloaded by apt and unpacked into .venv/apt: no service of theirs is started, no file of the system
-is touched, and only refreshing apt's lists needs root. tests/run.py puts .venv/apt/usr/bin on PATH.
+is touched, and only refreshing apt's lists needs root. tools/tests.py puts .venv/apt/usr/bin on PATH.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def decode_rgb(content: bytes, *, tiff: bool) -> np.ndarray | None:
     if image is None:
         return None
     if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
+        image = np.right_shift(image.astype(np.uint16), 8).astype(np.uint8)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         return None
     return np.ascontiguousarray(image[..., ::-1])

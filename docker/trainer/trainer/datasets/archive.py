@@ -59,7 +59,7 @@ def _unpack_zip(archive: Path, folder: Path, shown: str) -> None:
                     "the files themselves."
                 )
         _require_room(sum(member.file_size for member in members), folder, shown)
-        zipped.extractall(folder)
+        zipped.extractall(folder, members)
 
 
 def _unpack_tar(archive: Path, folder: Path, shown: str) -> None:

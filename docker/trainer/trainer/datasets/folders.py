@@ -50,12 +50,17 @@ class Folders:
     def below(self, path: str) -> list[str]:
         """All the files in a folder and below it, sorted."""
         found: list[str] = []
-        waiting = [path]
+        # With the folders around each, as device and inode: a link to one of them leads around for ever.
+        waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(path, frozenset())]
         while waiting:
-            current = waiting.pop()
+            current, around = waiting.pop()
             folder = self.read(current)
             found += [join(current, name) for name in folder.files]
-            waiting += [join(current, name) for name in folder.folders]
+            if folder.folders:
+                status = (self.root / current).stat()
+                here = (status.st_dev, status.st_ino)
+                if here not in around:
+                    waiting += [(join(current, name), around | {here}) for name in folder.folders]
         return sorted(found)
 
     def images(self, path: str = "") -> list[str]:
@@ -82,12 +87,8 @@ class Folders:
         return folder
 
     def _may_follow(self, entry: os.DirEntry[str]) -> bool:
-        """Whether a link leads to a folder inside of the root that does not contain the link itself."""
-        target = os.path.realpath(entry.path)
-        here = os.path.realpath(Path(entry.path).parent)
-        if (here + os.sep).startswith(target + os.sep):
-            return False
-        if (target + os.sep).startswith(self._real + os.sep):
+        """Whether a link leads to a folder inside of the root."""
+        if (os.path.realpath(entry.path) + os.sep).startswith(self._real + os.sep):
             return True
         shown = Path(os.path.relpath(entry.path, self.root)).as_posix()
         self._problems.add(

@@ -57,7 +57,12 @@ def leave_copies_alone() -> None:
     They are in the workspace's copy of the dataset, which trainings that run at the same time share: one may delete the
     file that another is reading.
     """
-    scan.save_dataset_cache_file = lambda *_: None
+    scan.save_dataset_cache_file = _keep_in_memory
+
+
+def _keep_in_memory(prefix: str, path: Path, x: dict[str, Any], version: str) -> None:
+    """All that Ultralytics' own function does to what was scanned, beside writing it."""
+    x["version"] = version
 
 
 def run_training(arguments: dict[str, Any], folder: Path, queue: MetricQueue) -> Path:

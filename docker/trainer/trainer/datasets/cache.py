@@ -6,6 +6,7 @@ changed by one, and a damaged one is repaired in its place.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 import uuid
@@ -19,11 +20,12 @@ from trainer.datasets.model import CheckedSample, Dataset
 from trainer.datasets.problems import Problems
 from trainer.datasets.source import fetch, shown
 from trainer.datasets.splits import make_missing_splits
-from trainer.datasets.stored import open_copy, publish, write_copy
+from trainer.datasets.stored import CopyWriter, as_dataset, open_copy, publish, refuse_same_places
 from trainer.datasets.summary import summarise
 from trainer.errors import InputError
 from trainer.progress import say
 
+PREPARED = ".prepared"  # in the workspace: an empty file for each URI that was
 STALE = 24 * 3600.0  # seconds after which an unfinished copy is one that a killed pod left
 
 
@@ -63,7 +65,12 @@ def _make(uri: str, folder: Path, scratch: Path, expected: str | None) -> Datase
     problems, warnings = Problems(), Problems()
     tree = read(place, problems, warnings, confined=own)
     say(f"Format: {tree.format}")
-    checked = check_tree(tree, problems, warnings)
+    refuse_same_places(tree)
+    writer = CopyWriter(scratch / "copy")
+    # A dataset that was prepared before is probably the same: then nothing has to be copied.
+    hint = folder.parent / PREPARED / hashlib.sha256(uri.encode()).hexdigest()[:32]
+    written = not own and not hint.exists()
+    checked = check_tree(tree, problems, warnings, writer.write if written else None)
     made = make_missing_splits(checked, problems)
     problems.raise_if_any(shown(uri))
     digest = dataset_digest(tree.names, _entries(checked))
@@ -75,11 +82,16 @@ def _make(uri: str, folder: Path, scratch: Path, expected: str | None) -> Datase
     if (folder / digest).exists() and (dataset := open_copy(folder / digest)):
         say(f"Dataset {digest[:12]} is in the workspace")
         return dataset
+    if not written:
+        writer.write_all(checked, writer.take if own else writer.copy)
     summary = summarise(shown(uri), digest, tree, checked, made, warnings.lines())
-    write_copy(tree.names, checked, summary, scratch / "copy", move=own)
-    publish(scratch / "copy", folder / digest)
-    if made_copy := open_copy(folder / digest):
-        return made_copy
+    index = writer.finish(tree.names, checked, summary)
+    hint.parent.mkdir(exist_ok=True)
+    hint.touch()
+    if publish(scratch / "copy", folder / digest):
+        return as_dataset(folder / digest, tree.names, index, summary)
+    if dataset := open_copy(folder / digest):
+        return dataset
     raise OSError(f"The copy of dataset {digest} in {folder} was damaged while it was written.")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from trainer.datasets.files import read_file
 from trainer.datasets.image_file import BadImage, ImageFile, inspect, trimmed
 from trainer.datasets.labels import ParsedLabels, parse_labels
-from trainer.datasets.model import CheckedSample, Sample, Tree
+from trainer.datasets.model import CheckedSample, Sample, Tree, label_path
 from trainer.datasets.problems import Problems
 from trainer.progress import Progress
 from trainer.runtime import cpu_count
@@ -21,6 +23,10 @@ UNLABELLED = 0.1  # share of a split's images without a label file, above which 
 ASPECT = 0.02  # by which an image's shape may differ from the one that its annotation was made on
 
 
+# Takes a sample that is sound, with the content of its image and of its label file as they are kept.
+Keep = Callable[[CheckedSample, bytes, bytes | None], None]
+
+
 @dataclass
 class _Reading:
     checked: CheckedSample | None = None
@@ -28,18 +34,28 @@ class _Reading:
     warnings: list[tuple[str, str]] = field(default_factory=list)
 
 
-def check_tree(tree: Tree, problems: Problems, warnings: Problems) -> dict[str, list[CheckedSample]]:
+def check_tree(
+    tree: Tree, problems: Problems, warnings: Problems, keep: Keep | None = None
+) -> dict[str, list[CheckedSample]]:
     """Check every sample; return those that could be read, by split, in the tree's order.
 
-    What training cannot go on with is added to ``problems``, what its owner should know to ``warnings``.
+    Args:
+        tree: what there is.
+        problems: takes what training cannot continue with.
+        warnings: takes what its owner should know.
+        keep: is called in several threads, so that no file is read twice; not after a problem was found.
     """
+
+    def read(chunk: list[Sample]) -> list[_Reading]:
+        return [_read(sample, tree, None if problems else keep) for sample in chunk]
+
     progress = Progress("Checking images", sum(len(samples) for samples in tree.splits.values()))
     checked: dict[str, list[CheckedSample]] = {}
     with ThreadPoolExecutor(cpu_count()) as pool:
         for split, samples in tree.splits.items():
             checked[split] = []
             chunks = (samples[start : start + CHUNK] for start in range(0, len(samples), CHUNK))
-            for readings in pool.map(lambda chunk: [_read(sample, tree) for sample in chunk], chunks):
+            for readings in pool.map(read, chunks):
                 for reading in readings:
                     _tell(reading, problems, warnings)
                     if reading.checked:
@@ -47,6 +63,7 @@ def check_tree(tree: Tree, problems: Problems, warnings: Problems) -> dict[str, 
                     progress.step()
             _find_unlabelled(split, checked[split], problems, warnings)
     _find_duplicates(checked, problems, warnings)
+    _find_shared_labels(checked, problems)
     return checked
 
 
@@ -57,26 +74,33 @@ def _tell(reading: _Reading, problems: Problems, warnings: Problems) -> None:
         warnings.add(kind, where)
 
 
-def _read(sample: Sample, tree: Tree) -> _Reading:
+def _read(sample: Sample, tree: Tree, keep: Keep | None) -> _Reading:
     reading = _Reading()
-    image = _read_image(sample, reading)
-    label_sha256, rows, classes = NO_LABEL, sample.rows, array("I")
-    if sample.labelled:
-        content = sample.label.read_bytes() if sample.label else (sample.rows or "").encode()
-        labels = _read_labels(sample, content, tree, reading)
-        if labels and (labels.mixed or labels.poses):
+    image, label = sample.files
+    try:
+        content = read_file(image)
+        text = sample.rows.encode() if sample.rows is not None else None if label is None else read_file(label)
+    except OSError as error:
+        reading.problems.append(("unreadable images", f"{sample.key} ({error.strerror})"))
+        return reading
+    file = _inspect_image(sample, content, reading)
+    rows, classes, label_sha256 = sample.rows, array("I"), NO_LABEL
+    if text is not None and (labels := _parse(sample, text, tree, reading)):
+        classes = array("I", [int(row[0]) for row in labels.rows])
+        if labels.mixed or labels.poses:
             rows = labels.text()
-        if rows is not None:
-            content = rows.encode()
-        label_sha256 = hashlib.sha256(content).hexdigest()
-        classes = array("I", [int(row[0]) for row in labels.rows]) if labels else classes
-    if image:
-        file, image_sha256 = image
+            text = rows.encode()
+        label_sha256 = hashlib.sha256(text).hexdigest()
+    if file:
+        content = trimmed(content, file.kept)
+        image_sha256 = hashlib.sha256(content).hexdigest()
         reading.checked = CheckedSample(sample, image_sha256, label_sha256, file.size, classes, file.kept, rows)
+        if keep and not reading.problems:
+            keep(reading.checked, content, text)
     return reading
 
 
-def _read_labels(sample: Sample, content: bytes, tree: Tree, reading: _Reading) -> ParsedLabels | None:
+def _parse(sample: Sample, content: bytes, tree: Tree, reading: _Reading) -> ParsedLabels | None:
     try:
         labels = parse_labels(content.decode("utf-8"), len(tree.names), tree.keypoint_values)
     except UnicodeDecodeError:
@@ -92,14 +116,10 @@ def _read_labels(sample: Sample, content: bytes, tree: Tree, reading: _Reading) 
     return labels
 
 
-def _read_image(sample: Sample, reading: _Reading) -> tuple[ImageFile, str] | None:
-    """What an image file is, and the hash of it as it is kept; None: it cannot be trained on."""
+def _inspect_image(sample: Sample, content: bytes, reading: _Reading) -> ImageFile | None:
+    """What an image file is; None: it cannot be trained on."""
     try:
-        content = sample.image.read_bytes()
-        found = inspect(content, sample.image.name)
-    except OSError as error:
-        reading.problems.append(("unreadable images", f"{sample.key} ({error.strerror})"))
-        return None
+        found = inspect(content, sample.key)
     except BadImage as error:
         detail = f" ({error.detail})" if error.detail else ""
         reading.problems.append((error.kind, sample.key + detail))
@@ -115,7 +135,7 @@ def _read_image(sample: Sample, reading: _Reading) -> tuple[ImageFile, str] | No
                 f"{sample.key} ({width}×{height} upright, annotated as {sample.told[0]}×{sample.told[1]})",
             )
         )
-    return found, hashlib.sha256(trimmed(content, found.kept)).hexdigest()
+    return found
 
 
 def _same_shape(size: tuple[int, int], told: tuple[int, int]) -> bool:
@@ -157,3 +177,16 @@ def _find_duplicates(checked: dict[str, list[CheckedSample]], problems: Problems
             problems.add("the same image twice with different labels", where)
         else:
             warnings.add("the same image twice in a split", where)
+
+
+def _find_shared_labels(checked: dict[str, list[CheckedSample]], problems: Problems) -> None:
+    """Images whose names differ in the suffix alone have one label file, in which two sets of boxes cannot be."""
+    found: dict[str, CheckedSample] = {}
+    for items in checked.values():
+        for item in items:
+            other = found.setdefault(label_path(item.sample.key), item)
+            if other.label_sha256 != item.label_sha256:
+                problems.add(
+                    "images with one name and other labels (rename one of them)",
+                    f"{item.sample.key} and {other.sample.key}",
+                )

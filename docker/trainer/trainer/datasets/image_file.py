@@ -139,9 +139,8 @@ def _jpeg(content: bytes) -> ImageFile | None:
 
 def _end_of_scans(content: bytes, place: int) -> int | None:
     """Where the picture ends, behind its end marker; ``place`` is in its first scan."""
-    end = content.find(END, place) + 2
-    if end == len(content):
-        return end  # no end marker before the file's own end: nothing can follow it
+    if content.endswith(END):
+        return len(content)  # whatever it is that ends so: training leaves such a file alone
     while found := MARKER.search(content, place):
         marker = found[1][0]
         if marker == END[1]:

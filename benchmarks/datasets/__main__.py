@@ -17,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks.datasets.images import make
 from benchmarks.datasets.subjects import SUBJECTS
+from benchmarks.pages import RESULTS, write_section
 
 HERE = Path(__file__).parent
-BEGIN, END = "<!-- datasets: begin -->", "<!-- datasets: end -->"
 WORDS = {
     "ultralytics": "Ultralytics' scan",
     "prepare": "`prepare`: check, hash and copy",
@@ -49,7 +50,8 @@ def measure(images: int, rounds: int, place: Path) -> list[Row]:
 
 def _run(subject: str, folder: Path) -> dict[str, float]:
     os.sync()  # what the last subject wrote is not to be written during this one
-    command = [sys.executable, "-m", "benchmarks.datasets.subjects", subject, folder / "dataset", folder / "workspace"]
+    places = [str(folder / "dataset"), str(folder / "workspace")]
+    command = [sys.executable, "-m", "benchmarks.datasets.subjects", subject, *places]
     done = subprocess.run(command, cwd=HERE.parents[1], check=True, capture_output=True, text=True)
     answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return answer
@@ -82,7 +84,12 @@ def table(rows: list[Row]) -> str:
             f"| {WORDS[str(row['subject'])]} | {row['images']:,} | {row['seconds']} | {row['ratio']} × | "
             f"{row['cpu_seconds']} | {row['megabytes']} | {beyond} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
+
+
+def page(content: dict[str, Any]) -> str:
+    """What stands on the page of results, of the stored rows."""
+    return f"{content['processor']}, median of {content['rounds']} rounds.\n\n{table(content['rows'])}"
 
 
 def processor() -> str:
@@ -98,15 +105,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="where dataset and workspace are")
     parser.add_argument("--json", type=Path, default=HERE.parent / "datasets.json")
-    parser.add_argument("--readme", type=Path, default=HERE.parent / "README.md", help="its table is replaced")
+    parser.add_argument("--page", type=Path, default=RESULTS, help="its table is replaced")
     arguments = parser.parse_args()
     rows = measure(arguments.images, arguments.rounds, arguments.folder)
-    content = {"processor": processor(), "rows": rows}
+    content = {"processor": processor(), "rounds": arguments.rounds, "rows": rows}
     arguments.json.write_text(json.dumps(content, indent=1) + "\n")
-    head, _, tail = arguments.readme.read_text().partition(BEGIN)
-    text = f"{processor()}, median of {arguments.rounds} rounds:\n\n{table(rows)}"
-    arguments.readme.write_text(f"{head}{BEGIN}\n{text}{END}{tail.partition(END)[2]}")
-    print(text)
+    write_section(arguments.page, "datasets", page(content))
+    print(page(content))
 
 
 if __name__ == "__main__":

@@ -469,3 +469,21 @@ def test_splits_are_told_by_whole_words(name: str, split: str | None) -> None:
     from trainer.datasets.formats.splits import split_of_path
 
     assert split_of_path(name) == split
+
+
+def test_images_whose_names_differ_in_the_suffix_alone_need_the_same_labels(tmp_path: Path) -> None:
+    """Ultralytics keeps the labels of both in one file."""
+    _cvat_coco(tmp_path / "coco")
+    content = _coco("train")
+    (tmp_path / "coco/images/t1.png").rename(tmp_path / "coco/images/t2.jpg")
+    content["images"][1]["file_name"] = "t2.jpg"
+    _write_json(tmp_path / "coco/annotations/instances_train.json", content)
+    message = refusal(tmp_path / "coco", tmp_path / "workspace")
+    assert "one name and other labels" in message and "images/t2.png and images/t2.jpg" in message
+
+
+def test_images_that_would_be_one_file_in_the_copy_are_refused(tmp_path: Path) -> None:
+    _labelimg_yolo(tmp_path / "export")
+    write_image(tmp_path / "export/images/t1.png", 99, SIZE)
+    message = refusal(tmp_path / "export", tmp_path / "workspace")
+    assert "Two images of the dataset would be stored as images/t1.png" in message

@@ -6,6 +6,7 @@ changed by one, and a damaged one is repaired in its place.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import time
@@ -22,7 +23,7 @@ from trainer.datasets.source import fetch, shown
 from trainer.datasets.splits import make_missing_splits
 from trainer.datasets.stored import CopyWriter, as_dataset, open_copy, publish, refuse_same_places
 from trainer.datasets.summary import summarise
-from trainer.errors import InputError
+from trainer.errors import InputError, TrainerError
 from trainer.progress import say
 
 PREPARED = ".prepared"  # in the workspace: an empty file for each URI that was
@@ -50,6 +51,13 @@ def materialise(uri: str, workspace: Path, expected: str | None = None) -> Datas
     scratch.mkdir()
     try:
         return _make(uri, folder, scratch, expected)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise TrainerError(
+                f"The workspace {workspace} has no room for the dataset {shown(uri)}. Make room in it, or give it a larger "
+                "volume; then retry."
+            ) from error
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         _remove_stale(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from oracle import refusal
 from trainer.datasets import stored
 from trainer.datasets.cache import materialise
+from trainer.errors import TrainerError
 from trainer.progress import Progress
 
 from conftest import MakeTree
@@ -129,3 +131,16 @@ def test_a_zip_with_a_password_is_refused(make_tree: MakeTree, tmp_path: Path) -
     archive.write_bytes(content)
     message = refusal(archive, tmp_path / "workspace")
     assert "has a password" in message and "without one" in message
+
+
+def test_a_full_workspace_is_told_and_may_be_retried(
+    make_tree: MakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: str, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    monkeypatch.setattr(stored, "write_file", full)
+    with pytest.raises(TrainerError, match="has no room for the dataset") as caught:
+        materialise(str(make_tree()), tmp_path / "workspace")
+    assert caught.value.exit_status == 1
+    assert not list((tmp_path / "workspace/datasets").iterdir())

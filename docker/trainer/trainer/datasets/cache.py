@@ -54,8 +54,8 @@ def materialise(uri: str, workspace: Path, expected: str | None = None) -> Datas
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TrainerError(
-                f"The workspace {workspace} has no room for the dataset {shown(uri)}. Make room in it, or give it a larger "
-                "volume; then retry."
+                f"The workspace {workspace} has no room for the dataset {shown(uri)}. Make room in it, or give it a "
+                "larger volume; then retry."
             ) from error
         raise
     finally:

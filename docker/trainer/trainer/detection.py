@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from trainer.drawing import load_image
+from trainer.pictures import read_rgb
 from trainer.runtime import cpu_count
 
 PADDING = 114  # grey, as Ultralytics pads
@@ -92,7 +92,7 @@ def to_batch(pictures: list[np.ndarray]) -> np.ndarray:
 
 def read_letterboxed(path: Path, height: int, width: int) -> np.ndarray:
     """An image file, letterboxed (h, w, 3)."""
-    return letterbox(np.asarray(load_image(path)), height, width)[0]
+    return letterbox(read_rgb(path), height, width)[0]
 
 
 def is_end_to_end(raw: np.ndarray) -> bool:

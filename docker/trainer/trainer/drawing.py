@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from trainer.pictures import read_rgb
+
 PALETTE = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#800000", "#808000", "#000075")
 TILE = 320  # pixels a side
 
 
 def load_image(path: Path) -> Image.Image:
-    """An image in RGB, turned the way that its EXIF data says (as OpenCV, with which Ultralytics reads, does)."""
-    with Image.open(path) as image:
-        return ImageOps.exif_transpose(image).convert("RGB")
+    """An image in RGB, as training sees it."""
+    return Image.fromarray(read_rgb(path))
 
 
 def draw_boxes(image: Image.Image, boxes: np.ndarray, texts: Sequence[str], scale: float = 1.0) -> Image.Image:

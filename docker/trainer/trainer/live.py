@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.class_names import names_of
 from trainer.errors import InputError
 from trainer.tracking import Run, translated
 
@@ -28,15 +28,15 @@ def download_live(run: Run, name: str, version: str, folder: Path) -> LiveVersio
     """
     with translated(run.uri, f"reading version {version} of {name}, which is live"):
         tags = run.client.get_model_version(name, version).tags
+    file = next(run.download(f"models:/{name}/{version}", folder).rglob("model.onnx"), None)
+    if file is None:
+        raise InputError(f"Version {version} of {name}, which is live, has no model.onnx. Register the ONNX again.")
     try:
-        class_names, image_size = json.loads(tags["class_names"]), int(tags["image_size"])
-    except (KeyError, ValueError) as error:
+        class_names, image_size = names_of(tags["class_names"], file), int(tags["image_size"])
+    except (KeyError, ValueError, SyntaxError) as error:
         raise InputError(
             f"Version {version} of {name}, which is live, lacks a sound tag class_names or image_size "
             f"({error}), so the candidate cannot be compared with it. Set the tags in MLflow, then "
             "trigger the run again."
         ) from error
-    file = next(run.download(f"models:/{name}/{version}", folder).rglob("model.onnx"), None)
-    if file is None:
-        raise InputError(f"Version {version} of {name}, which is live, has no model.onnx. Register the ONNX again.")
     return LiveVersion(file, class_names, image_size)

@@ -12,7 +12,7 @@ from trainer.agreement import box_iou
 from trainer.datasets.labels import parse_labels
 from trainer.datasets.model import Sample
 from trainer.detection import Detector, letterbox, suppress, to_batch
-from trainer.drawing import load_image
+from trainer.pictures import read_rgb
 from trainer.progress import Progress
 
 LEAST_CONFIDENCE = 0.001  # average precision needs the whole curve, far below what a server reports
@@ -70,7 +70,7 @@ def measure(
 
 def _load(sample: Sample, classes: int, image_size: int) -> tuple[np.ndarray, np.ndarray]:
     """The letterboxed picture, and its boxes (n, 5) class x1 y1 x2 y2 in pixels of it."""
-    image = np.asarray(load_image(sample.image))
+    image = read_rgb(sample.image)
     picture, scale, left, top = letterbox(image, image_size, image_size)
     text = sample.label.read_text(encoding="utf-8") if sample.label else ""
     boxes = parse_labels(text, classes).boxes

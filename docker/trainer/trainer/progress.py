@@ -22,9 +22,9 @@ class Progress:
         self._done = 0
         self._began = self._said = time.monotonic()
 
-    def step(self) -> None:
-        """Count one more item."""
-        self._done += 1
+    def step(self, count: int = 1) -> None:
+        """Count one more item, or several."""
+        self._done += count
         now = time.monotonic()
         if now - self._said >= self._every and self._done < self._total:
             left = (now - self._began) / self._done * (self._total - self._done)

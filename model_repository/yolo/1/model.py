@@ -111,7 +111,7 @@ class TritonPythonModel:
         self._engine = engine
         self._instances = instances_of(self._title, instance, instances, self._log)
         fixed = metadata.fixed
-        self._limits = Limits(metadata.stride, settings.max_side, fixed[1], fixed[2])
+        self._limits = Limits.of(metadata, size, settings.max_side)
         info = {
             "name": record.name,
             "version": record.version,

@@ -68,7 +68,7 @@ def trace(client: MlflowClient, served: ServedModel, url: str, model: str) -> li
             },
         ),
         Link("run", served.run_id, {names.MAP50: told.map50, names.MAP50_95: told.map50_95}),
-        Link("dataset", told.dataset_digest, {"dataset": told.dataset, "classes": len(told.class_names)}),
+        Link("dataset", told.dataset_digest, {"dataset": told.dataset, "classes": told.classes}),
         Link("dag_run", told.dag_run, {}),
         Link("commit", tags.get(names.COMMIT, ""), {}),
     ]

@@ -23,7 +23,7 @@ class RunFacts:
     dag_run: str
     dataset: str
     dataset_digest: str
-    class_names: list[str]
+    classes: int
     map50: float | None
     map50_95: float | None
 
@@ -115,7 +115,13 @@ def describe(run: Run) -> RunFacts:
         dag_run=f"{tags.get(names.DAG_ID, '?')}/{tags.get(names.DAG_RUN_ID, '?')}",
         dataset=tags.get(names.DATASET, ""),
         dataset_digest=tags.get(names.DATASET_DIGEST, ""),
-        class_names=json.loads(tags.get(names.CLASS_NAMES, "[]")),
+        classes=_classes(tags.get(names.CLASS_NAMES, "[]")),
         map50=metrics.get(names.metric(names.CANDIDATE_SPLIT, names.MAP50)),
         map50_95=metrics.get(names.metric(names.CANDIDATE_SPLIT, names.MAP50_95)),
     )
+
+
+def _classes(tag: str) -> int:
+    """How many classes the tag `class_names` lists, or counts where there are too many for a tag."""
+    told = json.loads(tag)
+    return int(told["count"]) if isinstance(told, dict) else len(told)

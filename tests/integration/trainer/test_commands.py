@@ -38,7 +38,7 @@ def test_prepare_records_what_the_dataset_is(pods: Pods, tmp_path: Path) -> None
     wanted = (f"digits?images=60&size=64&seed={SEED}", "48")
     assert (params["dataset"], params["dataset_train_images"]) == wanted
     assert int(params["dataset_test_boxes"]) >= 6
-    assert pods.artifacts("dataset") == {"summary.json", "samples.png"}
+    assert pods.artifacts("dataset") == {"class_names.json", "summary.json", "samples.png"}
     summary = json.loads(pods.download("dataset/summary.json", tmp_path).read_text())
     assert summary["digest"] == pods.tags["dataset_digest"]
     with Image.open(pods.download("dataset/samples.png", tmp_path)) as picture:

@@ -65,14 +65,13 @@ BROKEN: dict[str, tuple[Damage, list[str]]] = {
         lambda root: (root / "labels/train/1.txt").write_bytes(b"\xff\xfe\x00"),
         ["malformed label rows", "is not text"],
     ),
-    "polygons among boxes": (_label(ROW + "0 0.1 0.1 0.2 0.1 0.2 0.2\n"), ["boxes and polygons in one file"]),
     "empty file": (
         lambda root: (root / "images/train/1.png").write_bytes(b""),
         ["zero-byte images (1): images/train/1"],
     ),
     "no image": (
         lambda root: (root / "images/train/1.png").write_text("<html>404</html>"),
-        ["unreadable images (1): images/train/1.png (not an image)"],
+        ["unreadable images (1): images/train/1.png (not an image that is read but HTML)"],
     ),
     "half an image": (_truncate, ["unreadable images (1): images/train/1.png"]),
     "tiny image": (lambda root: write_image(root / "images/train/1.png", 99, (8, 8)), ["images/train/1.png (8×8)"]),

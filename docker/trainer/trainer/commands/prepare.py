@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from trainer.architecture import check_model
+from trainer.class_names import ARTIFACT, names_tag
 from trainer.datasets.cache import materialise
 from trainer.datasets.labels import parse_labels
 from trainer.datasets.model import SPLITS, Dataset
@@ -51,12 +51,13 @@ def _record(run: Run, dataset: Dataset) -> None:
         params |= {f"dataset_{split}_{what}": str(counts[what]) for what in ("images", "boxes")}
     run.log_params(params)
     run.log_json(dataset.summary, "dataset/summary.json")
+    run.log_json(dataset.names, ARTIFACT)
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "samples.png"
         draw_samples(dataset).save(picture)
         run.log_file(picture, "dataset")
     # Last: with these, the next command knows that this one is done.
-    run.set_tags({"dataset_digest": dataset.digest, "class_names": json.dumps(dataset.names, ensure_ascii=False)})
+    run.set_tags({"dataset_digest": dataset.digest, "class_names": names_tag(dataset.names)})
 
 
 def draw_samples(dataset: Dataset) -> Image.Image:

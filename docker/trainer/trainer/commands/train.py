@@ -11,6 +11,7 @@ import numpy as np
 from trainer import runtime
 from trainer.agreement import Agreement, prove_agreement
 from trainer.architecture import check_model
+from trainer.class_names import names_tag
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import Dataset
 from trainer.detection import OnnxDetector, TorchDetector
@@ -78,7 +79,7 @@ def _export(run: Run, settings: Settings, dataset: Dataset, best: Path) -> None:
         {
             "onnx_agreement": json.dumps(agreement.to_json()),
             "image_size": str(settings.image_size),
-            "class_names": json.dumps(dataset.names, ensure_ascii=False),
+            "class_names": names_tag(dataset.names),
             "sha256": logged.sha256,
             "model_uri": logged.uri,
         }

@@ -10,10 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from trainer.errors import InputError, TrainerError
 
-
-def is_archive(path: Path) -> bool:
-    """Whether the file's content (not its name) is a zip or a tar, compressed or not."""
-    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+ENCRYPTED = 0x1  # of a zip member's flags
 
 
 def unpack(archive: Path, folder: Path, shown: str) -> None:
@@ -44,7 +41,13 @@ def _unpack_zip(archive: Path, folder: Path, shown: str) -> None:
     with zipfile.ZipFile(archive) as zipped:
         members = zipped.infolist()
         for member in members:
-            path = PurePosixPath(member.filename.replace("\\", "/"))
+            if member.flag_bits & ENCRYPTED:
+                raise InputError(
+                    f"The archive {shown} has a password ({member.filename!r} is encrypted). Make it again without one."
+                )
+            # Windows' own zip and .NET before 4.6.1 write backslashes, which are no separators here.
+            member.filename = member.filename.replace("\\", "/")
+            path = PurePosixPath(member.filename)
             if path.is_absolute() or ".." in path.parts or ":" in path.parts[0:1]:
                 raise InputError(
                     f"The archive {shown} has a member that leaves its folder: {member.filename!r}. It is "
@@ -56,7 +59,7 @@ def _unpack_zip(archive: Path, folder: Path, shown: str) -> None:
                     "the files themselves."
                 )
         _require_room(sum(member.file_size for member in members), folder, shown)
-        zipped.extractall(folder)
+        zipped.extractall(folder, members)
 
 
 def _unpack_tar(archive: Path, folder: Path, shown: str) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from trainer.datasets.archive import unpack
-from trainer.datasets.tree import find_data_yaml
 from trainer.errors import InputError, TrainerError
 from trainer.progress import say
 
@@ -35,7 +34,8 @@ def fetch(uri: str, scratch: Path) -> tuple[Path, bool]:
         scratch: an empty folder for what is downloaded and unpacked.
 
     Returns:
-        Its data.yaml, and whether the tree is a copy of our own, in ``scratch``.
+        Its folder (or the data.yaml or COCO file that the URI names), and whether it is a copy of our own, in
+        ``scratch``.
 
     Raises:
         InputError: there is nothing at the URI, or it is not a dataset.
@@ -50,13 +50,13 @@ def fetch(uri: str, scratch: Path) -> tuple[Path, bool]:
         )
     path = Path(unquote(parts.path) if parts.scheme == "file" else uri)
     if path.is_dir():
-        return find_data_yaml(path), False
-    if path.is_file() and path.suffix in {".yaml", ".yml"}:
+        return path, False
+    if path.is_file() and path.suffix in {".yaml", ".yml", ".json"}:
         return path, False
     if path.is_file():
         say(f"Unpacking {path}")
         unpack(path, scratch / "source", uri)
-        return find_data_yaml(scratch / "source"), True
+        return scratch / "source", True
     raise InputError(
         f"The dataset {uri!r} does not exist: there is no such file or directory in the pod. Mount it, or "
         "give an http(s):// or s3:// address (or `digits`, which needs no file)."
@@ -71,12 +71,12 @@ def _fetch_remote(uri: str, scratch: Path) -> Path:
     filesystem, path = fsspec.core.url_to_fs(uri)
     if scheme == "s3" and _with_retries(uri, lambda: filesystem.isdir(path)):
         _with_retries(uri, lambda: _download_folder(filesystem, path, scratch / "source"))
-        return find_data_yaml(scratch / "source")
+        return scratch / "source"
     archive = scratch / "archive"
     _with_retries(uri, lambda: _download(filesystem, path, archive))
     unpack(archive, scratch / "source", shown(uri))
     archive.unlink()
-    return find_data_yaml(scratch / "source")
+    return scratch / "source"
 
 
 def _download(filesystem: Any, path: str, target: Path) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
-from trainer.datasets.model import SPLITS, CheckedSample
+from trainer.datasets.model import SPLITS, CheckedSample, Tree
 from trainer.datasets.splits import SEED, SHARE
 
 
 def summarise(
     uri: str,
     digest: str,
-    names: list[str],
+    tree: Tree,
     checked: dict[str, list[CheckedSample]],
     made: list[str],
     warnings: list[str],
@@ -23,8 +24,9 @@ def summarise(
     return {
         "dataset": uri,
         "digest": digest,
-        "class_names": names,
-        "splits": {split: _summarise_split(checked[split], names) for split in SPLITS},
+        "format": tree.format,
+        "class_names": tree.names,
+        "splits": {split: _summarise_split(checked[split], tree.names) for split in SPLITS},
         "image_size": {
             "least": sizes.min(0).tolist(),
             "median": np.median(sizes, 0).astype(int).tolist(),
@@ -36,12 +38,11 @@ def summarise(
 
 
 def _summarise_split(items: list[CheckedSample], names: list[str]) -> dict[str, Any]:
-    classes = np.concatenate([item.boxes[:, 0] for item in items] or [np.zeros(0)]).astype(int)
-    counts = np.bincount(classes, minlength=len(names)).tolist()
+    counts = Counter(number for item in items for number in item.classes)
     return {
         "images": len(items),
-        "boxes": len(classes),
-        "background_images": sum(not len(item.boxes) for item in items),
-        "images_without_label_file": sum(item.sample.label is None for item in items),
-        "boxes_by_class": dict(zip(names, counts, strict=True)),
+        "boxes": counts.total(),
+        "background_images": sum(not item.classes for item in items),
+        "images_without_label_file": sum(not item.sample.labelled for item in items),
+        "boxes_by_class": {name: counts[number] for number, name in enumerate(names)},
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ultralytics.data import dataset as scan
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.torch_utils import get_flops, strip_optimizer
 
@@ -50,6 +51,20 @@ class LifecycleTrainer(DetectionTrainer):
         self.history.end_epoch(self.epoch + 1, metrics)
 
 
+def leave_copies_alone() -> None:
+    """Keep Ultralytics from writing what it scanned beside the label files.
+
+    They are in the workspace's copy of the dataset, which trainings that run at the same time share: one may delete the
+    file that another is reading.
+    """
+    scan.save_dataset_cache_file = _keep_in_memory
+
+
+def _keep_in_memory(prefix: str, path: Path, x: dict[str, Any], version: str) -> None:
+    """All that Ultralytics' own function does to what was scanned, beside writing it."""
+    x["version"] = version
+
+
 def run_training(arguments: dict[str, Any], folder: Path, queue: MetricQueue) -> Path:
     """Train, or go on from the checkpoint in ``folder``; return the best weights.
 
@@ -58,6 +73,7 @@ def run_training(arguments: dict[str, Any], folder: Path, queue: MetricQueue) ->
         folder: of this MLflow run, in the workspace.
         queue: takes the metrics.
     """
+    leave_copies_alone()
     training = Path(arguments["save_dir"])
     checkpoint = Checkpoint(folder / "checkpoint", training)
     history = History(folder / "epochs.jsonl", queue, arguments["epochs"])

@@ -186,7 +186,10 @@ def _figures(text: str) -> dict[str, float]:
 
 
 def _names(text: str) -> list[str]:
-    """Class names from a JSON list, or from Ultralytics' own notation `{0: 'person', ...}`; none: an empty list."""
+    """Class names from a JSON list, or from Ultralytics' own notation `{0: 'person', ...}`; none: an empty list.
+
+    Where there are too many for a tag, it only counts them, and the export's own notes have them.
+    """
     for read in (json.loads, ast.literal_eval):
         try:
             value = read(text)
@@ -194,6 +197,6 @@ def _names(text: str) -> list[str]:
             continue
         if isinstance(value, list):
             return [str(name) for name in value]
-        if isinstance(value, dict):
-            return [str(value[index]) for index in sorted(value)]
+        if isinstance(value, dict) and all(str(index).isdigit() for index in value):
+            return [str(value[index]) for index in sorted(value, key=int)]
     return []

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_server.errors import RequestError
+from yolo_server.onnx_metadata import OnnxMetadata
 
 Images = NDArray[np.generic]
 
@@ -34,6 +35,11 @@ class Limits:
     max_side: int
     height: int | None
     width: int | None
+
+    @classmethod
+    def of(cls, metadata: OnnxMetadata, image_size: int, max_side: int) -> "Limits":
+        """The limits of a model: what it was trained for is always taken, whatever `max_side` a server has."""
+        return cls(metadata.stride, max(max_side, image_size), *metadata.fixed[1:])
 
 
 def check_images(images: NDArray[np.generic] | None, pixels: NDArray[np.generic] | None, limits: Limits) -> Images:

@@ -45,7 +45,8 @@ class Settings:
         threads: threads of one inference; None: the container's CPU limit.
         confidence: least confidence of a detection, where the request does not say.
         iou: overlap above which the less confident of two boxes goes, where the request does not say.
-        max_side: longest side of an input, pixels; memory grows with its square.
+        max_side: longest side of an input, pixels, or the size that the model was trained for if that is more; memory
+            grows with its square.
         shapes: how many models OpenVINO may compile for one shape alone, when that comes often; each takes some tens of
             megabytes.
         engine: `onnxruntime` or `openvino` (processor), `cuda` or `tensorrt` (GPU), or `auto`: the fastest one that is

@@ -18,6 +18,7 @@ Image.MAX_IMAGE_PIXELS = None
 cv2.setNumThreads(1)
 
 ORIENTATION = 0x0112  # EXIF's tag
+UPRIGHT = 1  # its value for a picture that lies as it is to be seen
 FORMATS = {"JPEG": (b"\xff\xd8\xff",), "PNG": (b"\x89PNG\r\n\x1a\n",), "WebP": (b"RIFF",)}
 
 
@@ -43,7 +44,7 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
         PictureError: it is something else, is damaged, or is too large.
     """
     kind = _format(content)
-    (width, height), upright = _header(content, kind)
+    (width, height), orientation = _header(content, kind)
     if width * height > max_pixels:
         raise PictureError(
             f"is {width}x{height} pixels, {width * height / 1e6:.0f} million, but at most {max_pixels / 1e6:g} million "
@@ -53,7 +54,7 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
         picture = _whole(content, kind)
     except BrokenOff:
         raise PictureError(f"is a {kind} that ends too early (truncated after {len(content)} bytes)") from None
-    if kind == "JPEG" and upright:
+    if kind == "JPEG" and orientation == UPRIGHT:
         plain = _plain_jpeg(content, (height, width))
         if plain is not None:
             return plain
@@ -63,7 +64,9 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
         raise PictureError(f"is a damaged {kind} ({' '.join(str(error).split())[:200]})") from error
     if pixels is None:
         raise PictureError(f"is a damaged {kind}")
-    return pixels.astype(np.uint8, copy=False)
+    found: Pixels = pixels.astype(np.uint8, copy=False)
+    # OpenCV 4.11, unlike the version that trains, leaves a WebP as it lies.
+    return _turned(found, orientation) if kind == "WebP" else found
 
 
 def _format(content: bytes) -> str:
@@ -75,20 +78,31 @@ def _format(content: bytes) -> str:
     raise PictureError(f"is not a JPEG, PNG or WebP (it starts with {content[:8].hex(' ')})")
 
 
-def _header(content: bytes, kind: str) -> tuple[tuple[int, int], bool]:
-    """Width and height without decoding, and whether EXIF surely leaves the picture as it is."""
+def _header(content: bytes, kind: str) -> tuple[tuple[int, int], int | None]:
+    """Width and height without decoding, and EXIF's orientation; None: it cannot be read."""
     try:
         with Image.open(io.BytesIO(content), formats=(kind.upper(),)) as picture:
-            return picture.size, _upright(picture)
+            return picture.size, _orientation(picture)
     except Exception as error:  # Pillow's readers raise many types on damaged headers
         raise PictureError(f"is a damaged {kind} ({' '.join(str(error).split())[:200]})") from error
 
 
-def _upright(picture: Image.Image) -> bool:
+def _orientation(picture: Image.Image) -> int | None:
     try:
-        return "exif" not in picture.info or picture.getexif().get(ORIENTATION, 1) == 1
+        return picture.getexif().get(ORIENTATION, UPRIGHT) if "exif" in picture.info else UPRIGHT
     except Exception:  # damaged EXIF does not make the picture a damaged one
-        return False
+        return None
+
+
+def _turned(pixels: Pixels, orientation: int | None) -> Pixels:
+    """The picture upright: from 5 on it is mirrored at its diagonal, and each half of 1-4 and 5-8 flips it alike."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def _plain_jpeg(content: bytes, shape: tuple[int, int]) -> Pixels | None:

@@ -1,0 +1,52 @@
+"""The formats that datasets come in: each module reads one, as the tools that export it lay it out.
+
+``read`` recognises which one a folder is; nothing has to be converted by hand.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from trainer.datasets.folders import Folders
+from trainer.datasets.formats.coco import find_coco, read_coco
+from trainer.datasets.formats.others import refuse_others
+from trainer.datasets.formats.plain import find_names, read_plain
+from trainer.datasets.formats.voc import find_voc, read_voc
+from trainer.datasets.formats.yolo import find_data_yaml, read_yolo
+from trainer.datasets.model import Tree
+from trainer.datasets.problems import Problems
+from trainer.errors import InputError
+
+
+def read(place: Path, problems: Problems, warnings: Problems, *, confined: bool) -> Tree:
+    """Recognise the format of a dataset and list its samples.
+
+    Args:
+        place: its folder, its data.yaml, or a COCO file in it.
+        problems: takes what is wrong with single files and splits.
+        warnings: takes what the owner should know.
+        confined: whether nothing outside of the folder may be named (what was downloaded must not read local files).
+
+    Raises:
+        InputError: it is of no format that is read, or its description is wrong.
+    """
+    if place.is_file() and place.suffix.lower() != ".json":
+        return read_yolo(place, problems, warnings, confined=confined)
+    folder = place if place.is_dir() else place.parent
+    if place.is_dir() and (data_yaml := find_data_yaml(folder)):
+        return read_yolo(data_yaml, problems, warnings, confined=confined)
+    folders = Folders(Path(os.path.normpath(folder.absolute())), problems)
+    files = [place.name] if place.is_file() else folders.below("")
+    if annotations := find_coco(folders.root, files):
+        return read_coco(folders, annotations, problems, warnings)
+    if annotations := find_voc(folders.root, files):
+        return read_voc(folders, annotations, problems, warnings)
+    if names := find_names(files):
+        return read_plain(folders, names, problems)
+    refuse_others(folders.root, files)
+    raise InputError(
+        "The dataset has no data.yaml, and is of none of the other formats that are read: COCO JSON, Pascal VOC XML, "
+        "YOLO with classes.txt or obj.names. Export it in one of them; best is an Ultralytics tree: data.yaml with "
+        "names, train, val and test, beside images/ and labels/."
+    )

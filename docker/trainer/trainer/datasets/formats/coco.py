@@ -1,0 +1,198 @@
+"""COCO JSON: one file a split, with images, categories and a box [x, y, width, height] in pixels for each object.
+
+Boxes are converted as Ultralytics' ``convert_coco`` does. Classes are the categories in the order of their ids, so that
+ids may start anywhere and have holes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.datasets.folders import Folders
+from trainer.datasets.formats.finder import ImageFinder
+from trainer.datasets.formats.names import require_distinct
+from trainer.datasets.formats.splits import split_of_path
+from trainer.datasets.labels import format_row
+from trainer.datasets.model import Sample, Tree
+from trainer.datasets.problems import Problems
+from trainer.errors import InputError
+
+SNIFFED = 1 << 20  # bytes; a description of the format is in every file's beginning or end
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """An annotation: only what a detector is trained with is kept, so that polygons do not stay in memory."""
+
+    image: Any
+    category: Any
+    box: tuple[float, ...] | None
+    crowd: bool
+
+
+def find_coco(root: Path, files: list[str]) -> list[str]:
+    """The COCO files of a dataset: those of instances where there are also ones of captions and keypoints."""
+    found = [path for path in files if path.lower().endswith(".json") and _is_coco(root / path)]
+    instances = [path for path in found if "instances" in path.rpartition("/")[2].lower()]
+    return instances or found
+
+
+def _is_coco(file: Path) -> bool:
+    with file.open("rb") as content:
+        start = content.read(SNIFFED)
+        content.seek(max(0, file.stat().st_size - SNIFFED))
+        end = content.read()
+    ends = start + end
+    return start.lstrip()[:1] == b"{" and all(key in ends for key in (b'"images"', b'"annotations"', b'"categories"'))
+
+
+def read_coco(folders: Folders, annotations: list[str], problems: Problems, warnings: Problems) -> Tree:
+    """List the samples that the files name.
+
+    Raises:
+        InputError: a file is broken, two are of one split, or they do not know the same classes.
+    """
+    by_split: dict[str, str] = {}
+    for path in annotations:
+        split = (split_of_path(path) if len(annotations) > 1 else None) or "train"
+        if split in by_split:
+            raise InputError(
+                f"{by_split[split]} and {path} are both annotations of {split}. Name them after their splits, such as "
+                "instances_train.json and instances_val.json."
+            )
+        by_split[split] = path
+    finder = ImageFinder(folders)
+    contents = {split: _load(folders.root / path, path) for split, path in by_split.items()}
+    categories = _categories(contents, by_split)
+    numbers = {category: number for number, category in enumerate(categories)}
+    splits = {
+        split: _samples(folders.root, content, by_split[split], numbers, finder, problems, warnings)
+        for split, content in contents.items()
+    }
+    if "train" not in splits:
+        raise InputError(
+            f"No COCO file is of train; there are {', '.join(annotations)}. Name one instances_train.json."
+        )
+    named = {sample.key for samples in splits.values() for sample in samples}
+    for key in finder.keys:
+        if key not in named:
+            warnings.add("images that no annotation file names, and that are left out", key)
+    return Tree(folders.root, list(categories.values()), splits, f"COCO JSON ({', '.join(annotations)})")
+
+
+def _load(file: Path, shown: str) -> dict[str, Any]:
+    def keep(value: dict[str, Any]) -> Any:
+        if "image_id" in value and "category_id" in value:
+            box = value.get("bbox") or _box_of(value.get("segmentation"))
+            return _Object(
+                value["image_id"], value["category_id"], tuple(box) if box else None, bool(value.get("iscrowd"))
+            )
+        return value
+
+    try:
+        content = json.loads(file.read_bytes(), object_hook=keep)
+    except ValueError as error:
+        raise InputError(f"{shown} is not JSON ({error}). Export the dataset again.") from error
+    if not isinstance(content, dict) or not all(
+        isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
+    ):
+        raise InputError(f"{shown} is not a COCO file: it must have lists of images, annotations and categories.")
+    return content
+
+
+def _box_of(segmentation: Any) -> list[float] | None:
+    """[x, y, width, height] around polygons [[x1, y1, x2, y2 …] …]."""
+    if not isinstance(segmentation, list) or not all(
+        isinstance(part, list) and len(part) >= 6 for part in segmentation
+    ):
+        return None
+    xs = [value for part in segmentation for value in part[0::2]]
+    ys = [value for part in segmentation for value in part[1::2]]
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)] if xs else None
+
+
+def _categories(contents: dict[str, dict[str, Any]], files: dict[str, str]) -> dict[Any, str]:
+    """Names by id, in the order of ids; without those that only stand above others, as Roboflow writes one."""
+    found: dict[str, dict[Any, str]] = {}
+    used = {annotation.category for content in contents.values() for annotation in content["annotations"]}
+    for split, content in contents.items():
+        above = {str(entry.get("supercategory", "")) for entry in content["categories"]}
+        found[split] = {
+            entry["id"]: str(entry["name"]).strip()
+            for entry in sorted(content["categories"], key=lambda entry: entry["id"])
+            if entry["id"] in used
+            or str(entry["name"]) not in above
+            or str(entry.get("supercategory")) == str(entry["name"])
+        }
+    first = next(iter(found))
+    for split, names in found.items():
+        if names != found[first]:
+            raise InputError(
+                f"{files[first]} and {files[split]} do not have the same categories ({_told(found[first])}; "
+                f"{_told(names)}). Export them with one list of classes."
+            )
+    names = found[first]
+    if not names:
+        raise InputError(f"{files[first]} has no categories. Export the dataset with its classes.")
+    require_distinct(list(names.values()), files[first])
+    return names
+
+
+def _told(categories: dict[Any, str]) -> str:
+    return ", ".join(f"{number} {name}" for number, name in list(categories.items())[:10])
+
+
+def _samples(
+    root: Path,
+    content: dict[str, Any],
+    file: str,
+    numbers: dict[Any, int],
+    finder: ImageFinder,
+    problems: Problems,
+    warnings: Problems,
+) -> list[Sample]:
+    objects: dict[Any, list[_Object]] = defaultdict(list)
+    for annotation in content["annotations"]:
+        objects[annotation.image].append(annotation)
+    samples: dict[str, Sample] = {}
+    for image in content["images"]:
+        told, size = str(image["file_name"]), (int(image["width"]), int(image["height"]))
+        key = finder.find(told, file, problems)
+        if key is None:
+            continue
+        if key in samples:
+            problems.add("images that are named twice", f"{told} in {file}")
+        rows = _rows(objects[image["id"]], size, numbers, f"{told} in {file}", problems, warnings)
+        samples[key] = Sample(key, root / key, None, rows, size)
+    return [samples[key] for key in sorted(samples)]
+
+
+def _rows(
+    objects: list[_Object],
+    size: tuple[int, int],
+    numbers: dict[Any, int],
+    where: str,
+    problems: Problems,
+    warnings: Problems,
+) -> str:
+    """A label file's text of one image of ``size`` (width, height)."""
+    width, height = size
+    rows: dict[str, None] = {}
+    for found in objects:
+        if found.category not in numbers:
+            problems.add("labels of unknown class", f"{where}: category {found.category}")
+        elif found.crowd:
+            warnings.add("crowds (iscrowd), which are left out as Ultralytics does", where)
+        elif found.box is None or len(found.box) != 4:
+            problems.add("objects without a box", where)
+        elif found.box[2] <= 0 or found.box[3] <= 0:
+            warnings.add("boxes without width or height, which are left out as Ultralytics does", where)
+        else:
+            left, top, across, down = found.box
+            box = ((left + across / 2) / width, (top + down / 2) / height, across / width, down / height)
+            rows[format_row(numbers[found.category], box)] = None
+    return "".join(rows)

@@ -1,0 +1,65 @@
+"""Finds the image that an annotation names: tools write its path as it was on the machine that they ran on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from urllib.parse import unquote
+
+from trainer.datasets.folders import Folders
+from trainer.datasets.problems import Problems
+
+
+class ImageFinder:
+    """Every image below a dataset's root, by its file name."""
+
+    def __init__(self, folders: Folders) -> None:
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        self.keys = folders.images()
+        for key in self.keys:
+            self._by_name[key.rpartition("/")[2]].append(key)
+
+    def find(self, told: str, near: str, problems: Problems) -> str | None:
+        """The image of a path as an annotation tells it.
+
+        Of several with its name it is the one with the most folders in common at the end of the path, then the one
+        next to ``near``.
+
+        Args:
+            told: path, name or URL, with any kind of slash.
+            near: path of the annotation file, or of the folder of its split.
+            problems: takes an image that is not there, or that may be any of several.
+        """
+        path = told.replace("\\", "/").partition("?")[0]
+        name = path.rpartition("/")[2]
+        found = self._by_name.get(name) or self._by_name.get(unquote(name), [])
+        if len(found) > 1:
+            ranks = {key: (_shared(path.split("/"), key.split("/")), _near(key, near)) for key in found}
+            best = max(ranks.values())
+            found = [key for key, rank in ranks.items() if rank == best]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            problems.add("image names that several images have", f"{told} in {near} ({', '.join(sorted(found)[:3])})")
+        else:
+            problems.add("missing images", f"{told} (named in {near})")
+        return None
+
+
+def _shared(first: list[str], second: list[str]) -> int:
+    """How many parts two paths share at their ends."""
+    count = 0
+    for one, other in zip(reversed(first), reversed(second), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _near(key: str, near: str) -> int:
+    """How many folders a path shares with another from the root on."""
+    count = 0
+    for one, other in zip(key.split("/")[:-1], near.split("/"), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count

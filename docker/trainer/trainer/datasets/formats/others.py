@@ -1,0 +1,34 @@
+"""Formats that are recognised only to say that they are not read, and what to export instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainer.errors import InputError
+
+# What is near the beginning of a file of the kind; all of the words must be there.
+MARKS: tuple[tuple[str, str, tuple[bytes, ...]], ...] = (
+    (".xml", "CVAT's own XML", (b"<annotations>", b"<meta>")),
+    (".xml", "CVAT's own XML", (b"<annotations>", b"<image ")),
+    (".json", "Label Studio's own JSON", (b'"annotations"', b'"result"')),
+    (".json", "Label Studio's own JSON (JSON_MIN)", (b'"original_width"',)),
+    (".json", "Labelme's JSON", (b'"shapes"', b'"imagePath"')),
+    (".json", "CreateML's JSON", (b'"image"', b'"coordinates"')),
+    (".csv", "a table (CSV)", (b"xmin", b"xmax")),
+    (".tfrecord", "TensorFlow records", ()),
+)
+SNIFFED = 1 << 16
+
+
+def refuse_others(root: Path, files: list[str]) -> None:
+    """Raise InputError where a file is of a format that is known and not read."""
+    for path in files:
+        for suffix, name, marks in MARKS:
+            if path.lower().endswith(suffix):
+                with (root / path).open("rb") as content:
+                    start = content.read(SNIFFED)
+                if all(mark in start for mark in marks):
+                    raise InputError(
+                        f"The dataset is {name} ({path}), which is not read. Export it from that tool as YOLO, COCO or "
+                        "Pascal VOC, with its images."
+                    )

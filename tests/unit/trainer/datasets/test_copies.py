@@ -1,0 +1,146 @@
+"""The workspace's copy: opened without reading it all, checked where it differs, repaired under its readers."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oracle import refusal
+from trainer.datasets import stored
+from trainer.datasets.cache import materialise
+from trainer.errors import TrainerError
+from trainer.progress import Progress
+
+from conftest import MakeTree
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that are hashed when a copy is opened."""
+    files: list[str] = []
+    real = stored._hashes_agree
+
+    def spy(folder: Path, changed: list[tuple[str, str]]) -> Any:
+        files.extend(file for file, _ in changed)
+        return real(folder, changed)
+
+    monkeypatch.setattr(stored, "_hashes_agree", spy)
+    return files
+
+
+def test_opening_a_copy_reads_no_image(make_tree: MakeTree, tmp_path: Path, hashed: list[str]) -> None:
+    root = make_tree()
+    dataset = materialise(str(root), tmp_path / "workspace")
+    assert materialise(str(root), tmp_path / "workspace", expected=dataset.digest) == dataset
+    assert hashed == []
+
+
+def test_a_file_that_was_written_again_is_hashed_once(make_tree: MakeTree, tmp_path: Path, hashed: list[str]) -> None:
+    root = make_tree()
+    dataset = materialise(str(root), tmp_path / "workspace")
+    touched = dataset.splits["train"][0]
+    os.utime(touched.image, (1, 1))
+    for _ in range(2):
+        assert materialise(str(root), tmp_path / "workspace", expected=dataset.digest) == dataset
+    assert hashed == ["images/train/0.png"]
+
+
+def test_a_copy_on_another_volume_is_hashed_whole(make_tree: MakeTree, tmp_path: Path, hashed: list[str]) -> None:
+    """There every file has another inode and time."""
+    root = make_tree()
+    dataset = materialise(str(root), tmp_path / "workspace")
+    shutil.copytree(tmp_path / "workspace", tmp_path / "restored")
+    assert materialise("/nowhere", tmp_path / "restored", expected=dataset.digest).digest == dataset.digest
+    assert len(hashed) == 20
+
+
+@pytest.mark.parametrize("what", ["image", "label"])
+def test_damage_that_keeps_the_size_is_found(what: str, make_tree: MakeTree, tmp_path: Path) -> None:
+    root = make_tree()
+    dataset = materialise(str(root), tmp_path / "workspace")
+    sample = dataset.splits["train"][0]
+    file = sample.image if what == "image" else sample.label
+    assert file is not None
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    again = materialise(str(root), tmp_path / "workspace", expected=dataset.digest)
+    assert sample.image.read_bytes() == (root / sample.key).read_bytes()
+    assert again == dataset
+
+
+def test_an_index_that_was_changed_is_found(make_tree: MakeTree, tmp_path: Path) -> None:
+    root = make_tree()
+    dataset = materialise(str(root), tmp_path / "workspace")
+    index = dataset.root / stored.INDEX
+    content = json.loads(index.read_text())
+    content["names"] = ["dog", "cat"]
+    index.write_text(json.dumps(content))
+    assert materialise(str(root), tmp_path / "workspace", expected=dataset.digest) == dataset
+
+
+def test_a_repair_takes_no_image_from_a_training_that_reads(make_tree: MakeTree, tmp_path: Path) -> None:
+    root = make_tree()
+    dataset = materialise(str(root), tmp_path / "workspace")
+    folder = os.open(dataset.root / "images/train", os.O_RDONLY)
+    try:
+        dataset.splits["train"][0].image.unlink()
+        materialise(str(root), tmp_path / "workspace", expected=dataset.digest)
+        names = os.listdir(folder)  # noqa: PTH208 - of the folder that a reader has open, whatever its name is now
+        assert sorted(names) == sorted(path.name for path in (root / "images/train").iterdir())
+    finally:
+        os.close(folder)
+
+
+def test_preparing_the_same_dataset_again_writes_nothing(make_tree: MakeTree, tmp_path: Path) -> None:
+    root = make_tree()
+    dataset = materialise(str(root), tmp_path / "workspace")
+    before = {path: path.stat().st_ino for path in dataset.root.rglob("*")}
+    assert materialise(str(root), tmp_path / "workspace") == dataset
+    assert {path: path.stat().st_ino for path in dataset.root.rglob("*")} == before
+
+
+def test_long_work_says_how_many_images_and_seconds_are_left(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress("Checking images", 3, every=0.0)
+    for _ in range(3):
+        progress.step()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(",")[0] for line in lines] == ["Checking images: 1/3", "Checking images: 2/3"]
+    assert all(line.endswith("s left") for line in lines)
+
+
+def test_a_zip_with_a_password_is_refused(make_tree: MakeTree, tmp_path: Path) -> None:
+    root = make_tree()
+    archive = tmp_path / "secret.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for path in sorted(root.rglob("*")):
+            if path.is_file():
+                zipped.write(path, path.relative_to(root))
+    content = bytearray(archive.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = content.find(signature)
+        while place >= 0:
+            content[place + flags] |= 1  # the bit that says that a member is encrypted
+            place = content.find(signature, place + 4)
+    archive.write_bytes(content)
+    message = refusal(archive, tmp_path / "workspace")
+    assert "has a password" in message and "without one" in message
+
+
+def test_a_full_workspace_is_told_and_may_be_retried(
+    make_tree: MakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: str, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    monkeypatch.setattr(stored, "write_file", full)
+    with pytest.raises(TrainerError, match="has no room for the dataset") as caught:
+        materialise(str(make_tree()), tmp_path / "workspace")
+    assert caught.value.exit_status == 1
+    assert not list((tmp_path / "workspace/datasets").iterdir())

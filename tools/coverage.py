@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import IO
 
 from tools.parts import ROOT
 
@@ -37,8 +37,12 @@ def forget() -> None:
     DATA.mkdir()
 
 
-def report() -> int:
-    """Print the share of lines that ran, by folder of the product; 1 if the whole is below the floor."""
+def report(output: IO[str] | None = None) -> int:
+    """Print the share of the product's lines that ran; 1 if it is below the floor.
+
+    Args:
+        output: where to print; none: this process' own output.
+    """
     environment = {**os.environ, **variables()}
     environment.pop("COVERAGE_PROCESS_START")
 
@@ -54,11 +58,9 @@ def report() -> int:
     measured = coverage("report", "--skip-covered", "--sort=cover")
     (DATA / "report.txt").write_text(measured.stdout)
     whole = next((line for line in measured.stdout.splitlines() if line.startswith("TOTAL")), "no data")
-    sys.stdout.write(f"{whole.split()[-1]} of the product's lines ran; by file: {_shown(DATA / 'report.txt')}\n")
+    (output or sys.stdout).write(
+        f"{whole.split()[-1]} of the product's lines ran; by file: {_shown(DATA / 'report.txt')}\n"
+    )
     if measured.returncode:
         sys.stderr.write(f"coverage is below its floor (pyproject.toml, tool.coverage.report): {measured.stderr}\n")
     return int(measured.returncode != 0)
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(ROOT))

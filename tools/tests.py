@@ -6,20 +6,25 @@
     python -m tools.tests --soak                  the long forms, which `make test` leaves out
 
 Runs on a bare machine: the standard library only. All steps run even when one fails; at the end stand the seconds of
-each and the ten slowest tests.
+each and the ten slowest tests. Steps that can run side by side do: integration tests wait for servers most of the time.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 from xml.etree import ElementTree
 
 from tools import coverage
@@ -31,8 +36,13 @@ RESULTS = ROOT / ".test-results"
 SLOWEST = 10
 # pytest's exit code where no test was chosen: every test of a part is a long form, or none is.
 NOTHING_CHOSEN = 5
+# Workers of integration tests for each of unit tests.
+WAITING = 2
 # Where the packages whose arrows are held are imported from.
 IMPORTED = ("plugins", "clients/python", "docker/trainer", ".")
+
+
+Action = Callable[[IO[str] | None], int]
 
 
 @dataclass
@@ -44,23 +54,37 @@ class Outcome:
     tests: list[tuple[float, str]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: {"passed": 0, "failed": 0, "skipped": 0})
 
-    def step(self, name: str, action: Callable[[], int]) -> bool:
-        """Run a step, count its seconds, remember whether it failed."""
+    def step(self, name: str, action: Action, output: IO[str] | None = None) -> bool:
+        """Run a step, count its seconds, remember whether it failed. Its output goes to a file, or is shown at once."""
         print(f"== {name}", flush=True)
         start = time.monotonic()
-        whole = action() == 0
+        whole = action(output) == 0
         self.seconds[name] = time.monotonic() - start
         self.failed += [] if whole else [name]
+        if output is not None:
+            output.seek(0)
+            print(output.read(), flush=True)
         print(f"== {name}: {self.seconds[name]:.0f} s", flush=True)
         return whole
 
+    def steps(self, actions: dict[str, Action]) -> None:
+        """Run steps side by side. The first is shown as it goes, the others' output when they have ended."""
+        with ExitStack() as stack, ThreadPoolExecutor(max(len(actions), 1)) as pool:
+            running = []
+            for number, (name, action) in enumerate(actions.items()):
+                output = stack.enter_context(TemporaryFile("w+")) if number else None
+                running.append(pool.submit(self.step, name, action, output))
+            for each in running:
+                each.result()
 
-def call(*command: str | Path, **variables: str) -> int:
+
+def call(output: IO[str] | None, *command: str | Path, **variables: str) -> int:
     """Run a program in the repository's root; its exit code."""
-    return subprocess.run([str(word) for word in command], cwd=ROOT, env={**os.environ, **variables}).returncode
+    words, environment = [str(word) for word in command], {**os.environ, **variables}
+    return subprocess.run(words, cwd=ROOT, env=environment, stdout=output, stderr=output).returncode
 
 
-def set_up(chosen: list[Part]) -> int:
+def set_up(chosen: list[Part], output: IO[str] | None) -> int:
     """Environments, Debian's programs and Argo CD's types, as far as the parts need them."""
     names = sorted(set().union(*(part.environments for part in chosen)))
     steps = [[sys.executable, "-m", "tools.environments", *names]]
@@ -68,25 +92,26 @@ def set_up(chosen: list[Part]) -> int:
         steps.append([sys.executable, "-m", "tools.packages"])
     if any(part.name in ARGOCD_TYPES for part in chosen):
         steps.append([str(DEV / "python"), "-m", "tests.schemas.argocd.install"])
-    return next((code for step in steps if (code := call(*step))), 0)
+    return next((code for step in steps if (code := call(output, *step))), 0)
 
 
-def lint() -> int:
+def lint(output: IO[str] | None) -> int:
     """Style, format, and the arrows between packages."""
     checks = ([DEV / "ruff", "check", "."], [DEV / "ruff", "format", "--check", "."], [DEV / "lint-imports"])
-    return max(call(*check, PYTHONPATH=":".join(IMPORTED)) for check in checks)
+    return max(call(output, *check, PYTHONPATH=":".join(IMPORTED)) for check in checks)
 
 
-def types() -> int:
+def types(output: IO[str] | None) -> int:
     """mypy, each part in its image's environment."""
-    return call(DEV / "python", "-m", "tools.typecheck")
+    return call(output, DEV / "python", "-m", "tools.typecheck")
 
 
-CHECKS: dict[str, Callable[[], int]] = {"lint": lint, "types": types}
+CHECKS: dict[str, Action] = {"lint": lint, "types": types}
 
 
-def run(suite: str, environment: str, chosen: list[Part], options: argparse.Namespace, outcome: Outcome) -> int:
-    """Run the parts of a suite that share an environment; 0 if every test passed."""
+def run(chosen: list[Part], options: argparse.Namespace, outcome: Outcome, output: IO[str] | None) -> int:
+    """Run parts of one suite and environment; 0 if every test passed."""
+    suite, environment = chosen[0].suite, chosen[0].environment
     results = RESULTS / f"{suite}-{environment}.xml"
     python_path = [str(coverage.HOOK), str(VENV / "pytest")] if environment != "dev" else []
     variables = {
@@ -105,9 +130,10 @@ def run(suite: str, environment: str, chosen: list[Part], options: argparse.Name
         # The same examples each time, and none refused because the machine was slow.
         command.append("--hypothesis-profile=ci")
     if suite != "e2e":
-        command += [f"--numprocesses={options.workers}", "--dist=loadgroup"]
+        workers = options.workers * (WAITING if suite == "integration" else 1)
+        command += [f"--numprocesses={workers}", "--dist=loadgroup"]
     command += ["-m", "soak" if options.soak else "not soak", f"--junitxml={results}"]
-    code = call(*command, *(part.folder for part in chosen), **variables)
+    code = call(output, *command, *(part.folder for part in chosen), **variables)
     _read(results, outcome)
     return 0 if code == NOTHING_CHOSEN else code
 
@@ -117,26 +143,50 @@ def _read(results: Path, outcome: Outcome) -> None:
     if not results.exists():
         return
     for case in ElementTree.parse(results).iter("testcase"):
-        outcome.tests.append((float(case.get("time", 0)), f"{case.get('classname')}::{case.get('name')}"))
+        outcome.tests.append(
+            (float(case.get("time", 0)), f"{case.get('classname')}::{_without_group(case.get('name', ''))}")
+        )
         kinds = {child.tag for child in case}
         state = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
         outcome.counts[state] += 1
+
+
+def _without_group(name: str) -> str:
+    """A test's name without what tells pytest-xdist which tests belong together (conftest.py)."""
+    return re.sub(r"@[\w./-]+\]?$", "", name)
+
+
+def groups(
+    chosen: list[Part], suites: tuple[str, ...], options: argparse.Namespace, outcome: Outcome
+) -> dict[str, Action]:
+    """A step for the parts of each suite and environment, the largest first."""
+    found: dict[tuple[str, str], list[Part]] = {}
+    for part in chosen:
+        if part.suite in suites:
+            found.setdefault((part.suite, part.environment), []).append(part)
+    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
+    return {
+        f"{suite} in {environment}: {' '.join(part.name for part in group)}": partial(run, group, options, outcome)
+        for (suite, environment), group in ordered
+    }
 
 
 def conclude(outcome: Outcome, options: argparse.Namespace) -> int:
     """Print what took how long and whether all is well; the exit code."""
     if options.coverage and outcome.tests:
         outcome.step("coverage", coverage.report)
-    print(f"\nThe {SLOWEST} slowest tests")
+    if outcome.tests:
+        print(f"\nThe {SLOWEST} slowest tests")
     for seconds, name in sorted(outcome.tests, reverse=True)[:SLOWEST]:
         print(f"  {seconds:7.1f} s  {name}")
     print("\nSeconds")
     for name, seconds in outcome.seconds.items():
         print(f"  {seconds:7.0f} s  {name}{'   FAILED' if name in outcome.failed else ''}")
-    print(f"  {sum(outcome.seconds.values()):7.0f} s  in all\n")
+    print(f"  {time.monotonic() - options.start:7.0f} s  in all\n")
     if outcome.failed:
         print(f"failed: {', '.join(outcome.failed)}", file=sys.stderr, flush=True)
-    print(", ".join(f"{count} {state}" for state, count in outcome.counts.items()))
+    if outcome.tests:
+        print(", ".join(f"{count} {state}" for state, count in outcome.counts.items()))
     return 1 if outcome.failed else 0
 
 
@@ -155,6 +205,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     options.suites = [suite for suite in SUITES if suite in options.steps or not options.steps]
     options.checks = [check for check in CHECKS if check in options.steps or options.whole]
     options.coverage = options.whole
+    options.start = time.monotonic()
     return options
 
 
@@ -176,14 +227,9 @@ def main(argv: list[str]) -> int:
         old.unlink()
     if options.coverage:
         coverage.forget()
-    for name in options.checks:
-        outcome.step(name, CHECKS[name])
-    for suite in SUITES:
-        of_suite = [part for part in chosen if part.suite == suite]
-        for environment in sorted({part.environment for part in of_suite}):
-            group = [part for part in of_suite if part.environment == environment]
-            name = f"{suite} in {environment}: {' '.join(part.name for part in group)}"
-            outcome.step(name, partial(run, suite, environment, group, options, outcome))
+    unit = groups(chosen, ("unit",), options, outcome)
+    outcome.steps({**unit, **{name: CHECKS[name] for name in options.checks}})
+    outcome.steps(groups(chosen, ("integration", "e2e"), options, outcome))
     return conclude(outcome, options)
 
 

@@ -58,9 +58,8 @@ def report(output: IO[str] | None = None) -> int:
     measured = coverage("report", "--skip-covered", "--sort=cover")
     (DATA / "report.txt").write_text(measured.stdout)
     whole = next((line for line in measured.stdout.splitlines() if line.startswith("TOTAL")), "no data")
-    (output or sys.stdout).write(
-        f"{whole.split()[-1]} of the product's lines ran; by file: {_shown(DATA / 'report.txt')}\n"
-    )
+    by_file = (DATA / "report.txt").relative_to(ROOT)
+    (output or sys.stdout).write(f"{whole.split()[-1]} of the product's lines ran; by file: {by_file}\n")
     if measured.returncode:
         sys.stderr.write(f"coverage is below its floor (pyproject.toml, tool.coverage.report): {measured.stderr}\n")
     return int(measured.returncode != 0)

@@ -25,6 +25,12 @@ FILES = (
     ("requirements-pytest.in", "requirements-pytest.txt", None),
 )
 
+# The one compiled file that people open first.
+HEADER = """\
+# What dags/ and plugins/ import, pinned: Airflow as the sandbox and the tests have it. Compiled from requirements.in by
+# `make lock`. Airflow's image holds docker/airflow/requirements.txt; every other image has a file of its own beside it.
+"""
+
 
 def main() -> int:
     """Compile all files; stop at the first that cannot be."""
@@ -43,10 +49,8 @@ def main() -> int:
             return done.returncode
         # A local build of torch (+cpu) must not be named: elsewhere the same version comes from the registry.
         path.write_text(re.sub(r"^(torch==[\d.]+)\+\w+$", r"\1", path.read_text(), flags=re.M))
-    # The Airflow image installs requirements.txt first: the second file holds only what comes on top.
-    common = set(Path(ROOT, "requirements.txt").read_text().splitlines())
-    extra = Path(ROOT, "docker/airflow/requirements.txt")
-    extra.write_text("".join(f"{line}\n" for line in extra.read_text().splitlines() if line not in common))
+    path = Path(ROOT, "requirements.txt")
+    path.write_text(HEADER + "".join(f"{line}\n" for line in path.read_text().splitlines() if line[0] != "#"))
     return 0
 
 

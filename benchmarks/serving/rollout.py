@@ -35,7 +35,7 @@ from lifecycle.gitops.models import Bump, PinnedModel
 from lifecycle.gitops.settings import GitOpsSettings
 from lifecycle.model.pin import Pin
 
-REPOSITORY_URL = "https://github.com/your-org/yolo-release.git"
+REPOSITORY_URL = "https://github.com/your-org/yolo-lifecycle.git"
 STAGES = ("pushed", "synced", "pod created", "server started", "model loaded", "pod ready", "first answer")
 EVERY = 0.05
 LIMIT_SECONDS = 180

@@ -67,7 +67,7 @@ class Config:
     @property
     def bare_repository(self) -> Path:
         """The git remote."""
-        return self.home / "git" / "yolo-release.git"
+        return self.home / "git" / "yolo-lifecycle.git"
 
     @property
     def gitconfig(self) -> Path:

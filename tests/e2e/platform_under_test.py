@@ -82,7 +82,7 @@ class Platform:
 
     def git(self, *arguments: str) -> str:
         """Git in the sandbox's remote."""
-        command = ["git", "-C", str(self.home / "git" / "yolo-release.git"), *arguments]
+        command = ["git", "-C", str(self.home / "git" / "yolo-lifecycle.git"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     def tip(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-HEALTH = "/opt/yolo-release/health.py"
+HEALTH = "/opt/yolo-lifecycle/health.py"
 VARIANTS = ("cpu", "gpu")
 
 

@@ -18,7 +18,7 @@ from sandbox.tests.support import ROOT
 
 Manifest = dict[str, Any]
 CHART = Path(__file__).resolve().parent / "chart"
-REMOTE = "https://github.com/your-org/yolo-release.git"
+REMOTE = "https://github.com/your-org/yolo-lifecycle.git"
 REFRESH = "argocd.argoproj.io/refresh"
 PLURALS = {
     "Application": ("apis/argoproj.io/v1alpha1", "applications"),

@@ -58,7 +58,7 @@ class Documented:
             "namespace": "argocd",
             "operation": "",
             "project": "yolo-lifecycle",
-            "repo": "https://github.com/your-org/yolo-release",
+            "repo": "https://github.com/your-org/yolo-lifecycle",
             "sync_status": self.sync_status,
         }
         inner = ",".join(f'{key}="{value}"' for key, value in labels.items())

@@ -29,7 +29,7 @@ def test_every_setting_that_is_for_the_manifests_reaches_one() -> None:
 
 def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) -> None:
     text = (copy / "cluster" / "settings.toml").read_text()
-    text = text.replace("https://github.com/your-org/yolo-release.git", "git@git.example.com:team/fork.git")
+    text = text.replace("https://github.com/your-org/yolo-lifecycle.git", "git@git.example.com:team/fork.git")
     text = text.replace('"main"', '"release"').replace("ghcr.io/your-org", "registry.example.com/ml")
     text = text.replace('schedule = ""', 'schedule = "0 3 * * 0"').replace("gpus = 0", "gpus = 2")
     text = text.replace("production = true", "production = false").replace("private = false", "private = true")

@@ -117,6 +117,12 @@ def test_the_same_versions_everywhere() -> None:
     airflow = values["airflowVersion"]
     assert f"ARG BASE=docker.io/apache/airflow:{airflow}-python" in (ROOT / "docker/airflow/Dockerfile").read_text()
     assert f"\napache-airflow=={airflow}\n" in (ROOT / "requirements.txt").read_text()
+    # The image holds what the sandbox and the tests have, in the same versions, and what only a cluster needs.
+    ours, image = (
+        {line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")}
+        for name in ("requirements.txt", "docker/airflow/requirements.txt")
+    )
+    assert ours < image
     bases = {rest for name in BASES for kind, rest in instructions(base_folder(name) / "Dockerfile") if kind == "ARG"}
     python = re.search(r"^ARG (BASE=\S+)", trainer, re.MULTILINE)
     assert python is not None and python[1] in bases, "the stand-in for kind is built on the trainer's base"

@@ -51,7 +51,7 @@ def repository(tmp_path: Path) -> Path:
 def appset(repository: Path) -> Manifest:
     """argocd-apps/applicationset.yaml as it is, with the repository's address, as the API server has it."""
     text = (ROOT / "argocd-apps" / "applicationset.yaml").read_text()
-    found = yaml.safe_load(text.replace("https://github.com/your-org/yolo-release.git", str(repository)))
+    found = yaml.safe_load(text.replace("https://github.com/your-org/yolo-lifecycle.git", str(repository)))
     found["metadata"]["uid"] = "1234"
     return found
 

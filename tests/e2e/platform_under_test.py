@@ -97,7 +97,8 @@ class Platform:
 
     def checkpoints(self) -> list[Path]:
         """What trainings have left in the claim to continue from."""
-        return sorted((self.home / "kube").glob("**/workspace/runs/*/checkpoint/state.json"))
+        claim = self.home / "kube" / "volumes" / "lifecycle" / "workspace"
+        return sorted(claim.glob("runs/*/checkpoint/state.json"))
 
     def served(self) -> int:
         """The version that Triton says it serves."""

@@ -14,12 +14,14 @@ from tests.support.processes import until
 
 def answer_with(choice: str, seen: dict[str, Any]) -> threading.Thread:
     """Answer the pending question as Airflow's UI does; keep what it showed."""
+    from airflow.api_fastapi.app import create_app
+    from starlette.testclient import TestClient
+
+    # Made before the thread starts: it imports models, which SQLAlchemy sets up under a lock that the run takes as well.
+    app = create_app(apps="core")
 
     def respond() -> None:
-        from airflow.api_fastapi.app import create_app
-        from starlette.testclient import TestClient
-
-        with TestClient(create_app(apps="core"), base_url="http://127.0.0.1") as client:
+        with TestClient(app, base_url="http://127.0.0.1") as client:
             token = client.get("/auth/token").json()["access_token"]
             client.headers["Authorization"] = f"Bearer {token}"
             base = "/api/v2/dags/yolo_lifecycle/dagRuns/~"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import re
 import time
@@ -15,6 +16,9 @@ from trainer.progress import say
 
 REMOTE = ("http", "https", "s3")
 ATTEMPTS = 4
+SILENCE = 15.0  # seconds without a connection or a byte
+# What the workspace answers, not the network.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 T = TypeVar("T")
 
@@ -31,9 +35,13 @@ def open_store(uri: str) -> tuple[Any, str]:
     """The fsspec filesystem of a remote URI, and the URI's path in it."""
     import fsspec
 
-    # A pod that reaches the world through a proxy is told so by HTTPS_PROXY, which aiohttp ignores otherwise.
-    options = {"client_kwargs": {"trust_env": True}} if urlsplit(uri).scheme != "s3" else {}
-    return fsspec.core.url_to_fs(uri, **options)  # type: ignore[no-any-return]
+    if urlsplit(uri).scheme == "s3":
+        return fsspec.core.url_to_fs(uri)  # type: ignore[no-any-return]
+    from aiohttp import ClientTimeout
+
+    # By default aiohttp ends any download after 5 minutes, and ignores HTTPS_PROXY.
+    limits = ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
+    return fsspec.core.url_to_fs(uri, client_kwargs={"timeout": limits, "trust_env": True})  # type: ignore[no-any-return]
 
 
 def download(filesystem: Any, path: str, target: Path) -> None:
@@ -61,7 +69,7 @@ def with_retries(what: str, uri: str, action: Callable[[], T]) -> T:
 
     Raises:
         InputError: there is nothing, or the pod may not read it.
-        TrainerError: the network or the store failed, four times.
+        TrainerError: the network or the store failed, four times; or the workspace is full.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -79,6 +87,10 @@ def with_retries(what: str, uri: str, action: Callable[[], T]) -> T:
                 raise InputError(
                     f"The {what} {shown(uri)} cannot be read: HTTP {status}. Check the address, and the "
                     "credentials that the pod has."
+                ) from error
+            if getattr(error, "errno", None) in FULL:
+                raise TrainerError(
+                    f"The {what} {shown(uri)} cannot be stored: {_reason(error)}. Make room in the workspace; then retry."
                 ) from error
             if attempt == ATTEMPTS:
                 raise TrainerError(

@@ -18,7 +18,7 @@ DETECTION_HEADS = frozenset({"Detect", "v10Detect"})
 
 
 def find_architecture(model: str, workspace: Path) -> str:
-    """What Ultralytics is given: the path of a team's own file, else of one that the image ships, or a name it knows."""
+    """What Ultralytics is given: the path of a team's own file or of one in the image, or a name it knows."""
     if file := find_file(model, workspace):
         return str(file)
     return str(SHIPPED / model) if (SHIPPED / model).is_file() else model

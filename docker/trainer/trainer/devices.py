@@ -49,6 +49,7 @@ def _explain_none(gpus: int) -> None:
             "(its tag ends in -gpu), or ask for none (LIFECYCLE_TRAINER_GPUS)."
         )
     raise TrainerError(
-        f"The pod asks for {gpus} GPU(s) and torch sees none: nothing was trained, since on the CPU it would take days. "
-        "Check the node's driver, the device plugin and the runtime class of the pods; a retry may get another node."
+        f"The pod asks for {gpus} GPU(s) and torch sees none: nothing was trained, since on the CPU it would take "
+        "days. Check the node's driver, the device plugin and the runtime class of the pods; a retry may get another "
+        "node."
     )

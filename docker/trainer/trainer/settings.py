@@ -116,14 +116,14 @@ def _check_device(device: str, gpus: int, batch: int) -> None:
         numbers = device.split(",")
         if not all(number.isdigit() for number in numbers) or len(set(numbers)) < len(numbers):
             raise InputError(
-                f"--device is {device!r}; give auto (all GPUs of the pod, else the CPU), cpu, or numbers of GPUs, such as "
-                "0 or 0,1,2,3."
+                f"--device is {device!r}; give auto (all GPUs of the pod, else the CPU), cpu, or numbers of GPUs, "
+                "such as 0 or 0,1,2,3."
             )
         gpus = max(gpus, len(numbers))
     elif device == "cpu" and gpus:
         raise InputError(
-            f"The training pod asks for {gpus} GPU(s), and --device is cpu, which would leave them idle. Set it to auto, or "
-            "ask for none (LIFECYCLE_TRAINER_GPUS)."
+            f"The training pod asks for {gpus} GPU(s), and --device is cpu, which would leave them idle. Set it to "
+            "auto, or ask for none (LIFECYCLE_TRAINER_GPUS)."
         )
     if batch < gpus:
         raise InputError(f"--batch is {batch}, too few images for {gpus} GPUs. Give each at least one.")

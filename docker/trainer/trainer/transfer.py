@@ -36,12 +36,12 @@ def open_store(uri: str) -> tuple[Any, str]:
     import fsspec
 
     if urlsplit(uri).scheme == "s3":
-        return fsspec.core.url_to_fs(uri)  # type: ignore[no-any-return]
+        return fsspec.core.url_to_fs(uri)
     from aiohttp import ClientTimeout
 
     # By default aiohttp ends any download after 5 minutes, and ignores HTTPS_PROXY.
     limits = ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
-    return fsspec.core.url_to_fs(uri, client_kwargs={"timeout": limits, "trust_env": True})  # type: ignore[no-any-return]
+    return fsspec.core.url_to_fs(uri, client_kwargs={"timeout": limits, "trust_env": True})
 
 
 def download(filesystem: Any, path: str, target: Path) -> None:
@@ -90,7 +90,8 @@ def with_retries(what: str, uri: str, action: Callable[[], T]) -> T:
                 ) from error
             if getattr(error, "errno", None) in FULL:
                 raise TrainerError(
-                    f"The {what} {shown(uri)} cannot be stored: {_reason(error)}. Make room in the workspace; then retry."
+                    f"The {what} {shown(uri)} cannot be stored: {_reason(error)}. Make room in the workspace; then "
+                    "retry."
                 ) from error
             if attempt == ATTEMPTS:
                 raise TrainerError(

@@ -49,8 +49,8 @@ def run_distributed(arguments: dict[str, Any], folder: Path, processes: int) -> 
         _end(launcher)
     if status:
         raise TrainerError(
-            f"The training on {processes} GPUs ended with status {status}. What failed is above; a retry goes on from the "
-            "last checkpoint."
+            f"The training on {processes} GPUs ended with status {status}. What failed is above; a retry goes on "
+            "from the last checkpoint."
         )
 
 

@@ -1,1 +1,1 @@
-"""Weights to start from: found by what ``--model`` names, kept in the workspace by their SHA-256, checked before use."""
+"""Weights to start from: what ``--model`` names, checked, and kept in the workspace by its SHA-256."""

@@ -43,18 +43,19 @@ def check_weights(file: Path, name: str, image_size: int) -> list[str]:
         head = type(layers[-1]).__name__
     except Exception as error:  # whatever a file that is no checkpoint happens to raise
         raise InputError(
-            f"The weights {name} cannot be loaded: {_reason(error, file)} Give a .pt file that a training with Ultralytics "
-            "(best.pt) or its model.save() wrote."
+            f"The weights {name} cannot be loaded: {_reason(error, file)} Give a .pt file that a training with "
+            "Ultralytics (best.pt) or its model.save() wrote."
         ) from error
     if head not in DETECTION_HEADS:
         raise InputError(
-            f"The weights {name} end in {head}: they are not a plain detector's, which is what is trained and served here. "
-            "Give a detector's, such as yolo11n.pt."
+            f"The weights {name} end in {head}: they are not a plain detector's, which is what is trained and served "
+            "here. Give a detector's, such as yolo11n.pt."
         )
     if image_size < END_TO_END_LEAST_SIZE and getattr(layers[-1], "one2one_cv2", None) is not None:
         raise InputError(
             f"The weights {name} give 300 boxes an image without suppression, and one of {image_size} pixels has fewer "
-            f"places than that. Set --image-size to {END_TO_END_LEAST_SIZE} or more, or give others, such as yolo11n.pt."
+            f"places than that. Set --image-size to {END_TO_END_LEAST_SIZE} or more, or give others, such as "
+            "yolo11n.pt."
         )
     return [str(names[number]) for number in sorted(names)]
 

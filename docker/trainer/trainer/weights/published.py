@@ -29,8 +29,8 @@ def published_url(name: str, base: str) -> str:
         close = difflib.get_close_matches(name, weights, 3, cutoff=0.6)
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         raise InputError(
-            f"The weights {name!r} do not exist: there is no such file in the workspace, and Ultralytics publishes none of "
-            f"that name.{hint}"
+            f"The weights {name!r} do not exist: there is no such file in the workspace, and Ultralytics publishes "
+            f"none of that name.{hint}"
         )
     if not base:
         release = inspect.signature(attempt_download_asset).parameters["release"].default

@@ -91,14 +91,14 @@ def parse(text: str, workspace: Path) -> Reference:
             if "/" not in text:
                 return Reference(Kind.PUBLISHED, text)
             raise InputError(
-                f"The weights {text!r} do not exist: there is no such file in the pod, nor in the workspace {workspace}. "
-                f"Put it there, or give {FORMS}."
+                f"The weights {text!r} do not exist: there is no such file in the pod, nor in the workspace "
+                f"{workspace}. Put it there, or give {FORMS}."
             )
     raise InputError(f"The model {shown(text)!r} is neither an architecture nor weights. Give {FORMS}.")
 
 
-def registered_parts(uri: str) -> tuple[str, str | None, str | None]:
-    """Name, version and alias of a ``models:/…`` URI; one of the last two is None.
+def registered_parts(uri: str) -> tuple[str, str, str]:
+    """Name, version and alias of a ``models:/…`` URI; one of the last two is empty.
 
     Raises:
         InputError: it is not of that form.
@@ -106,7 +106,7 @@ def registered_parts(uri: str) -> tuple[str, str | None, str | None]:
     found = _REGISTERED.fullmatch(uri)
     if not found:
         raise InputError(
-            f"The model {uri!r} is not a version in MLflow's registry. Give models:/<registered model>/<version>, with a "
-            "number, or models:/<registered model>@<alias>."
+            f"The model {uri!r} is not a version in MLflow's registry. Give models:/<registered model>/<version>, "
+            "with a number, or models:/<registered model>@<alias>."
         )
-    return found["name"], found["version"], found["alias"]
+    return found["name"], found["version"] or "", found["alias"] or ""

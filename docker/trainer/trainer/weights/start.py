@@ -79,8 +79,8 @@ def open_weights(reference: Reference, settings: Settings, run: Run) -> Weights:
     weights = _fetch(reference, settings, run)
     if weights.sha256 != expected:
         raise InputError(
-            f"The weights {reference.shown} have changed since prepare checked them: their sha256 was {expected} and is "
-            f"{weights.sha256}. Trigger a new run."
+            f"The weights {reference.shown} have changed since prepare checked them: their sha256 was {expected} and "
+            f"is {weights.sha256}. Trigger a new run."
         )
     return weights
 

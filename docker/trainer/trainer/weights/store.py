@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trainer.errors import InputError
-
 STALE = 24 * 3600.0  # seconds after which what is being fetched is what a killed pod left
 _FETCHING = ".fetching-"
 
@@ -21,21 +19,9 @@ class Store:
     """The folder ``weights`` of a workspace."""
 
     def __init__(self, workspace: Path) -> None:
-        """Make the folder.
-
-        Raises:
-            InputError: the workspace cannot be written.
-        """
         self._folder = workspace / "weights"
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._remove_stale()
-            tempfile.TemporaryFile(dir=self._folder).close()
-        except PermissionError as error:
-            raise InputError(
-                f"The workspace {workspace} cannot be written by the pod's user: {error}. Give the volume the pod's "
-                "fsGroup (1000), or make the folder writable for that group."
-            ) from error
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._remove_stale()
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

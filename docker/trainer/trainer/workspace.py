@@ -19,6 +19,6 @@ def require_writable(workspace: Path) -> None:
         tempfile.TemporaryFile(dir=workspace).close()
     except PermissionError as error:
         raise InputError(
-            f"The workspace {workspace} cannot be written by the pod's user: {error}. Give the volume the pod's fsGroup "
-            "(1000), or make the folder writable for that group."
+            f"The workspace {workspace} cannot be written by the pod's user: {error}. Give the volume the pod's "
+            "fsGroup (1000), or make the folder writable for that group."
         ) from error

@@ -15,10 +15,10 @@ from ultralytics.utils.torch_utils import get_flops, strip_optimizer
 from trainer.metric_queue import MetricQueue
 from trainer.progress import say
 from trainer.runtime import cpu_count, has_quick_bfloat16
+from trainer.training import mixed_precision
 from trainer.training.checkpoint import Checkpoint
 from trainer.training.distributed import run_distributed
 from trainer.training.history import History
-from trainer.training.mixed_precision import install
 from trainer.training.threads import threads_for_step
 
 
@@ -76,7 +76,6 @@ def run_training(arguments: dict[str, Any], folder: Path, queue: MetricQueue) ->
         folder: of this MLflow run, in the workspace.
         queue: takes the metrics.
     """
-    leave_copies_alone()
     training = Path(arguments["save_dir"])
     checkpoint = Checkpoint(folder / "checkpoint", training)
     history = History(folder / "epochs.jsonl", queue, arguments["epochs"])
@@ -110,7 +109,8 @@ def fit(arguments: dict[str, Any], checkpoint: Checkpoint | None, history: Histo
         checkpoint: is saved after each epoch; None in all processes of a distributed training but the first.
         history: is told of each epoch; None as well.
     """
-    install()
+    leave_copies_alone()
+    mixed_precision.install()
     trainer = LifecycleTrainer(overrides=arguments)
     if checkpoint and history:
         trainer.history = history

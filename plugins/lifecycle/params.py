@@ -162,8 +162,8 @@ def _data_and_training() -> dict[str, Param]:
             title="Device",
             pattern="^(auto|cpu|[0-9]+(,[0-9]+)*)$",
             section=section,
-            description="`auto`: all GPUs of the training pod (setting LIFECYCLE_TRAINER_GPUS), else its CPUs. Or `cpu`, "
-            "or numbers of GPUs: `0`, `0,1,2,3`.",
+            description="`auto`: all GPUs of the training pod (setting LIFECYCLE_TRAINER_GPUS), else its CPUs. Or "
+            "`cpu`, or numbers of GPUs: `0`, `0,1,2,3`.",
             examples=["auto", "cpu", "0", "0,1,2,3"],
         ),
     }

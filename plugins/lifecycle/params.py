@@ -100,8 +100,17 @@ def _data_and_training() -> dict[str, Param]:
             minLength=1,
             section=section,
             description="A `.yaml` architecture is trained from scratch, `.pt` weights are fine-tuned: a name that "
-            "Ultralytics has, a path in the pod, or `yolo-pico.yaml`, a small one that the trainer's image has.",
-            examples=["yolo-pico.yaml", "yolo11n.yaml", "yolo11s.yaml", "yolo26n.yaml", "yolo11n.pt"],
+            "Ultralytics has, a path in the workspace, `https://` or `s3://`. `models:/<name>/<version>` or "
+            "`models:/<name>@<alias>` continues from a registered version. `yolo-pico.yaml` is a small one in the "
+            "image.",
+            examples=[
+                "yolo-pico.yaml",
+                "yolo11n.yaml",
+                "yolo26n.yaml",
+                "yolo11n.pt",
+                "s3://bucket/best.pt",
+                "models:/digits-detector@champion",
+            ],
         ),
         "epochs": Param(
             DEMO_EPOCHS,
@@ -148,13 +157,14 @@ def _data_and_training() -> dict[str, Param]:
             description="Further training arguments of Ultralytics, as an object.",
         ),
         "device": Param(
-            "cpu",
+            "auto",
             type="string",
             title="Device",
-            pattern="^(cpu|[0-9]+)$",
+            pattern="^(auto|cpu|[0-9]+(,[0-9]+)*)$",
             section=section,
-            description="`cpu`, or the number of a GPU; the pods get GPUs by the setting LIFECYCLE_TRAINER_GPUS.",
-            examples=["cpu", "0"],
+            description="`auto`: all GPUs of the training pod (setting LIFECYCLE_TRAINER_GPUS), else its CPUs. Or "
+            "`cpu`, or numbers of GPUs: `0`, `0,1,2,3`.",
+            examples=["auto", "cpu", "0", "0,1,2,3"],
         ),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -42,11 +42,30 @@ class Settings(BaseSettings):
     workspace_claim: str = Field(
         default="workspace", description="PVC for datasets and checkpoints; empty: an emptyDir per pod"
     )
+    workspace_access: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
+        default="ReadWriteOnce",
+        description="Access of that PVC; with ReadWriteOnce, prepare and evaluate go where train goes",
+    )
+    pod_node_selector: dict[str, str] = Field(default={}, description="Node labels of the train pod (JSON)")
+    pod_tolerations: list[dict[str, Any]] = Field(default=[], description="Its tolerations (JSON)")
+    pod_affinity: dict[str, Any] = Field(default={}, description="Its affinity (JSON)")
+    pod_runtime_class: str = Field(default="", description="Its runtime class, such as nvidia")
+    pod_priority_class: str = Field(default="", description="Priority class of all pods")
+    pod_image_pull_secrets: list[str] = Field(default=[], description="Secrets that pull the trainer's image (JSON)")
+    pod_template: dict[str, Any] = Field(
+        default={}, description="A Pod (JSON) that all pods are merged into; its container is named base"
+    )
     trainer_cpu: str = Field(default="1", description="CPU request of the train and evaluate pods")
     trainer_cpu_limit: str = Field(default="8", description="CPU limit of the train and evaluate pods")
     trainer_memory: str = Field(default="2Gi", description="Memory request of the train and evaluate pods")
     trainer_memory_limit: str = Field(default="16Gi", description="Memory limit of the train and evaluate pods")
-    trainer_gpus: int = Field(default=0, ge=0, description="GPUs (nvidia.com/gpu) of the train and evaluate pods")
+    trainer_gpus: int = Field(default=0, ge=0, description="GPUs of the train pod, which trains on all of them")
+    trainer_gpu_resource: str = Field(
+        default="nvidia.com/gpu", description="Resource that GPUs are asked for by: also slices, nvidia.com/mig-1g.10gb"
+    )
+    weights_url: str = Field(
+        default="", description="Folder on the web with published weights (yolo11n.pt); empty: Ultralytics' own"
+    )
     train_timeout: int = Field(default=24 * 3600, ge=60, description="Seconds that a training may take")
     kubernetes_conn_id: str = Field(default="kubernetes_default", description="Airflow connection to the cluster")
 

@@ -9,6 +9,7 @@ from types import FrameType
 
 from trainer.errors import Terminated, TrainerError
 from trainer.settings import read_settings
+from trainer.workspace import require_writable
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
@@ -20,6 +21,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         settings = read_settings(argv)
+        require_writable(settings.workspace)
         # Each command brings its own weight in libraries: prepare must not wait for torch.
         if settings.command == "prepare":
             from trainer.commands.prepare import prepare as command

@@ -1,4 +1,4 @@
-"""Finds out, without importing torch, whether ``--model`` names a detector that can be trained."""
+"""Finds out, without importing torch, whether an architecture is a detector that can be trained."""
 
 from __future__ import annotations
 
@@ -10,45 +10,29 @@ from pathlib import Path
 import yaml
 
 from trainer.errors import InputError
+from trainer.weights.reference import find_file
 
 END_TO_END_LEAST_SIZE = 128  # pixels: 16² + 8² + 4² = 336 anchors, the first size with 300
 SHIPPED = Path(__file__).parent / "architectures"
 DETECTION_HEADS = frozenset({"Detect", "v10Detect"})
-# Weights that Ultralytics publishes and downloads by itself where there is a network.
-PUBLISHED_WEIGHTS = re.compile(r"yolo(v8|v9|v10|11|12|26)[a-z]\.pt")
 
 
-def find_model(model: str) -> str:
-    """What Ultralytics is given for ``--model``: the path of an architecture that the image ships, or ``model`` itself.
+def find_architecture(model: str, workspace: Path) -> str:
+    """What Ultralytics is given: the path of a team's own file or of one in the image, or a name it knows."""
+    if file := find_file(model, workspace):
+        return str(file)
+    return str(SHIPPED / model) if (SHIPPED / model).is_file() else model
 
-    A file of that name in the pod comes first.
+
+def check_architecture(model: str, image_size: int, workspace: Path) -> None:
+    """Raise InputError where ``model`` is not a known detection architecture.
+
+    Args:
+        model: its name or path, which may be relative to the workspace.
+        image_size: in pixels; an end-to-end architecture needs as many anchors as it gives boxes.
+        workspace: in which a team's own file may be.
     """
-    shipped = SHIPPED / model
-    return str(shipped) if shipped.is_file() and not Path(model).is_file() else model
-
-
-def check_model(model: str, image_size: int) -> None:
-    """Raise InputError where ``model`` is neither a known detection architecture nor weights that can be had.
-
-    ``image_size`` in pixels: an end-to-end architecture needs as many anchors as it gives boxes.
-    """
-    path = Path(find_model(model))
-    if path.suffix in {".yaml", ".yml"}:
-        _check_architecture(path, image_size)
-    elif path.suffix == ".pt":
-        if not path.is_file() and not PUBLISHED_WEIGHTS.fullmatch(model):
-            raise InputError(
-                f"The weights {model!r} do not exist in the pod. Give the path of a .pt file in the "
-                "workspace, a published name such as yolo11n.pt (needs a network), or an architecture "
-                "such as yolo11n.yaml."
-            )
-    else:
-        raise InputError(
-            f"The model {model!r} is neither an architecture (.yaml) nor weights (.pt). Give yolo11n.yaml, for example."
-        )
-
-
-def _check_architecture(path: Path, image_size: int) -> None:
+    path = Path(find_architecture(model, workspace))
     file = path if path.is_file() else _builtin(path.name)
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))

@@ -13,8 +13,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import InputError
-
 CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -28,18 +26,18 @@ def cpu_count(limit_file: Path = CGROUP_CPU_LIMIT) -> int:
     return count if quota == "max" else max(1, min(count, math.ceil(int(quota) / int(period))))
 
 
-def start(workspace: Path, device: str = "cpu") -> None:
-    """Set up the environment, then import torch and ultralytics with everything that leaves the machine turned off.
-
-    Raises:
-        InputError: a GPU is asked for and torch sees none.
-    """
+def start(workspace: Path) -> None:
+    """Set up the environment, then import torch and ultralytics with everything that leaves the machine turned off."""
     config = workspace / ".config"
-    threads = str(cpu_count())
+    # Processes that train together share the CPUs.
+    threads = str(max(1, cpu_count() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
     for name, value in {
         "YOLO_OFFLINE": "1",
         "YOLO_AUTOINSTALL": "0",
         "YOLO_VERBOSE": "0",
+        # A .pt file is a pickle, which could run any program: of foreign ones, classes of Ultralytics and torch alone
+        # are taken.
+        "ULTRALYTICS_SAFE_LOAD": "1",
         "YOLO_CONFIG_DIR": str(config),
         "MPLCONFIGDIR": str(config / "matplotlib"),
         "OMP_NUM_THREADS": threads,  # Ultralytics sets 1 where it is not set
@@ -63,11 +61,6 @@ def start(workspace: Path, device: str = "cpu") -> None:
     # Ultralytics leaves one core free for a desktop user each time it selects the CPU; a container has no such user.
     torch_utils.NUM_THREADS = int(threads)
     torch.set_num_threads(int(threads))
-    if device != "cpu" and int(device) >= torch.cuda.device_count():
-        raise InputError(
-            f"--device is {device} but torch sees {torch.cuda.device_count()} GPU(s). Give the pod a GPU "
-            "and an image with CUDA, or use --device cpu."
-        )
 
 
 def _install_fonts(folder: Path) -> None:

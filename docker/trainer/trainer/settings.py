@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from trainer.errors import InputError
+from trainer.weights.reference import FORMS
 
 COMMANDS = {
     "prepare": "fetch and check the dataset, record its digest",
@@ -35,10 +36,12 @@ class Settings:
     image_size: int = 160
     batch: int = 16
     seed: int = 0
-    device: str = "cpu"
+    device: str = "auto"
+    gpus: int = 0
     registered_model: str = ""
     live_version: str = ""
     hyperparameters: dict[str, Any] = field(default_factory=dict)
+    weights_url: str = ""  # the folder on the web that has the published weights; empty: Ultralytics' own
 
     @property
     def run_folder(self) -> Path:
@@ -63,12 +66,15 @@ def _parser() -> _Parser:
             "s3://; or digits, digits?images=1200&size=128&seed=0",
         )
         command.add_argument("--workspace", type=Path, default=Path("/workspace"), help="dataset cache and checkpoints")
-        command.add_argument("--model", default="yolo11n.yaml", help="architecture .yaml, or weights .pt")
+        command.add_argument("--model", default="yolo11n.yaml", help=f"what to start from: {FORMS}")
         command.add_argument("--epochs", type=int, default=8)
         command.add_argument("--image-size", type=int, default=160, help="side in pixels, a multiple of 32")
         command.add_argument("--batch", type=int, default=16, help="images in a training step")
         command.add_argument("--seed", type=int, default=0)
-        command.add_argument("--device", default="cpu", help="cpu, or the number of one GPU")
+        command.add_argument(
+            "--device", default="auto", help="auto: all GPUs of the pod, else the CPU; cpu; or 0,1,2,3"
+        )
+        command.add_argument("--gpus", type=int, default=0, help="GPUs that the training pod asks for")
         command.add_argument("--registered-model", default="", help="MLflow's registered model")
         command.add_argument("--live-version", default="", help="version that is live; empty: none")
         command.add_argument("--hyperparameters", default="{}", help="JSON object of Ultralytics' train arguments")
@@ -89,15 +95,38 @@ def _hyperparameters(text: str) -> dict[str, Any]:
 
 def _check(options: argparse.Namespace) -> None:
     """Raise InputError for the first option that is out of range."""
-    ranges = {"epochs": (1, 10_000), "image_size": (32, 4096), "batch": (1, 4096), "seed": (0, 2**31 - 1)}
+    ranges = {
+        "epochs": (1, 10_000),
+        "image_size": (32, 4096),
+        "batch": (1, 4096),
+        "seed": (0, 2**31 - 1),
+        "gpus": (0, 64),
+    }
     for name, (least, most) in ranges.items():
         value = getattr(options, name)
         if not least <= value <= most:
             raise InputError(f"--{name.replace('_', '-')} is {value}; it must be from {least} to {most}.")
     if options.image_size % 32:
         raise InputError(f"--image-size is {options.image_size}; it must be a multiple of 32, the detector's stride.")
-    if options.device != "cpu" and not options.device.isdigit():
-        raise InputError(f"--device is {options.device!r}; give cpu, or the number of one GPU, such as 0.")
+    _check_device(options.device, options.gpus, options.batch)
+
+
+def _check_device(device: str, gpus: int, batch: int) -> None:
+    if device not in {"auto", "cpu"}:
+        numbers = device.split(",")
+        if not all(number.isdigit() for number in numbers) or len(set(numbers)) < len(numbers):
+            raise InputError(
+                f"--device is {device!r}; give auto (all GPUs of the pod, else the CPU), cpu, or numbers of GPUs, "
+                "such as 0 or 0,1,2,3."
+            )
+        gpus = max(gpus, len(numbers))
+    elif device == "cpu" and gpus:
+        raise InputError(
+            f"The training pod asks for {gpus} GPU(s), and --device is cpu, which would leave them idle. Set it to "
+            "auto, or ask for none (LIFECYCLE_TRAINER_GPUS)."
+        )
+    if batch < gpus:
+        raise InputError(f"--batch is {batch}, too few images for {gpus} GPUs. Give each at least one.")
 
 
 def read_settings(argv: list[str]) -> Settings:
@@ -116,6 +145,7 @@ def read_settings(argv: list[str]) -> Settings:
         )
     values = vars(options) | {"hyperparameters": _hyperparameters(options.hyperparameters)}
     values["workspace"] = options.workspace.absolute()
+    values["weights_url"] = os.environ.get("YOLO_WEIGHTS_URL", "")
     # The DAG passes the live version through a template, in which "nothing" may arrive as any of these words.
     if values["live_version"].lower() in {"none", "null", "0"}:
         values["live_version"] = ""

@@ -87,6 +87,10 @@ class Run:
         """The run's tags."""
         return dict(self._do("reading the run", lambda: self.client.get_run(self.run_id)).data.tags)
 
+    def params(self) -> dict[str, str]:
+        """The run's params."""
+        return dict(self._do("reading the run", lambda: self.client.get_run(self.run_id)).data.params)
+
     def set_tags(self, tags: dict[str, str]) -> None:
         """Set tags, all in one request."""
         from mlflow.entities import RunTag
@@ -102,7 +106,7 @@ class Run:
         """
         from mlflow.entities import Param
 
-        there = self._do("reading params", lambda: self.client.get_run(self.run_id)).data.params
+        there = self.params()
         texts = {key: str(value)[:VALUE_LIMIT] for key, value in params.items()}
         changed = [
             f"{key} was {there[key]!r} and is {text!r}"

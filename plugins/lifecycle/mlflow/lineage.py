@@ -65,6 +65,7 @@ def trace(client: MlflowClient, served: ServedModel, url: str, model: str) -> li
                 "aliases": ", ".join(alias for alias, at in aliases.items() if str(at) == str(served.version)),
                 "live_since": tags.get(names.LIVE_SINCE, ""),
                 "environment": tags.get(names.ENVIRONMENT, ""),
+                "parent_version": tags.get(names.PARENT_VERSION, ""),
             },
         ),
         Link("run", served.run_id, {names.MAP50: told.map50, names.MAP50_95: told.map50_95}),

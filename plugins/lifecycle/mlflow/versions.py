@@ -17,6 +17,7 @@ from lifecycle.model.names import (
     IMAGE_SIZE,
     LIVE_SINCE,
     MODEL_URI,
+    PARENT_VERSION,
     PRECISION_DROP,
     RUN_ID,
     SHA256,
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 # What a version takes over from its run, and the task that writes it there.
 COPIED_TAGS = {SHA256: "train", DATASET_DIGEST: "prepare", IMAGE_SIZE: "train", CLASS_NAMES: "train"}
-# A run of an older training image lacks these; without a figure, the server stays at FP32.
-OPTIONAL_TAGS = (PRECISION_DROP,)
+# A run may lack these. Without the figure, the server stays at FP32; without the parent, it began from no version.
+OPTIONAL_TAGS = (PRECISION_DROP, PARENT_VERSION)
 
 
 def register(client: MlflowClient, name: str, run: Run) -> ModelVersion:

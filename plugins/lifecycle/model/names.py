@@ -15,6 +15,7 @@ MODEL_URI = "model_uri"
 SHA256 = "sha256"
 IMAGE_SIZE = "image_size"
 PRECISION_DROP = "precision_drop"
+PARENT_VERSION = "parent_version"  # <registered model>/<version> whose weights a training began from
 LIVE_VERSION = "live_version"
 LIVE_COMPARISON = "live_comparison"
 GATE = "gate"

@@ -64,8 +64,8 @@ def trainer_pod(
         name=f"yolo-{step}",
         image=settings.trainer_image,
         cmds=["python", "-m", "trainer", step],
-        arguments=[*OPTIONS, "--workspace", WORKSPACE],
-        env_vars={"MLFLOW_RUN_ID": run_id},
+        arguments=[*OPTIONS, f"--gpus={settings.trainer_gpus}", "--workspace", WORKSPACE],
+        env_vars={"MLFLOW_RUN_ID": run_id, "YOLO_WEIGHTS_URL": settings.weights_url},
         env_from=[k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=names.MLFLOW_SECRET))],
         labels={
             names.NAME_LABEL: "yolo-trainer",
@@ -74,7 +74,11 @@ def trainer_pod(
         },
         # Labels dag_id and run_id are the operator's own; label values are short and this is not.
         annotations={names.DAG_RUN_ANNOTATION: "{{ dag.dag_id }}/{{ run_id }}"},
-        container_resources=_resources(settings, light=step == "prepare"),
+        container_resources=_resources(settings, step),
+        **_placement(settings, step),
+        priority_class_name=settings.pod_priority_class or None,
+        image_pull_secrets=[k8s.V1LocalObjectReference(name=name) for name in settings.pod_image_pull_secrets],
+        pod_template_dict=settings.pod_template or None,
         volumes=[_workspace(settings), _shared_memory()],
         volume_mounts=[
             k8s.V1VolumeMount(name="workspace", mount_path=WORKSPACE),
@@ -113,14 +117,27 @@ def trainer_pod(
     )
 
 
-def _resources(settings: Settings, *, light: bool) -> k8s.V1ResourceRequirements:
-    """Requests and limits; `light` for a step that trains nothing: less memory, no GPU."""
-    if light:
+def _placement(settings: Settings, step: str) -> dict[str, Any]:
+    """Where a pod may run. The other steps follow `train`, unless any node can mount the workspace."""
+    if step != "train" and (settings.workspace_access == "ReadWriteMany" or not settings.workspace_claim):
+        return {}
+    return {
+        "node_selector": settings.pod_node_selector,
+        "tolerations": settings.pod_tolerations,
+        "affinity": settings.pod_affinity or None,
+        "runtime_class_name": settings.pod_runtime_class or None,
+    }
+
+
+def _resources(settings: Settings, step: str) -> k8s.V1ResourceRequirements:
+    """Requests and limits: less memory for `prepare`, GPUs for `train` alone, since `evaluate` measures the ONNX."""
+    if step == "prepare":
         return k8s.V1ResourceRequirements(
             requests={"cpu": "500m", "memory": "1Gi"},
             limits={"cpu": settings.trainer_cpu_limit, "memory": settings.trainer_memory_limit},
         )
-    gpus = {"nvidia.com/gpu": str(settings.trainer_gpus)} if settings.trainer_gpus else {}
+    wanted = settings.trainer_gpus if step == "train" else 0
+    gpus = {settings.trainer_gpu_resource: str(wanted)} if wanted else {}
     return k8s.V1ResourceRequirements(
         requests={"cpu": settings.trainer_cpu, "memory": settings.trainer_memory, **gpus},
         limits={"cpu": settings.trainer_cpu_limit, "memory": settings.trainer_memory_limit, **gpus},

@@ -166,19 +166,21 @@ class Pods:
     run_id: str
     options: list[str] = field(default_factory=list)
 
-    def _arguments(self, command: str, more: tuple[str, ...]) -> list[str]:
+    def arguments(self, command: str, *more: str) -> list[str]:
+        """The command line after the program."""
         return [command, *self.options, *more, f"--workspace={self.workspace}"]
 
     @property
-    def _variables(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """What the pod's environment says of MLflow."""
         return {"MLFLOW_TRACKING_URI": self.uri, "MLFLOW_RUN_ID": self.run_id}
 
     def start(self, command: str, *more: str, **environment: str) -> subprocess.Popen[str]:
         """Start a command in a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "trainer", *self._arguments(command, more)],
+            [sys.executable, "-m", "trainer", *self.arguments(command, *more)],
             cwd=TRAINER,
-            env=os.environ | self._variables | environment,
+            env=os.environ | self.variables | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -199,8 +201,8 @@ class Pods:
 
         out, err = io.StringIO(), io.StringIO()
         with as_found(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            os.environ.update(self._variables)
-            status = main(self._arguments(command, more))
+            os.environ.update(self.variables)
+            status = main(self.arguments(command, *more))
         return Result(status, out.getvalue(), err.getvalue())
 
     def ok(self, command: str, *more: str) -> Result:

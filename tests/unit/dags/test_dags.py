@@ -111,6 +111,7 @@ def test_setting_puts_a_person_between_version_and_commit(load: Load) -> None:
         ("min_map50", 1.5),
         ("max_regression", -0.1),
         ("device", "tpu"),
+        ("device", "0,"),
         ("environment", ""),
         ("environment", "../production"),
         ("app", "Detector"),
@@ -155,7 +156,50 @@ def test_workspace_is_the_claim_or_without_one_an_empty_folder(load: Load) -> No
 def test_setting_gives_the_training_gpus_and_not_the_preparation(load: Load) -> None:
     dag = load(TRAINER_GPUS="2")["yolo_lifecycle"]
     assert dag.get_task("train").container_resources.limits["nvidia.com/gpu"] == "2"
-    assert "nvidia.com/gpu" not in dag.get_task("prepare").container_resources.limits
+    for step in ("prepare", "evaluate"):
+        assert "nvidia.com/gpu" not in dag.get_task(step).container_resources.limits
+    assert all("--gpus=2" in dag.get_task(step).arguments for step in PODS)
+    sliced = load(TRAINER_GPUS="1", TRAINER_GPU_RESOURCE="nvidia.com/mig-1g.10gb")["yolo_lifecycle"].get_task("train")
+    assert sliced.container_resources.limits["nvidia.com/mig-1g.10gb"] == "1"
+
+
+PLACED = {
+    "POD_NODE_SELECTOR": '{"pool": "gpu"}',
+    "POD_TOLERATIONS": '[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]',
+    "POD_AFFINITY": '{"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": '
+    '[{"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["h100"]}]}]}}}',
+    "POD_RUNTIME_CLASS": "nvidia",
+    "POD_PRIORITY_CLASS": "training",
+    "POD_IMAGE_PULL_SECRETS": '["registry"]',
+    "POD_TEMPLATE": '{"metadata": {"annotations": {"team": "vision"}}, "spec": {"schedulerName": "batch", '
+    '"containers": [{"name": "base", "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]}]}}',
+    "WEIGHTS_URL": "https://mirror/weights",
+}
+
+
+@pytest.mark.usefixtures("kubeconfig")
+@pytest.mark.parametrize("access", ["ReadWriteOnce", "ReadWriteMany"])
+@pytest.mark.parametrize("step", PODS)
+def test_settings_say_where_pods_run_and_the_others_follow_the_training(load: Load, step: str, access: str) -> None:
+    pod = load(**PLACED, WORKSPACE_ACCESS=access)["yolo_lifecycle"].get_task(step).build_pod_request_obj()
+    spec = pod.spec
+    placed = step == "train" or access == "ReadWriteOnce"
+    assert spec.node_selector == ({"pool": "gpu"} if placed else {})
+    assert spec.runtime_class_name == ("nvidia" if placed else None)
+    assert [toleration.key for toleration in spec.tolerations] == (["nvidia.com/gpu"] if placed else [])
+    if placed:
+        terms = spec.affinity.node_affinity.required_during_scheduling_ignored_during_execution.node_selector_terms
+        assert terms[0].match_expressions[0].values == ["h100"]
+    assert spec.priority_class_name == "training"
+    assert [secret.name for secret in spec.image_pull_secrets] == ["registry"]
+    assert (pod.metadata.annotations["team"], spec.scheduler_name) == ("vision", "batch")
+    assert pod.metadata.labels["app.kubernetes.io/component"] == step
+    container = spec.containers[0]
+    variables = {variable.name: variable.value for variable in container.env}
+    assert variables["HTTPS_PROXY"] == "http://proxy:3128"
+    assert variables["YOLO_WEIGHTS_URL"] == "https://mirror/weights"
+    assert container.command == ["python", "-m", "trainer", step]
+    assert container.security_context.capabilities.drop == ["ALL"]
 
 
 def test_no_environment_variable_is_read_outside_the_settings() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_sample_images
-from trainer.architecture import SHIPPED, check_model, find_model
+from trainer.architecture import SHIPPED, check_architecture, find_architecture
 from trainer.datasets.digits import Recipe, read_digits, read_photos
 from trainer.training.arguments import check_hyperparameters
 from trainer.training.threads import threads_for_step
@@ -25,31 +25,30 @@ def _of_the_form(name: str) -> Any:
     raise AssertionError(f"{PARAMS} has no {name}")
 
 
-def test_the_form_asks_for_what_the_image_has() -> None:
-    check_model(_of_the_form("DEMO_MODEL"), _of_the_form("DEMO_IMAGE_SIZE"))
+def test_the_form_asks_for_what_the_image_has(tmp_path: Path) -> None:
+    check_architecture(_of_the_form("DEMO_MODEL"), _of_the_form("DEMO_IMAGE_SIZE"), tmp_path)
     check_hyperparameters(_of_the_form("DEMO_HYPERPARAMETERS"))
     assert Recipe.parse("digits").size == _of_the_form("DEMO_IMAGE_SIZE"), "images are not scaled"
 
 
 @pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.yaml")), ids=lambda file: file.stem)
-def test_an_architecture_of_the_image_is_given_by_its_name(file: Path) -> None:
-    check_model(file.name, 64)
-    assert find_model(file.name) == str(file)
+def test_an_architecture_of_the_image_is_given_by_its_name(file: Path, tmp_path: Path) -> None:
+    check_architecture(file.name, 64, tmp_path)
+    assert find_architecture(file.name, tmp_path) == str(file)
 
 
-def test_a_file_in_the_pod_comes_before_one_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_file_in_the_workspace_comes_before_one_of_the_image(tmp_path: Path) -> None:
     name = _of_the_form("DEMO_MODEL")
-    Path(name).write_text("nc: 2\nhead: [[[0], 1, Segment, [nc]]]\n", encoding="utf-8")
-    assert find_model(name) == name
-    assert find_model("yolo11n.yaml") == "yolo11n.yaml"
+    (tmp_path / name).write_text("nc: 2\nhead: [[[0], 1, Segment, [nc]]]\n", encoding="utf-8")
+    assert find_architecture(name, tmp_path) == str(tmp_path / name)
+    assert find_architecture("yolo11n.yaml", tmp_path) == "yolo11n.yaml"
 
 
-def test_the_demos_network_is_small_and_finds_any_number_of_classes() -> None:
+def test_the_demos_network_is_small_and_finds_any_number_of_classes(tmp_path: Path) -> None:
     import torch
     from ultralytics.nn.tasks import DetectionModel
 
-    model = DetectionModel(find_model(_of_the_form("DEMO_MODEL")), nc=3, verbose=False).eval()
+    model = DetectionModel(find_architecture(_of_the_form("DEMO_MODEL"), tmp_path), nc=3, verbose=False).eval()
     assert sum(weights.numel() for weights in model.parameters()) < 500_000
     with torch.inference_mode():
         raw = model(torch.zeros(2, 3, 64, 96))[0]

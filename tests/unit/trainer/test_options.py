@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from trainer.architecture import check_model
+from trainer.architecture import check_architecture
 from trainer.errors import InputError
 from trainer.settings import read_settings
 from trainer.training.arguments import check_hyperparameters
+from trainer.weights.reference import Kind, starting_weights
 
 TRAINER = Path(__file__).resolve().parents[3] / "docker" / "trainer"
 
@@ -45,7 +46,10 @@ def test_no_live_version_may_be_said_in_several_ways(word: str) -> None:
         ("--epochs=few", "invalid int value: 'few'"),
         ("--image-size=100", "multiple of 32"),
         ("--batch=-1", "--batch is -1"),
-        ("--device=0,1", "the number of one GPU"),
+        ("--device=gpu", "give auto"),
+        ("--device=0,,1", "give auto"),
+        ("--device=0,0", "give auto"),
+        ("--gpus=-1", "--gpus is -1"),
         ("--hyperparameters={", "not JSON"),
         ("--hyperparameters=[1]", "must be a JSON object"),
         ("--colour=red", "unrecognized arguments: --colour=red"),
@@ -85,9 +89,26 @@ def test_a_wrong_option_ends_the_process_with_2_and_one_paragraph(tmp_path: Path
     assert "Traceback" not in process.stderr
 
 
-@pytest.mark.parametrize("model", ["yolo11n.yaml", "yolo11x.yaml", "yolov8s.yaml", "yolo26n.yaml", "yolo11n.pt"])
-def test_known_detectors_are_accepted(model: str) -> None:
-    check_model(model, 640)
+@pytest.mark.parametrize("device", ["auto", "cpu", "0", "0,1,2,3"])
+def test_devices(device: str) -> None:
+    assert read_settings(["train", "--dataset=digits", f"--device={device}"]).device == device
+
+
+def test_a_pod_that_asks_for_gpus_does_not_train_on_the_cpu_by_option() -> None:
+    with pytest.raises(InputError, match=r"asks for 2 GPU\(s\), and --device is cpu"):
+        read_settings(["prepare", "--dataset=digits", "--device=cpu", "--gpus=2"])
+
+
+@pytest.mark.parametrize("option", ["--device=0,1,2,3", "--gpus=4"])
+def test_each_gpu_needs_an_image_of_the_batch(option: str) -> None:
+    with pytest.raises(InputError, match="--batch is 3, too few images for 4 GPUs"):
+        read_settings(["prepare", "--dataset=digits", "--batch=3", option])
+
+
+@pytest.mark.parametrize("model", ["yolo11n.yaml", "yolo11x.yaml", "yolov8s.yaml", "yolo26n.yaml"])
+def test_known_detectors_are_accepted(model: str, tmp_path: Path) -> None:
+    check_architecture(model, 640, tmp_path)
+    assert starting_weights(model, {}, tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -96,30 +117,76 @@ def test_known_detectors_are_accepted(model: str) -> None:
         ("yolo111n.yaml", "is unknown.*Did you mean"),
         ("yolo11n-seg.yaml", "ends in Segment: it is not a plain detector"),
         ("yolo11n-cls.yaml", "ends in Classify"),
-        ("/nowhere/best.pt", "do not exist in the pod"),
-        ("yolo11n", "neither an architecture"),
     ],
 )
-def test_other_models_are_refused(model: str, message: str) -> None:
+def test_other_architectures_are_refused(model: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
-        check_model(model, 640)
+        check_architecture(model, 640, tmp_path)
 
 
 @pytest.mark.parametrize("model", ["yolo26n.yaml", "yolov10n.yaml"])
-def test_an_end_to_end_architecture_needs_room_for_its_boxes(model: str) -> None:
-    check_model(model, 128)
+def test_an_end_to_end_architecture_needs_room_for_its_boxes(model: str, tmp_path: Path) -> None:
+    check_architecture(model, 128, tmp_path)
     with pytest.raises(InputError, match="Set --image-size to 128 or more"):
-        check_model(model, 96)
-    check_model("yolo11n.yaml", 96)
+        check_architecture(model, 96, tmp_path)
+    check_architecture("yolo11n.yaml", 96, tmp_path)
 
 
-def test_an_architecture_of_ones_own_is_accepted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("relative", [True, False])
+def test_an_architecture_of_ones_own_is_accepted(relative: bool, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("nc: 2\nbackbone: [[-1, 1, Conv, [8, 3, 2]]]\nhead: [[[0], 1, Detect, [nc]]]\n")
-    check_model(str(file), 640)
+    model = file.name if relative else str(file)
+    check_architecture(model, 640, tmp_path)
     file.write_text("nc: 2\n")
     with pytest.raises(InputError, match="is not an Ultralytics model file"):
-        check_model(str(file), 640)
+        check_architecture(model, 640, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ("yolo11n.pt", Kind.PUBLISHED),
+        ("https://host/a/best.pt?signature=secret", Kind.REMOTE),
+        ("s3://bucket/a/best.pt", Kind.REMOTE),
+        ("models:/digits/3", Kind.REGISTERED),
+        ("models:/digits@champion", Kind.REGISTERED),
+        ("old/best.pt", Kind.FILE),
+        ("best.pt", Kind.FILE),
+    ],
+)
+def test_kinds_of_weights_are_told_apart(model: str, kind: Kind, tmp_path: Path) -> None:
+    for file in ("old/best.pt", "best.pt"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    reference = starting_weights(model, {}, tmp_path)
+    assert reference is not None and reference.kind is kind
+    assert "secret" not in reference.shown
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("/nowhere/best.pt", "no such file in the pod"),
+        ("yolo11n", "neither an architecture"),
+        ("gs://bucket/best.pt", "neither an architecture"),
+        ("https://host/best.onnx?signature=secret", r"best\.onnx' is neither"),
+        ("models:/digits/latest", "with a number"),
+        ("models:/digits", "with a number"),
+        ("models:/digits/0", "with a number"),
+    ],
+)
+def test_other_weights_are_refused(model: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        starting_weights(model, {}, tmp_path)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_architecture_of_ones_own_takes_what_fits_of_other_weights(tmp_path: Path) -> None:
+    reference = starting_weights("yolo11n.yaml", {"pretrained": "s3://bucket/best.pt"}, tmp_path)
+    assert reference is not None and reference.kind is Kind.REMOTE
+    with pytest.raises(InputError, match="Give one of them"):
+        starting_weights("yolo11n.pt", {"pretrained": "s3://bucket/best.pt"}, tmp_path)
 
 
 @pytest.mark.parametrize(

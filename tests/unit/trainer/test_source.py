@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from trainer.datasets import source
+from trainer import transfer
 from trainer.datasets.archive import unpack
 from trainer.datasets.cache import materialise
-from trainer.datasets.source import shown
 from trainer.errors import InputError, TrainerError
+from trainer.transfer import shown
 
 from conftest import MakeTree
 
@@ -82,7 +82,7 @@ def test_an_archive_over_http_is_the_same_dataset(make_tree: MakeTree, tmp_path:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that were to be waited before each new attempt; none is."""
     found: list[float] = []
-    monkeypatch.setattr(source.time, "sleep", found.append)
+    monkeypatch.setattr(transfer.time, "sleep", found.append)
     return found
 
 

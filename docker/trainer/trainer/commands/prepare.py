@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainer.architecture import check_model
 from trainer.class_names import ARTIFACT, names_tag
 from trainer.datasets.cache import materialise
 from trainer.datasets.labels import parse_labels
@@ -18,6 +17,8 @@ from trainer.progress import say
 from trainer.settings import Settings
 from trainer.tracking import Run
 from trainer.training.arguments import check_hyperparameters
+from trainer.transfer import shown
+from trainer.weights.start import Weights, check_model, prepare_weights
 
 SAMPLES_A_SPLIT = 4
 
@@ -28,9 +29,11 @@ def prepare(settings: Settings) -> None:
     Raises:
         InputError: the dataset or the model cannot be used.
     """
-    check_model(settings.model, settings.image_size)
+    reference = check_model(settings)
     check_hyperparameters(settings.hyperparameters)
     run = Run(settings.tracking_uri, settings.run_id)
+    # Before the dataset, which may take an hour.
+    weights = prepare_weights(reference, settings, run) if reference else None
     dataset = materialise(settings.dataset, settings.workspace)
     for split, counts in dataset.summary["splits"].items():
         say(
@@ -41,12 +44,12 @@ def prepare(settings: Settings) -> None:
         say(f"Made {' and '.join(made['splits'])} from train, {made['share_each']:.0%} each")
     for warning in dataset.summary["warnings"]:
         say(f"Warning: {warning}")
-    _record(run, dataset)
+    _record(run, dataset, shown(settings.model), weights)
     say(f"Dataset digest: {dataset.digest}")
 
 
-def _record(run: Run, dataset: Dataset) -> None:
-    params = {"dataset": dataset.summary["dataset"]}
+def _record(run: Run, dataset: Dataset, model: str, weights: Weights | None) -> None:
+    params = {"dataset": dataset.summary["dataset"], "model": model} | (weights.params if weights else {})
     for split, counts in dataset.summary["splits"].items():
         params |= {f"dataset_{split}_{what}": str(counts[what]) for what in ("images", "boxes")}
     run.log_params(params)
@@ -56,6 +59,8 @@ def _record(run: Run, dataset: Dataset) -> None:
         picture = Path(folder) / "samples.png"
         draw_samples(dataset).save(picture)
         run.log_file(picture, "dataset")
+    if weights and weights.parent_version:
+        run.set_tags({"parent_version": weights.parent_version})
     # Last: with these, the next command knows that this one is done.
     run.set_tags({"dataset_digest": dataset.digest, "class_names": names_tag(dataset.names)})
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from trainer import runtime
 from trainer.agreement import Agreement, prove_agreement
-from trainer.architecture import check_model
 from trainer.class_names import names_tag
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import Dataset
 from trainer.detection import OnnxDetector, TorchDetector
+from trainer.devices import choose_device
 from trainer.export import export_onnx
 from trainer.logged_model import find_logged, log_onnx
 from trainer.metric_queue import MetricQueue
@@ -23,6 +23,7 @@ from trainer.quantization import add_int8
 from trainer.settings import Settings
 from trainer.tracking import Run
 from trainer.training.arguments import check_hyperparameters, params_for_mlflow, train_arguments
+from trainer.weights.start import check_model, open_weights
 
 PROOF_IMAGES = 12
 PICTURES = ("*.png", "*.jpg")
@@ -36,16 +37,19 @@ def train(settings: Settings) -> None:
         Disagreement: the export is wrong.
         TrackingError: MLflow is away at the end.
     """
-    check_model(settings.model, settings.image_size)
+    reference = check_model(settings)
     check_hyperparameters(settings.hyperparameters)
     run = Run(settings.tracking_uri, settings.run_id)
     dataset = materialise(settings.dataset, settings.workspace, run.required_tag("dataset_digest", "prepare"))
     say("Starting torch and Ultralytics")
-    runtime.start(settings.workspace, settings.device)
+    runtime.start(settings.workspace)
+    device = choose_device(settings.device, settings.gpus)
+    weights = open_weights(reference, settings, run) if reference else None
     folder = settings.run_folder
     folder.mkdir(parents=True, exist_ok=True)
-    arguments = train_arguments(settings, dataset.data_yaml, folder / "training")
-    run.log_params(params_for_mlflow(arguments) | {"model": settings.model})
+    file = weights.file if weights else None
+    arguments = train_arguments(settings, dataset.data_yaml, folder / "training", file, device)
+    run.log_params(params_for_mlflow(arguments, settings) | (weights.params if weights else {}))
 
     from trainer.training.loop import run_training
 

@@ -19,12 +19,13 @@ from trainer.datasets.digits import Recipe, make_digits
 from trainer.datasets.formats import read
 from trainer.datasets.model import CheckedSample, Dataset
 from trainer.datasets.problems import Problems
-from trainer.datasets.source import fetch, shown
+from trainer.datasets.source import fetch
 from trainer.datasets.splits import make_missing_splits
 from trainer.datasets.stored import CopyWriter, as_dataset, open_copy, publish, refuse_same_places
 from trainer.datasets.summary import summarise
 from trainer.errors import InputError, TrainerError
 from trainer.progress import say
+from trainer.transfer import shown
 
 PREPARED = ".prepared"  # in the workspace: an empty file for each URI that was
 STALE = 24 * 3600.0  # seconds after which an unfinished copy is one that a killed pod left

@@ -9,9 +9,11 @@ from typing import Any
 
 import yaml
 
-from trainer.architecture import find_model
+from trainer.architecture import find_architecture
 from trainer.errors import InputError
 from trainer.settings import Settings
+from trainer.transfer import shown
+from trainer.weights.reference import is_architecture
 
 # Set by an option of ours, or would break what the later steps rely on (where files lie, which classes there are).
 OURS = {
@@ -72,22 +74,33 @@ def _train_arguments() -> set[str]:
     return set(yaml.safe_load((Path(spec.origin).parent / "cfg/default.yaml").read_text(encoding="utf-8")))
 
 
-def train_arguments(settings: Settings, data_yaml: Path, folder: Path) -> dict[str, Any]:
+def train_arguments(
+    settings: Settings, data_yaml: Path, folder: Path, weights: Path | None, device: str
+) -> dict[str, Any]:
     """What the trainer is constructed with.
+
+    Args:
+        settings: the command's.
+        data_yaml: of the dataset.
+        folder: for all that Ultralytics writes.
+        weights: to start from, if any.
+        device: ``cpu``, or the numbers of GPUs.
 
     Raises:
         InputError: a hyperparameter is unknown, or of a wrong type or range.
     """
     check_hyperparameters(settings.hyperparameters)
+    own_weights = not is_architecture(settings.model)
     arguments = {
         **settings.hyperparameters,
-        "model": find_model(settings.model),
+        **({} if own_weights or weights is None else {"pretrained": str(weights)}),
+        "model": str(weights) if own_weights else find_architecture(settings.model, settings.workspace),
         "data": str(data_yaml),
         "epochs": settings.epochs,
         "imgsz": settings.image_size,
         "batch": settings.batch,
         "seed": settings.seed,
-        "device": settings.device,
+        "device": device,
         "task": "detect",
         "mode": "train",
         "save_dir": str(folder),
@@ -104,9 +117,15 @@ def train_arguments(settings: Settings, data_yaml: Path, folder: Path) -> dict[s
     return arguments
 
 
-def params_for_mlflow(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Every argument of the training, with the defaults of those that were not given; no local paths."""
+def params_for_mlflow(arguments: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Every argument of the training, with the defaults of those that were not given; no local paths.
+
+    Model, weights and device are as they were asked for: another attempt may meet other GPUs.
+    """
     from ultralytics.cfg import get_cfg
 
     values = vars(get_cfg(overrides=arguments))
-    return {key: value for key, value in values.items() if key not in PATHS}
+    asked = {"model": shown(settings.model), "device": settings.device}
+    if isinstance(pretrained := settings.hyperparameters.get("pretrained"), str):
+        asked["pretrained"] = shown(pretrained)
+    return {key: value for key, value in values.items() if key not in PATHS} | asked

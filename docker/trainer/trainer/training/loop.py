@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from ultralytics.utils.torch_utils import get_flops, strip_optimizer
 from trainer.metric_queue import MetricQueue
 from trainer.progress import say
 from trainer.runtime import cpu_count, has_quick_bfloat16
+from trainer.training import mixed_precision
 from trainer.training.checkpoint import Checkpoint
+from trainer.training.distributed import run_distributed
 from trainer.training.history import History
 from trainer.training.threads import threads_for_step
 
@@ -73,7 +76,6 @@ def run_training(arguments: dict[str, Any], folder: Path, queue: MetricQueue) ->
         folder: of this MLflow run, in the workspace.
         queue: takes the metrics.
     """
-    leave_copies_alone()
     training = Path(arguments["save_dir"])
     checkpoint = Checkpoint(folder / "checkpoint", training)
     history = History(folder / "epochs.jsonl", queue, arguments["epochs"])
@@ -88,12 +90,33 @@ def run_training(arguments: dict[str, Any], folder: Path, queue: MetricQueue) ->
             return _stripped(best)
         say(f"Going on from the checkpoint after epoch {state.epoch} of {arguments['epochs']}")
         arguments = arguments | {"resume": str(checkpoint.last)}
-    trainer = LifecycleTrainer(overrides=arguments)
-    trainer.history = history
-    trainer.add_callback("on_train_epoch_start", lambda _: history.begin_epoch())
-    trainer.add_callback("on_model_save", lambda it: checkpoint.save(it.epoch + 1, finished=bool(it.stop)))
-    trainer.train()
+    else:
+        # What an attempt left that ended before its first checkpoint. All processes of a training look for it.
+        shutil.rmtree(training, ignore_errors=True)
+    gpus = arguments["device"].split(",")
+    if len(gpus) > 1:
+        run_distributed(arguments, folder, len(gpus))
+    else:
+        fit(arguments, checkpoint, history)
     return best
+
+
+def fit(arguments: dict[str, Any], checkpoint: Checkpoint | None, history: History | None) -> None:
+    """Train in this process.
+
+    Args:
+        arguments: of Ultralytics.
+        checkpoint: is saved after each epoch; None in all processes of a distributed training but the first.
+        history: is told of each epoch; None as well.
+    """
+    leave_copies_alone()
+    mixed_precision.install()
+    trainer = LifecycleTrainer(overrides=arguments)
+    if checkpoint and history:
+        trainer.history = history
+        trainer.add_callback("on_train_epoch_start", lambda _: history.begin_epoch())
+        trainer.add_callback("on_model_save", lambda it: checkpoint.save(it.epoch + 1, finished=bool(it.stop)))
+    trainer.train()
 
 
 def _begun(folder: Path) -> int:

@@ -17,7 +17,7 @@ def answer_with(choice: str, seen: dict[str, Any]) -> threading.Thread:
     from airflow.api_fastapi.app import create_app
     from starlette.testclient import TestClient
 
-    # Made before the thread starts: it imports models, and SQLAlchemy sets these up under a lock that the run takes too.
+    # Made before the thread starts: it imports models, and SQLAlchemy sets these up under a lock that the run takes.
     app = create_app(apps="core")
 
     def respond() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -80,6 +81,19 @@ def test_a_version_tells_what_lower_precisions_cost_where_the_run_does(client: A
         versions.register(client, name, other)
     told = [client.get_model_version(name, number).tags.get("precision_drop") for number in ("1", "2")]
     assert told == ['{"bf16": 0.001}', None]
+
+
+def test_a_version_tells_which_one_its_training_began_from_and_lineage_shows_it(client: Any, name: str) -> None:
+    from lifecycle.mlflow import lineage, versions
+    from yolo_client import ServedModel
+
+    run = trained(client, name, "r1")
+    client.set_tag(run.info.run_id, "parent_version", f"{name}/7")
+    version = versions.register(client, name, client.get_run(run.info.run_id))
+    fields = {field.name: "" for field in dataclasses.fields(ServedModel)}
+    said = {"name": name, "version": int(version.version), "sha256": "a" * 64, "run_id": run.info.run_id}
+    served = ServedModel(**(fields | said))
+    assert f"parent_version {name}/7" in lineage.text(lineage.trace(client, served, "http://server", "model"))
 
 
 def test_dag_run_that_was_trained_again_makes_another_version(client: Any, name: str) -> None:

@@ -36,8 +36,6 @@ RESULTS = ROOT / ".test-results"
 SLOWEST = 10
 # pytest's exit code where no test was chosen: every test of a part is a long form, or none is.
 NOTHING_CHOSEN = 5
-# Workers of integration tests for each of unit tests.
-WAITING = 2
 # Where the packages whose arrows are held are imported from.
 IMPORTED = ("plugins", "clients/python", "docker/trainer", ".")
 
@@ -130,8 +128,7 @@ def run(chosen: list[Part], options: argparse.Namespace, outcome: Outcome, outpu
         # The same examples each time, and none refused because the machine was slow.
         command.append("--hypothesis-profile=ci")
     if suite != "e2e":
-        workers = options.workers * (WAITING if suite == "integration" else 1)
-        command += [f"--numprocesses={workers}", "--dist=loadgroup"]
+        command += [f"--numprocesses={options.workers}", "--dist=loadgroup"]
     command += ["-m", "soak" if options.soak else "not soak", f"--junitxml={results}"]
     code = call(output, *command, *(part.folder for part in chosen), **variables)
     _read(results, outcome)
@@ -229,7 +226,9 @@ def main(argv: list[str]) -> int:
         coverage.forget()
     unit = groups(chosen, ("unit",), options, outcome)
     outcome.steps({**unit, **{name: CHECKS[name] for name in options.checks}})
-    outcome.steps(groups(chosen, ("integration", "e2e"), options, outcome))
+    # The servers of all integration tests and a training are as much as two processors carry; e2e has them for itself.
+    outcome.steps(groups(chosen, ("integration",), options, outcome))
+    outcome.steps(groups(chosen, ("e2e",), options, outcome))
     return conclude(outcome, options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -10,7 +11,7 @@ from yolo_client import Detector, DetectorError, Protocol, RequestRefused
 
 from tests.integration.serving.own_model import OwnModel
 from tests.integration.serving.pictures import file, red
-from tests.support.mlflow import Registered
+from tests.support.mlflow import Mlflow, Registered
 from tests.support.processes import until
 from tests.support.triton import Triton, add_model
 
@@ -76,16 +77,17 @@ def twins(own: OwnModel) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.xdist_group("loading")
 def test_what_the_tensor_model_refuses_is_counted_there_and_not_again(
-    own: OwnModel, twins: tuple[str, str], toy: Registered
+    own: OwnModel, twins: tuple[str, str], mlflow_server: Mlflow, handmade: Path
 ) -> None:
     model, twin = twins
-    # Less than the 64 pixels to which pictures are letterboxed.
-    own.serve(toy.parameters(), max_side="32")
+    # Its twin pads to 64 pixels, the next multiple of the stride, and the tensor model takes 48.
+    odd = mlflow_server.register("toy-of-48", handmade / "toy.onnx", class_names='["red", "green"]', image_size="48")
+    own.serve(odd.parameters(), max_side="32")
     assert own.triton.control("load", twin)[0] == 200
     with Detector(own.triton.http, twin) as client:
 
         def ask() -> None:
-            with pytest.raises(RequestRefused, match="the longest side may be 32"):
+            with pytest.raises(RequestRefused, match="the longest side may be 48"):
                 client.detect_encoded([file(red())])
 
         assert new_errors(own.triton, ask, *twins) == {f"{model} INVALID_ARG": 1}

@@ -45,6 +45,7 @@ def parse() -> argparse.Namespace:
     for name in ("epochs", "image-size", "batch", "seed"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--hyperparameters", type=json.loads, required=True)
+    parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("--workspace", type=Path, required=True)
     return parser.parse_args()
 

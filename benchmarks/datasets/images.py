@@ -24,7 +24,7 @@ def make(root: Path, count: int) -> None:
     for split, end in ends.items():
         for kind in ("images", "labels"):
             (root / kind / split).mkdir(parents=True)
-        for number in range(number, end):  # noqa: B020 - goes on where the last split ended
+        for number in range(number, end):  # noqa: B020 - continues where the last split ended
             picture = pictures[number % CROPS]
             comment = f"{number:08d}".encode()
             segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment

@@ -7,7 +7,7 @@ from typing import Any
 
 from kubernetes_validate import utils
 
-# It reads a version's definitions, more than a megabyte, for each object anew.
+# It reads a version's definitions, more than a megabyte, for each object again.
 utils.schema_contents = cache(utils.schema_contents)
 
 

@@ -94,7 +94,7 @@ def serving(
 ) -> Iterator[Triton]:
     """One server with four models: `yolo11n`, `yolo26n` (end to end), `toy` and `fixed` (two images of 64 only).
 
-    And each once more for picture files: `yolo11n_encoded` and so on; and `told`, a toy whose configuration has the
+    And each has a twin for picture files: `yolo11n_encoded` and so on; and `told`, a toy whose configuration has the
     parameter `metadata`.
     """
     folder = tmp_path_factory.mktemp("serving")

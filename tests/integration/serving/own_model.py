@@ -43,7 +43,7 @@ class OwnModel:
             yield pool.submit(self.load, parameters, **settings)
 
     def serve(self, parameters: Mapping[str, str] | None, **settings: str) -> None:
-        """Loads it, or loads it anew in a new process; fails the test where it is not ready."""
+        """Loads it, or loads it again in a new process; fails the test where it is not ready."""
         self.unload()
         status, reason = self.load(parameters, **settings)
         assert status == 200, reason

@@ -1,7 +1,7 @@
 """Commands of the trainer as its image runs them: as user 1000, in a working directory that this user cannot write.
 
 Started as a program, this file is such a process: it reads commands as lines of JSON and runs each in itself, since
-importing torch anew for each would take longer than all the trainings of a test.
+importing torch again for each would take longer than all the trainings of a test.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def real_format(content: bytes) -> str:
 def trimmed(content: bytes, kept: int | None) -> bytes:
     """An image's content without what follows its end, and with the end marker of a JPEG that lacks it.
 
-    Training would otherwise write such a file anew, in the copy that other trainings read.
+    Training would otherwise rewrite such a file in the copy that other trainings read.
     """
     if kept is None:
         return content

@@ -74,7 +74,7 @@ def _wait(started: list[subprocess.Popen[bytes]]) -> None:
             if status:
                 raise TrainerError(
                     f"The training on {len(started)} GPUs ended: process {rank} has failed with status {status}. What "
-                    "it said is above; a retry goes on from the last checkpoint."
+                    "it said is above; a retry continues from the last checkpoint."
                 )
         if all(status == 0 for status in states):
             return

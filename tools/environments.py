@@ -57,7 +57,7 @@ DEMO = (
     Environment("sandbox", ("sandbox/requirements.txt",)),
     # Compiled, as pip does in the image: a model's processes never write bytecode, and each would compile its imports.
     Environment(
-        "triton", ("docker/triton/requirements.txt",), no_deps=("sandbox/requirements-tritonserver.txt",), compiled=True
+        "triton", ("docker/triton/requirements.txt",), no_deps=("tools/tritonserver/requirements.txt",), compiled=True
     ),
     Environment("trainer", ("docker/trainer/requirements.txt",), overrides="docker/trainer/overrides.txt", torch=True),
     Environment("airflow", ("requirements.txt",)),

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -28,7 +27,8 @@ from typing import IO
 from xml.etree import ElementTree
 
 from tools import coverage
-from tools.parts import ARGOCD_TYPES, PROGRAMS, ROOT, SUITES, Part, parts
+from tools.parts import ARGOCD_TYPES, DEBIAN, ROOT, SUITES, Part, parts
+from tools.programs import Programs
 
 VENV = ROOT / ".venv"
 DEV = VENV / "dev" / "bin"
@@ -39,6 +39,8 @@ NOTHING_CHOSEN = 5
 # Where the packages whose arrows are held are imported from.
 IMPORTED = ("plugins", "clients/python", "docker/trainer", ".")
 
+
+PROGRAMS = Programs()
 
 Action = Callable[[IO[str] | None], int]
 
@@ -78,15 +80,14 @@ class Outcome:
 
 def call(output: IO[str] | None, *command: str | Path, **variables: str) -> int:
     """Run a program in the repository's root; its exit code."""
-    words, environment = [str(word) for word in command], {**os.environ, **variables}
-    return subprocess.run(words, cwd=ROOT, env=environment, stdout=output, stderr=output).returncode
+    return PROGRAMS.call([str(word) for word in command], ROOT, {**os.environ, **variables}, output)
 
 
 def set_up(chosen: list[Part], output: IO[str] | None) -> int:
     """Environments, Debian's programs and Argo CD's types, as far as the parts need them."""
     names = sorted(set().union(*(part.environments for part in chosen)))
     steps = [[sys.executable, "-m", "tools.environments", *names]]
-    if any(part.name in PROGRAMS for part in chosen):
+    if any(part.name in DEBIAN for part in chosen):
         steps.append([sys.executable, "-m", "tools.packages"])
     if any(part.name in ARGOCD_TYPES for part in chosen):
         steps.append([str(DEV / "python"), "-m", "tests.schemas.argocd.install"])
@@ -214,6 +215,12 @@ def main(argv: list[str]) -> int:
     except ValueError as error:
         print(f"ONLY: {error}", file=sys.stderr)
         return 2
+    with PROGRAMS.ended_with_us():
+        return test(chosen, options)
+
+
+def test(chosen: list[Part], options: argparse.Namespace) -> int:
+    """Set up, run all steps, conclude; the exit code."""
     outcome = Outcome()
     # Types are checked in every environment.
     needed = parts() if options.checks else chosen

@@ -131,7 +131,7 @@ def _airflow_version(config: Config) -> str:
 
 def _triton_image(config: Config) -> None:
     """Lay out Triton's server and Python backend from the wheel, as NVIDIA's image has them."""
-    script = REPOSITORY_ROOT / "sandbox" / "images" / "triton" / "build.py"
+    script = REPOSITORY_ROOT / "tools" / "tritonserver" / "build.py"
     out = config.home / "images" / "triton"
     command = [sys.executable, str(script), "--venv", str(config.python("triton").parents[1]), "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True)

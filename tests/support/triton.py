@@ -21,7 +21,7 @@ from tests.support.paths import ROOT, TRITON_VENV
 from tests.support.processes import answers, free_port, running, until
 
 TEMPLATES = ROOT / "model_repository"
-BUILD = ROOT / "sandbox" / "images" / "triton" / "build.py"
+BUILD = ROOT / "tools" / "tritonserver" / "build.py"
 
 
 def build_triton(out: Path) -> Path:

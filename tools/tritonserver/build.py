@@ -21,7 +21,7 @@ from pathlib import Path
 
 WRAPPER = """\
 #!/bin/sh
-# Written by sandbox/images/triton/build.py: NVIDIA's server from the nvidia-pytriton wheel.
+# Written by tools/tritonserver/build.py: NVIDIA's server from the nvidia-pytriton wheel.
 # The Python backend's stub embeds the first python3 on PATH, hence its packages: the environment's own comes first.
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 PATH={venv_bin}:$PATH
@@ -60,7 +60,7 @@ def interpreter_of(venv: Path) -> dict[str, str]:
     if not python.exists():
         raise BuildError(
             f"no Python in {venv}: make the environment first from docker/triton/requirements.txt "
-            "and sandbox/requirements-tritonserver.txt"
+            "and tools/tritonserver/requirements.txt"
         )
     done = subprocess.run([str(python), "-I", "-c", ASK_INTERPRETER], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -94,7 +94,7 @@ def build(venv: Path, out: Path) -> Path:
     if not server.exists():
         raise BuildError(
             f"no nvidia-pytriton in {venv}: install it with "
-            "`uv pip install --no-deps -r sandbox/requirements-tritonserver.txt`"
+            "`uv pip install --no-deps -r tools/tritonserver/requirements.txt`"
         )
     stub = wheel / "python_backend_stubs" / interpreter["version"] / "triton_python_backend_stub"
     if not stub.exists():
@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Not resolve(): the environment's python is a link, and what it is called decides which packages it sees.
         build(options.venv.absolute(), options.out.absolute())
     except (BuildError, OSError) as error:
-        print(f"ERROR: {error}", file=sys.stderr)  # noqa: T201
+        print(f"ERROR: {error}", file=sys.stderr)
         return 1
     return 0
 

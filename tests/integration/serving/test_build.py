@@ -1,4 +1,4 @@
-"""sandbox/images/triton/build.py: the server starts, nothing is done twice, and what is missing is named."""
+"""tools/tritonserver/build.py: the server starts, nothing is done twice, and what is missing is named."""
 
 import subprocess
 import sys

@@ -112,7 +112,7 @@ def test_the_same_versions_everywhere() -> None:
     assert f"ARG UV={UV}\n" in trainer
     pin = re.compile(r"^[\w-]+==\S+$", re.MULTILINE)
     wheel = pin.findall((base_folder("triton") / "requirements.txt").read_text())
-    assert wheel and wheel == pin.findall((ROOT / "sandbox" / "requirements-tritonserver.txt").read_text())
+    assert wheel and wheel == pin.findall((ROOT / "tools" / "tritonserver" / "requirements.txt").read_text())
     values = yaml.safe_load((ROOT / "charts" / "platform" / "airflow.yaml").read_text())
     airflow = values["airflowVersion"]
     assert f"ARG BASE=docker.io/apache/airflow:{airflow}-python" in (ROOT / "docker/airflow/Dockerfile").read_text()

@@ -6,7 +6,8 @@
     python -m tools.tests --soak                  the long forms, which `make test` leaves out
 
 Runs on a bare machine: the standard library only. All steps run even when one fails; at the end stand the seconds of
-each and the ten slowest tests. Steps that can run side by side do: integration tests wait for servers most of the time.
+each and the ten slowest tests. Steps run side by side where one waits for servers most of the time and the others only
+compute: end to end beside units, types and lint, then integration beside the trainer's.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ IMPORTED = ("plugins", "clients/python", "docker/trainer", ".")
 
 
 PROGRAMS = Programs()
+
+# Steps that only compute leave the processor to those beside them that wait for servers with a time limit.
+POLITE = ("nice", "-n", "10")
 
 Action = Callable[[IO[str] | None], int]
 
@@ -97,15 +101,20 @@ def set_up(chosen: list[Part], output: IO[str] | None) -> int:
 def lint(output: IO[str] | None) -> int:
     """Style, format, and the arrows between packages."""
     checks = ([DEV / "ruff", "check", "."], [DEV / "ruff", "format", "--check", "."], [DEV / "lint-imports"])
-    return max(call(output, *check, PYTHONPATH=":".join(IMPORTED)) for check in checks)
+    return max(call(output, *POLITE, *check, PYTHONPATH=":".join(IMPORTED)) for check in checks)
 
 
 def types(output: IO[str] | None) -> int:
     """mypy, each part in its image's environment."""
-    return call(output, DEV / "python", "-m", "tools.typecheck")
+    return call(output, *POLITE, DEV / "python", "-m", "tools.typecheck")
 
 
 CHECKS: dict[str, Action] = {"lint": lint, "types": types}
+
+
+def polite(suite: str, environment: str) -> tuple[str, ...]:
+    """What comes before a suite's command: units compute, and so do trainings."""
+    return POLITE if suite == "unit" or environment == "trainer" else ()
 
 
 def run(chosen: list[Part], options: argparse.Namespace, outcome: Outcome, output: IO[str] | None) -> int:
@@ -124,7 +133,8 @@ def run(chosen: list[Part], options: argparse.Namespace, outcome: Outcome, outpu
         **({"PYTHONPATH": ":".join(python_path)} if python_path else {}),
         **(coverage.variables() if options.coverage else {}),
     }
-    command: list[str | Path] = [VENV / environment / "bin" / "python", "-m", "pytest", "--quiet"]
+    command: list[str | Path] = [*polite(suite, environment), VENV / environment / "bin" / "python", "-m", "pytest"]
+    command.append("--quiet")
     if environment == "dev":
         # The same examples each time, and none refused because the machine was slow.
         command.append("--hypothesis-profile=ci")
@@ -231,11 +241,9 @@ def test(chosen: list[Part], options: argparse.Namespace) -> int:
         old.unlink()
     if options.coverage:
         coverage.forget()
-    unit = groups(chosen, ("unit",), options, outcome)
-    outcome.steps({**unit, **{name: CHECKS[name] for name in options.checks}})
-    # The servers of all integration tests and a training are as much as two processors carry; e2e has them for itself.
+    computing = {**groups(chosen, ("unit",), options, outcome), **{name: CHECKS[name] for name in options.checks}}
+    outcome.steps({**groups(chosen, ("e2e",), options, outcome), **computing})
     outcome.steps(groups(chosen, ("integration",), options, outcome))
-    outcome.steps(groups(chosen, ("e2e",), options, outcome))
     return conclude(outcome, options)
 
 

@@ -1,4 +1,4 @@
-"""Follow a run of `yolo_lifecycle` to its end, and say in a sentence what decided it.
+"""Follow a run of a pipeline to its end, and say in a sentence what decided it.
 
 The sandbox's demo and the cluster's use it alike.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 from tools.rest import Airflow, Mlflow
 
-DAG = "yolo_lifecycle"
+DAG = "digits"  # the demo: dags/pipelines/digits.yaml
 LAST = "set_champion"
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 SHOWN = {"running", "deferred", "awaiting_input", "up_for_retry", *ENDED}

@@ -55,7 +55,7 @@ class Played:
 
     def answer(self, method: str, path: str, token: str | None, body: bytes) -> tuple[int, Any]:
         """Status and body."""
-        run = f"/api/v2/dags/yolo_lifecycle/dagRuns/{QUOTED}"
+        run = f"/api/v2/dags/digits/dagRuns/{QUOTED}"
         if path == "/auth/token":
             given = json.loads(body)
             return (
@@ -65,7 +65,7 @@ class Played:
             )
         if token != "Bearer t":
             return 401, {"detail": "Not authenticated"}
-        if (method, path) == ("POST", "/api/v2/dags/yolo_lifecycle/dagRuns"):
+        if (method, path) == ("POST", "/api/v2/dags/digits/dagRuns"):
             self.triggered.append(json.loads(body))
             return 200, {"dag_run_id": RUN}
         if path == run:

@@ -15,7 +15,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LIFECYCLE_", frozen=True, extra="ignore")
 
     # The DAGs
-    max_active_runs: int = Field(default=1, ge=1, description="DAG runs of a pipeline at the same time; the others wait")
+    max_active_runs: int = Field(
+        default=1, ge=1, description="DAG runs of a pipeline at the same time; the others wait"
+    )
     retry_delay: int = Field(default=20, ge=0, description="Seconds before the first retry of a task; then doubling")
     require_approval: bool = Field(
         default=False, description="A person approves in Airflow's UI before the commit is made"

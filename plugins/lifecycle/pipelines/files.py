@@ -48,8 +48,8 @@ def check_name(name: str) -> None:
     """
     if not re.fullmatch(DNS_LABEL, name) or len(name) > NAME_LIMIT:
         raise BadPipeline(
-            f"{name!r} cannot be a pipeline's name: at most {NAME_LIMIT} lower-case letters, digits and hyphens, with a "
-            "letter or digit at both ends."
+            f"{name!r} cannot be a pipeline's name: at most {NAME_LIMIT} lower-case letters, digits and hyphens, "
+            "with a letter or digit at both ends."
         )
 
 

@@ -161,7 +161,9 @@ class Stage(Part):
         examples=["sandbox", "staging", "production"],
     )
     app: Release = Field(
-        title="App", description="Folder under the environment; its `values.yaml` holds the model.", examples=["detector"]
+        title="App",
+        description="Folder under the environment; its `values.yaml` holds the model.",
+        examples=["detector"],
     )
     model: ServedModel = Field(
         title="Served model",
@@ -245,7 +247,9 @@ class Pipeline(Part):
         if stages and stages[0].by == "manual":
             raise PydanticCustomError("stages", "[0].by: a run releases to the first stage; auto, approval or request")
         if stages and stages[0].soak is not None:
-            raise PydanticCustomError("stages", "[0].soak: before the first stage there is none to wait in; leave it out")
+            raise PydanticCustomError(
+                "stages", "[0].soak: before the first stage there is none to wait in; leave it out"
+            )
         return stages
 
     @model_validator(mode="after")

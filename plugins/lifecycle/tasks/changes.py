@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @task(
     execution_timeout=QUICK,
-    doc_md="Records data, weights, settings and image; skips the rest if they are the live version's and the run says so.",
+    doc_md="Compares data, weights, settings and image with the live version's; skips the rest if the run says so.",
 )
 def find_changes(opened: OpenedRun, image: str) -> list[str]:
     """Compare with the live version; return what is other.

@@ -40,7 +40,7 @@ def open_run() -> OpenedRun:
     """Check that the run can end well, and open its MLflow run.
 
     Raises:
-        BadParameter: the parameters name a model that git or MLflow knows otherwise, or that this cluster does not serve.
+        BadParameter: the parameters name a model that git or MLflow knows otherwise, or that is served elsewhere.
     """
     params, target = context.lifecycle_params(), context.target()
     dag_id, dag_run_id = context.dag_run_ids()
@@ -86,8 +86,8 @@ def _check_served_here(target: Target) -> None:
         raise BadParameter(
             f"This cluster does not serve {target.environment}/{target.app}: it has no Application "
             f"{namespace}/{target.application}. Choose an environment that it serves, or make it serve this one "
-            f"(environments.{target.environment} in cluster/settings.toml). Argo CD makes the Application of a new entry "
-            "some minutes after its commit. Nothing was trained."
+            f"(environments.{target.environment} in cluster/settings.toml). Argo CD makes the Application of a new "
+            "entry some minutes after its commit. Nothing was trained."
         ) from error
 
 

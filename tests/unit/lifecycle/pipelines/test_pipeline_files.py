@@ -31,7 +31,7 @@ run:
 resources: {gpus: 2, node_selector: {}, tolerations: [], pool: h100, timeout: 2h}
 stages:
   - {environment: staging, app: detector, model: letters, proof: candidate}
-  - {environment: production, app: detector, model: letters, proof: candidate, by: approval, soak: 30m, delivery: github}
+  - {environment: production, app: detector, model: letters, by: approval, soak: 30m, delivery: github}
 """
 
 

@@ -71,6 +71,7 @@ VERIFY_SERVING = "verify_serving"
 RESTORE = "restore"
 FAILURE_KEY = "failure"  # why a task failed, for the task that reports it
 COMMIT_KEY = "commit"  # the commit on the branch, also where the rollout then fails
+REASON_KEY = "reason"  # why a task was skipped, in a sentence
 DECISION_KEY = "decision"  # the gate's outcome and table, for the approval
 
 

@@ -45,10 +45,14 @@ def find_changes(opened: OpenedRun, image: str) -> list[str]:
     if changes:
         log.info("Other than in the live version %s: %s", live["version"], ", ".join(changes))
     elif params["skip_unchanged"]:
-        raise AirflowSkipException(
+        said = (
             f"Nothing to train: dataset, weights, settings and image are those of the live version {live['version']}. "
             "Trigger the run without `skip_unchanged` to train all the same."
         )
+        # Airflow's log does not say why a task was skipped.
+        log.info(said)
+        context.task_instance().xcom_push(key=names.REASON_KEY, value=said)
+        raise AirflowSkipException(said)
     else:
         log.info("All is as in the live version %s; it is trained all the same.", live["version"])
     return changes

@@ -1,4 +1,4 @@
-"""Trigger `yolo_lifecycle` on the cluster, as `make demo` does in the sandbox, and report what came of it."""
+"""Trigger the demo's DAG on the cluster, as `make demo` does in the sandbox, and report what came of it."""
 
 from __future__ import annotations
 

@@ -41,7 +41,6 @@ FORMS: Mapping[str, type | str] = {
     "mlflow.s3_destination": r"(s3://[^/\s]+\S*)?",
     "mlflow.s3_endpoint": r"(https?://\S+)?",
     "mlflow.s3_region": r"\S+",
-    "training.schedule": r"[^\n\"]*",
     "training.require_approval": bool,
     "training.gpus": int,
     "secrets.generate": bool,

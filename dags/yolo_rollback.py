@@ -18,8 +18,8 @@ DOC = """
 
 Puts a version live again that was live before, or any other registered one: one commit to
 `argocd-apps/<environment>/<app>/values.yaml`, then the same wait and the same proof as after a promotion. Without a
-version it takes the one that git's history names before the present one. With **hold**, no run of `yolo_lifecycle`
-promotes over it until a person sets `hold: false` in that file.
+version it takes the one that git's history names before the present one. With **hold**, no pipeline's run promotes
+over it until a person sets `hold: false` in that file.
 
 Rolling back in Argo CD itself does not last: it puts back what git says. Git is the only thing that deploys.
 """

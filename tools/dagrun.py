@@ -1,4 +1,4 @@
-"""Follow a run of `yolo_lifecycle` to its end, and say in a sentence what decided it.
+"""Follow a run of a pipeline to its end, and say in a sentence what decided it.
 
 The sandbox's demo and the cluster's use it alike.
 """
@@ -15,11 +15,11 @@ from typing import Any
 
 from tools.rest import Airflow, Mlflow
 
-DAG = "yolo_lifecycle"
+DAG = "digits"  # the demo: dags/pipelines/digits.yaml
 LAST = "set_champion"
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 SHOWN = {"running", "deferred", "awaiting_input", "up_for_retry", *ENDED}
-LIVE, FAILED, REJECTED = 0, 1, 3  # exit codes
+LIVE, FAILED, REJECTED = 0, 1, 3  # exit codes; the last also where there was nothing to train
 STAYS = "The new version is not live; what was live before still is."
 PARAGRAPH = 15  # the most lines of a log that are shown
 
@@ -119,6 +119,8 @@ def ending(airflow: Airflow, run: str, tasks: Tasks) -> Ending:
     if failed:
         return Ending(FAILED, f"{failed[-1]['task_id']} failed: {_sentence(airflow, run, failed[-1])}\n{STAYS}")
     stopped = next((task for task in tasks if task["state"] == "skipped" and task["start_date"]), None)
+    if stopped and (reason := airflow.xcom(run, stopped["task_id"], "reason")):
+        return Ending(REJECTED, f"{stopped['task_id']} stopped: {reason}")
     if stopped:
         return Ending(REJECTED, f"{stopped['task_id']} stopped: {_sentence(airflow, run, stopped)}\n{STAYS}")
     return Ending(FAILED, f"The run ended before its last task {LAST}; look at it in Airflow.\n{STAYS}")

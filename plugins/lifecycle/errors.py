@@ -15,6 +15,10 @@ class BadParameter(LifecycleError):
     """The DAG run's parameters do not fit together or name something that does not exist."""
 
 
+class BadPipeline(LifecycleError):
+    """A file in `dags/pipelines/` is wrong; Airflow shows the message as its import error."""
+
+
 class RegistryError(LifecycleError):
     """MLflow answered, and the answer is not what the run needs: a tag, a version or an artifact is missing."""
 

@@ -15,11 +15,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LIFECYCLE_", frozen=True, extra="ignore")
 
     # The DAGs
-    schedule: str = Field(
-        default="", description="When yolo_lifecycle runs by itself: cron or a preset; empty: only on demand"
-    )
     max_active_runs: int = Field(
-        default=1, ge=1, description="DAG runs of yolo_lifecycle at the same time; the others wait"
+        default=1, ge=1, description="DAG runs of a pipeline at the same time; the others wait"
     )
     retry_delay: int = Field(default=20, ge=0, description="Seconds before the first retry of a task; then doubling")
     require_approval: bool = Field(
@@ -62,6 +59,9 @@ class Settings(BaseSettings):
     trainer_gpus: int = Field(default=0, ge=0, description="GPUs of the train pod, which trains on all of them")
     trainer_gpu_resource: str = Field(
         default="nvidia.com/gpu", description="Resource that GPUs are asked for by: also slices, nvidia.com/mig-1g.10gb"
+    )
+    trainer_pool: str = Field(
+        default="default_pool", description="Airflow pool of the trainings; in another than default_pool, a slot a GPU"
     )
     weights_url: str = Field(
         default="", description="Folder on the web with published weights (yolo11n.pt); empty: Ultralytics' own"

@@ -56,11 +56,11 @@ class Platform:
         state = self.state()
         return processes.of_sandbox(state["identity"], updown.servers_of(state))
 
-    def airflow(self, dag: str = "yolo_lifecycle") -> rest.Airflow:
+    def airflow(self, dag: str = "digits") -> rest.Airflow:
         """Airflow's REST API."""
         return rest.Airflow(self.state()["urls"]["airflow"], dag)
 
-    def finish(self, params: dict[str, Any], dag: str = "yolo_lifecycle", seconds: float = 400) -> tuple[str, str]:
+    def finish(self, params: dict[str, Any], dag: str = "digits", seconds: float = 400) -> tuple[str, str]:
         """Trigger a DAG and wait for its end: (run id, state)."""
         airflow = self.airflow(dag)
         run = airflow.trigger(params)
@@ -70,11 +70,11 @@ class Platform:
             time.sleep(0.5)
         return run, state
 
-    def tasks(self, run: str, dag: str = "yolo_lifecycle") -> dict[str, str]:
+    def tasks(self, run: str, dag: str = "digits") -> dict[str, str]:
         """The state of each task of a run."""
         return {task["task_id"]: task["state"] for task in self.airflow(dag).tasks(run)}
 
-    def log(self, run: str, task_id: str, dag: str = "yolo_lifecycle") -> str:
+    def log(self, run: str, task_id: str, dag: str = "digits") -> str:
         """The log of a task's last try, as Airflow shows it."""
         airflow = self.airflow(dag)
         task = next(task for task in airflow.tasks(run) if task["task_id"] == task_id)

@@ -47,7 +47,7 @@ def test_trailers_name_where_the_version_comes_from(platform: Platform) -> None:
     assert "Model-Version: digits-detector/1" in message
     assert f"MLflow-Run: {report['run_id']}" in message
     assert f"Dataset-Digest: {report['dataset_digest']}" in message
-    assert f"Dag-Run: yolo_lifecycle/{report['dag_run_id']}" in message
+    assert f"Dag-Run: digits/{report['dag_run_id']}" in message
 
 
 def test_second_demo_survives_a_lost_pod_and_rolls_without_a_failed_request(platform: Platform) -> None:

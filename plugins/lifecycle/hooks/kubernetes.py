@@ -35,6 +35,16 @@ class ClusterHook:
         """With the connection that the settings name."""
         return cls(settings().kubernetes_conn_id)
 
+    def application(self, namespace: str, name: str) -> dict[str, Any]:
+        """Return an Argo CD Application.
+
+        Raises:
+            ObjectMissing: there is none of that name.
+        """
+        with typed_errors(f"read the Application {namespace}/{name}"):
+            found: dict[str, Any] = self._hook.get_custom_object(GROUP, VERSION, PLURAL, name, namespace)
+            return found
+
     def endpoint(self, target: Target) -> Endpoint:
         """Return the addresses of the model's Service.
 

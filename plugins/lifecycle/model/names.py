@@ -16,6 +16,7 @@ SHA256 = "sha256"
 IMAGE_SIZE = "image_size"
 PRECISION_DROP = "precision_drop"
 PARENT_VERSION = "parent_version"  # <registered model>/<version> whose weights a training began from
+RECIPE = "recipe"  # data, weights, settings and image that a training was made of (policy/recipe.py)
 LIVE_VERSION = "live_version"
 LIVE_COMPARISON = "live_comparison"
 GATE = "gate"
@@ -27,6 +28,9 @@ RUN_ID = "run_id"
 COMMIT = "commit"
 ENVIRONMENT = "environment"
 LIVE_SINCE = "live_since"
+
+# MLflow: params of a run
+WEIGHTS_SHA256 = "weights_sha256"  # of the weights that a training starts from; none for an architecture
 
 # MLflow: metrics, artifacts and the alias
 MAP50 = "mAP50"
@@ -67,6 +71,7 @@ VERIFY_SERVING = "verify_serving"
 RESTORE = "restore"
 FAILURE_KEY = "failure"  # why a task failed, for the task that reports it
 COMMIT_KEY = "commit"  # the commit on the branch, also where the rollout then fails
+REASON_KEY = "reason"  # why a task was skipped, in a sentence
 DECISION_KEY = "decision"  # the gate's outcome and table, for the approval
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from lifecycle.model.pin import PinDict, VersionDict
 
@@ -19,9 +19,17 @@ class TargetParams(TypedDict):
 
 
 class LifecycleParams(TargetParams):
-    """The params of `yolo_lifecycle` that Python tasks read; the pods get theirs by template."""
+    """The params of a pipeline's run that Python tasks read; the pods get theirs by template."""
 
     dataset: str
+    model: str
+    epochs: int
+    image_size: int
+    batch: int
+    seed: int
+    hyperparameters: dict[str, Any]
+    device: str
+    skip_unchanged: bool
     registered_model: str
     min_map50: float
     max_regression: float

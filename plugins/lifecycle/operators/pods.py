@@ -28,6 +28,7 @@ OPTIONS = (
     "--hyperparameters={{ params.hyperparameters | tojson }}",
 )
 LIMIT = 6 * 3600
+DEFAULT_POOL = "default_pool"  # Airflow's own, of tasks of every kind
 
 
 def trainer_pods(settings: Settings, run_id: Any) -> list[KubernetesPodOperator]:
@@ -75,6 +76,7 @@ def trainer_pod(
         # Labels dag_id and run_id are the operator's own; label values are short and this is not.
         annotations={names.DAG_RUN_ANNOTATION: "{{ dag.dag_id }}/{{ run_id }}"},
         container_resources=_resources(settings, step),
+        **_pool(settings, step),
         **_placement(settings, step),
         priority_class_name=settings.pod_priority_class or None,
         image_pull_secrets=[k8s.V1LocalObjectReference(name=name) for name in settings.pod_image_pull_secrets],
@@ -127,6 +129,13 @@ def _placement(settings: Settings, step: str) -> dict[str, Any]:
         "affinity": settings.pod_affinity or None,
         "runtime_class_name": settings.pod_runtime_class or None,
     }
+
+
+def _pool(settings: Settings, step: str) -> dict[str, Any]:
+    """Trainings that want the same GPUs wait for each other in Airflow, where Kubernetes would time a pod out."""
+    if step != "train" or settings.trainer_pool == DEFAULT_POOL:
+        return {}
+    return {"pool": settings.trainer_pool, "pool_slots": max(1, settings.trainer_gpus)}
 
 
 def _resources(settings: Settings, step: str) -> k8s.V1ResourceRequirements:

@@ -11,7 +11,7 @@ from lifecycle.model.target import Target
 
 
 def lifecycle_params() -> LifecycleParams:
-    """The run's params, in a task of `yolo_lifecycle`; Airflow has checked them against `lifecycle.params`."""
+    """The run's params, in a task of a pipeline's DAG; Airflow has checked them against `lifecycle.params`."""
     return cast(LifecycleParams, get_current_context()["params"])
 
 

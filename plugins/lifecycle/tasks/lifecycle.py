@@ -1,4 +1,4 @@
-"""The Python tasks of `yolo_lifecycle` up to the commit.
+"""The Python tasks of a pipeline's DAG up to the commit.
 
 They return plain values (XCom), and leave everything else in MLflow and git, where a retry finds it again.
 """
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from lifecycle.errors import BadParameter, RegistryError
+from lifecycle.errors import BadParameter, ObjectMissing, RegistryError
 from lifecycle.hooks.gitops import repository
+from lifecycle.hooks.kubernetes import ClusterHook
 from lifecycle.hooks.mlflow import MlflowHook
 from lifecycle.mlflow import evaluation, runs, versions
 from lifecycle.model import names
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, GateDecision, OpenedRun, RegisteredVersion
 from lifecycle.policy import gate as policy
+from lifecycle.settings import settings
 from lifecycle.tasks import context, handoff
 from lifecycle.tasks.defaults import QUICK
 
@@ -32,19 +34,20 @@ log = logging.getLogger(__name__)
 @task(
     multiple_outputs=True,
     execution_timeout=QUICK,
-    doc_md="Checks the target in git and MLflow, and opens the run that the rest writes to.",
+    doc_md="Checks the target in git, MLflow and Argo CD, and opens the run that the rest writes to.",
 )
 def open_run() -> OpenedRun:
     """Check that the run can end well, and open its MLflow run.
 
     Raises:
-        BadParameter: the parameters name a model that git or MLflow knows otherwise.
+        BadParameter: the parameters name a model that git or MLflow knows otherwise, or that is served elsewhere.
     """
     params, target = context.lifecycle_params(), context.target()
     dag_id, dag_run_id = context.dag_run_ids()
     wanted = params["registered_model"]
     pinned, commit = repository().read(target.environment, target.app, target.model)
     _check(pinned, target, wanted)
+    _check_served_here(target)
     hook = MlflowHook.from_settings()
     with hook.session() as client:
         if pinned.pin.version is not None:
@@ -72,6 +75,20 @@ def _check(pinned: PinnedModel, target: Target, wanted: str) -> None:
         )
     if pinned.hold:
         log.warning("%s is on hold in git: this run trains and registers, and stops before the commit.", target.model)
+
+
+def _check_served_here(target: Target) -> None:
+    """An environment of another cluster would be trained for, committed, and waited for in vain."""
+    namespace = settings().argocd_namespace
+    try:
+        ClusterHook.from_settings().application(namespace, target.application)
+    except ObjectMissing as error:
+        raise BadParameter(
+            f"This cluster does not serve {target.environment}/{target.app}: it has no Application "
+            f"{namespace}/{target.application}. Choose an environment that it serves, or make it serve this one "
+            f"(environments.{target.environment} in cluster/settings.toml). Argo CD makes the Application of a new "
+            "entry some minutes after its commit. Nothing was trained."
+        ) from error
 
 
 @task.short_circuit(

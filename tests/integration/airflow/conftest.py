@@ -96,7 +96,7 @@ def platform(
 def run(platform: Platform, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run a DAG to its end in this process; every task with Airflow's own task runner."""
 
-    def ended(dag_id: str = "yolo_lifecycle", **params: Any) -> Finished:
+    def ended(dag_id: str = "digits", **params: Any) -> Finished:
         return finish(capfd, dag_id, params)
 
     return ended

@@ -24,7 +24,7 @@ def answer_with(choice: str, seen: dict[str, Any]) -> threading.Thread:
         with TestClient(app, base_url="http://127.0.0.1") as client:
             token = client.get("/auth/token").json()["access_token"]
             client.headers["Authorization"] = f"Bearer {token}"
-            base = "/api/v2/dags/yolo_lifecycle/dagRuns/~"
+            base = "/api/v2/dags/digits/dagRuns/~"
 
             def pending() -> Any:
                 found = client.get(f"{base}/hitlDetails", params={"response_received": False}).json()
@@ -34,7 +34,7 @@ def answer_with(choice: str, seen: dict[str, Any]) -> threading.Thread:
             question = until("the question", pending, seconds=90)
             seen.update(question)
             instance = question["task_instance"]
-            path = f"/api/v2/dags/yolo_lifecycle/dagRuns/{instance['dag_run_id']}/taskInstances/approve/-1/hitlDetails"
+            path = f"/api/v2/dags/digits/dagRuns/{instance['dag_run_id']}/taskInstances/approve/-1/hitlDetails"
             said = client.patch(path, json={"chosen_options": [choice], "params_input": {}})
             assert said.status_code == 200, said.text
 
@@ -47,7 +47,7 @@ def answer_with(choice: str, seen: dict[str, Any]) -> threading.Thread:
 def asked(
     platform: Platform, run: Run, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], tuple[Finished, dict[str, Any]]]:
-    """Run yolo_lifecycle with approval required; a person gives the answer."""
+    """Run digits with approval required; a person gives the answer."""
     monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True")
     configure(REQUIRE_APPROVAL="true")
 

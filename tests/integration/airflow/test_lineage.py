@@ -40,7 +40,7 @@ def test_chain_of_a_running_server_and_what_breaks_it(live: tuple[Platform, str]
         "version": f"{platform.model} 1",
         "run": platform.served.run_id,
         "dataset": run.data.tags["dataset_digest"],
-        "dag_run": f"yolo_lifecycle/{dag_run}",
+        "dag_run": f"digits/{dag_run}",
         "commit": platform.repository.tip,
     }
     text = lineage(platform).stdout

@@ -100,7 +100,7 @@ def test_token_of_a_run_that_goes_live_is_in_nothing_that_it_leaves(
     left = traces(platform, ended, pods)
     assert places(platform.model, left) >= EVERYWHERE  # nothing was searched in vain
     assert places(DATASET, left) >= EVERYWHERE - {"XCom", "git"}
-    assert f"Dag-Run: yolo_lifecycle/{ended.run_id}" in left["git"]
+    assert f"Dag-Run: digits/{ended.run_id}" in left["git"]
     seen = pods.seen.values()
     for step in ("prepare", "train", "evaluate"):
         fields = rendered_fields(ended)[step]["fields"]

@@ -1,4 +1,4 @@
-"""`yolo_lifecycle` from end to end with Airflow's own task runner: good runs, refused ones, and failed ones."""
+"""A pipeline's DAG from end to end with Airflow's own task runner: good runs, refused ones, and failed ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
         f"Model-Version: {platform.model}/1",
         f"MLflow-Run: {opened['run_id']}",
         f"Dataset-Digest: {registered['dataset_digest']}",
-        f"Dag-Run: yolo_lifecycle/{ended.run_id}",
+        f"Dag-Run: digits/{ended.run_id}",
     ):
         assert trailer in message.splitlines()
 

@@ -15,7 +15,7 @@ from tests.integration.airflow.dag_runs import Finished, Platform
 from tests.support import airflow_environment
 from tests.support.release_repository import git
 
-DAG_ID = "yolo_lifecycle"
+DAG_ID = "digits"
 PODS = "api/v1/namespaces/lifecycle/pods"
 
 

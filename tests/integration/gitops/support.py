@@ -42,7 +42,7 @@ def pin(version: int | None) -> Pin:
 
 def bump(version: int | None, model: str = "m0", run: str | None = None, **more: Any) -> Bump:
     """A bump as the DAG makes it; `run` names the DAG run."""
-    trailers = {"Dataset-Digest": "d" * 64} | ({"Dag-Run": f"yolo_lifecycle/{run}"} if run else {})
+    trailers = {"Dataset-Digest": "d" * 64} | ({"Dag-Run": f"digits/{run}"} if run else {})
     return Bump(
         environment="sandbox",
         app="detector",

@@ -36,7 +36,7 @@ def test_one_commit_with_trailers_that_git_itself_reads(remote: Remote) -> None:
         "Model-Version: m0-detector/3",
         f"MLflow-Run: {3:032x}",
         f"Dataset-Digest: {'d' * 64}",
-        "Dag-Run: yolo_lifecycle/manual__1",
+        "Dag-Run: digits/manual__1",
         "Delivery: promote sandbox/detector/m0",
     ]
     assert git(remote.path, "show", "--stat", "--format=", "main").splitlines()[-1].startswith(" 1 file changed")
@@ -73,7 +73,7 @@ def test_author_committer_and_wording_come_from_the_settings(remote: Remote) -> 
     written = git(remote.path, "log", "-1", "--format=%an %ae %cn %ce%n%s", "main").splitlines()
     assert written == [
         "Ada ada@example.com Robot robot@example.com",
-        "detector: m0 nothing -> 3 (yolo_lifecycle/r1)",
+        "detector: m0 nothing -> 3 (digits/r1)",
     ]
 
 
@@ -217,7 +217,7 @@ def test_history_tells_versions_newest_first_with_who_wrote_them(make_remote: Ca
 
     assert [entry.model.pin.version for entry in found] == [1, 7, 2, 1, None]
     assert [entry.commit for entry in found[:4]] == [back.commit, by_hand, second.commit, first.commit]
-    assert found[1].subject == "By hand" and found[2].trailers["Dag-Run"] == "yolo_lifecycle/r2"
+    assert found[1].subject == "By hand" and found[2].trailers["Dag-Run"] == "digits/r2"
     assert [entry.commit for entry in gitops.history("sandbox", "detector", "m0", limit=2)] == [back.commit, by_hand]
 
 

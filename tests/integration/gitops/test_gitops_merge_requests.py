@@ -65,7 +65,7 @@ def test_a_request_is_opened_and_its_merge_is_seen(hosted: Hosted) -> None:
     assert hosted.remote.head() == head
     entry = hosted.service.entries[0]
     assert asked.commit == entry.head == hosted.remote.head(entry.branch) and entry.base == "main"
-    assert entry.title.startswith("Promote m0-detector 1") and "Dag-Run: yolo_lifecycle/r1" in entry.body
+    assert entry.title.startswith("Promote m0-detector 1") and "Dag-Run: digits/r1" in entry.body
     assert asked.request_url is not None
     state = gitops.request_state(asked.request_url)
     assert (state.state, state.merge_commit, state.url) == ("open", None, asked.request_url)

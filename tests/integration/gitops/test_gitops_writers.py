@@ -47,7 +47,7 @@ def test_each_writers_own_model_in_one_file(make_remote: Callable[..., Remote], 
     ]
     assert changed_lines(before, after) == scalars
     runs = Counter(git(remote.path, "log", "--format=%(trailers:key=Dag-Run,valueonly,separator=)", "main").split())
-    assert runs == {f"yolo_lifecycle/run-{number}": 1 for number in range(count)}
+    assert runs == {f"digits/run-{number}": 1 for number in range(count)}
     assert git(remote.path, "rev-list", "--count", "--min-parents=2", "main").strip() == "0"
     assert git(remote.path, "fsck", "--strict", "--no-dangling") == ""
 

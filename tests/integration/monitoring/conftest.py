@@ -30,7 +30,7 @@ def release(
     """Git names version 1, one pod serves it, clients ask; no run of the DAG has been seen yet."""
     folder = tmp_path_factory.mktemp("watched")
     with ExitStack() as stack:
-        documented = stack.enter_context(Documented("staging-detector", "yolo_lifecycle").running())
+        documented = stack.enter_context(Documented("staging-detector", "digits").running())
         prometheus = Prometheus(folder, rule_groups(render(values_for(versions[0]))))
         stack.enter_context(prometheus.running())
         watched = Release(prometheus, documented, triton_executable, mlflow_server, folder, stack)

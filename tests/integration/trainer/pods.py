@@ -254,7 +254,7 @@ def open_run(uri: str, experiment: str = "digits-detector") -> str:
     client = mlflow.MlflowClient(uri)
     found = client.get_experiment_by_name(experiment)
     number = found.experiment_id if found else client.create_experiment(experiment)
-    return str(client.create_run(number, tags={"dag_id": "yolo_lifecycle"}).info.run_id)
+    return str(client.create_run(number, tags={"dag_id": "digits"}).info.run_id)
 
 
 def make_pods(server: Server, workspace: Path, *options: str) -> Pods:

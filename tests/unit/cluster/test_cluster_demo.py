@@ -33,8 +33,9 @@ SERVED = {
 class Played:
     """An Airflow that has one run, whose tasks end as the test says; it speaks as Airflow 3.3 was seen to."""
 
-    def __init__(self, rejected: str = "", **states: str) -> None:
+    def __init__(self, rejected: str = "", unchanged: str = "", **states: str) -> None:
         self.states = states
+        self.unchanged = unchanged
         self.rejected = rejected
         self.triggered: list[Any] = []
         played = self
@@ -55,7 +56,7 @@ class Played:
 
     def answer(self, method: str, path: str, token: str | None, body: bytes) -> tuple[int, Any]:
         """Status and body."""
-        run = f"/api/v2/dags/yolo_lifecycle/dagRuns/{QUOTED}"
+        run = f"/api/v2/dags/digits/dagRuns/{QUOTED}"
         if path == "/auth/token":
             given = json.loads(body)
             return (
@@ -65,7 +66,7 @@ class Played:
             )
         if token != "Bearer t":
             return 401, {"detail": "Not authenticated"}
-        if (method, path) == ("POST", "/api/v2/dags/yolo_lifecycle/dagRuns"):
+        if (method, path) == ("POST", "/api/v2/dags/digits/dagRuns"):
             self.triggered.append(json.loads(body))
             return 200, {"dag_run_id": RUN}
         if path == run:
@@ -77,6 +78,8 @@ class Played:
             return 200, {"content": [{"event": line} for line in lines]}
         if path.endswith("/gate/xcomEntries/decision") and self.rejected:
             return 200, {"value": {"passed": False, "reason": self.rejected, "table": "| mAP50 |"}}
+        if path.endswith("/find_changes/xcomEntries/reason") and self.unchanged:
+            return 200, {"value": self.unchanged}
         if path.endswith("/verify_serving/xcomEntries/return_value"):
             return 200, {"value": json.dumps(SERVED)}
         if path.endswith("/promote/xcomEntries/return_value"):
@@ -137,6 +140,14 @@ def test_a_rejection_is_the_gates_sentence_and_not_the_skipped_tasks(airflows: l
     assert ended.code == 3
     assert ended.said.splitlines()[0] == "gate rejected the candidate: mAP50 0.31 is below the least, 0.85."
     assert "register" not in ended.said and "::group::" not in ended.said
+
+
+def test_nothing_to_train_is_the_sentence_of_the_task_that_found_it(airflows: list[Played]) -> None:
+    said = "Nothing to train: all is as in the live version 2."
+    played = Played(unchanged=said, prepare="success", find_changes="skipped", train="upstream_failed")
+    airflows.append(played)
+    airflow, tasks, _ = watched(played)
+    assert dagrun.ending(airflow, RUN, tasks) == dagrun.Ending(3, f"find_changes stopped: {said}")
 
 
 def test_a_wrong_password_is_told(airflows: list[Played]) -> None:

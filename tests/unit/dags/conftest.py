@@ -33,15 +33,15 @@ def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
-    """Read the DAGs under the given settings (`LIFECYCLE_*` without the prefix); fails on an import error."""
+    """Read DAGs under the given settings (`LIFECYCLE_*` without the prefix); fails on an import error."""
     from airflow.dag_processing.dagbag import DagBag
     from lifecycle.settings import settings
 
-    def loaded(**chosen: str) -> dict[str, Any]:
+    def loaded(folder: Path = ROOT / "dags", **chosen: str) -> dict[str, Any]:
         for name, value in chosen.items():
             monkeypatch.setenv(f"LIFECYCLE_{name}", value)
         settings.cache_clear()
-        bag = DagBag(str(Path(ROOT, "dags")))
+        bag = DagBag(str(folder))
         assert bag.import_errors == {}
         return dict(bag.dags)
 

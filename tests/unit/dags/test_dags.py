@@ -1,4 +1,4 @@
-"""What holds for every DAG, and how `yolo_lifecycle` is wired."""
+"""What holds for every DAG, and how a pipeline's is wired."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from lifecycle.tasks.retry_policy import RetryTransientFailures
 from tests.support.airflow_environment import ROOT
 from tests.unit.dags.conftest import Load
 
-DAGS = sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
+DAGS = sorted(path.stem for path in (ROOT / "dags").rglob("*.py"))
 ORDER = [
-    *("open_run", "prepare", "train", "evaluate", "gate", "register"),
+    *("open_run", "prepare", "find_changes", "train", "evaluate", "gate", "register"),
     *("promote", "wait_for_rollout", "verify_serving", "set_champion"),
 ]
 PODS = ("prepare", "train", "evaluate")
@@ -30,7 +30,7 @@ def any_dag(request: pytest.FixtureRequest, load: Load) -> Any:
 
 @pytest.fixture
 def lifecycle(load: Load) -> Any:
-    return load()["yolo_lifecycle"]
+    return load()["digits"]
 
 
 def test_there_is_one_dag_a_file(load: Load) -> None:
@@ -52,7 +52,7 @@ def test_every_task_is_documented_limited_and_retried_where_that_helps(any_dag: 
         assert isinstance(task.retry_policy, RetryTransientFailures), task.task_id
 
 
-def test_dag_does_not_run_by_itself_unless_a_setting_says_so(any_dag: Any) -> None:
+def test_dag_does_not_run_by_itself_unless_its_file_says_so(any_dag: Any) -> None:
     assert any_dag.schedule is None
     assert not any_dag.catchup
 
@@ -73,10 +73,6 @@ def test_defaults_are_valid(any_dag: Any) -> None:
     any_dag.params.validate()
 
 
-def test_setting_turns_the_schedule_on(load: Load) -> None:
-    assert load(SCHEDULE="0 3 * * *")["yolo_lifecycle"].schedule == "0 3 * * *"
-
-
 def test_tasks_follow_each_other(lifecycle: Any) -> None:
     assert [task.task_id for task in lifecycle.topological_sort() if task.task_id in ORDER] == ORDER
     assert set(lifecycle.task_dict) == {*ORDER, "restore"}
@@ -91,7 +87,7 @@ def test_restore_runs_only_after_a_failure_of_rollout_or_proof(lifecycle: Any) -
 
 
 def test_setting_puts_a_person_between_version_and_commit(load: Load) -> None:
-    dag = load(REQUIRE_APPROVAL="true")["yolo_lifecycle"]
+    dag = load(REQUIRE_APPROVAL="true")["digits"]
     approve = dag.get_task("approve")
     assert (approve.upstream_task_ids, approve.downstream_task_ids) == ({"register"}, {"promote"})
     assert approve.defaults == ["Reject"]
@@ -147,19 +143,19 @@ def test_pod_has_requests_limits_labels_and_no_privilege(lifecycle: Any, step: s
 
 
 def test_workspace_is_the_claim_or_without_one_an_empty_folder(load: Load) -> None:
-    claimed = load()["yolo_lifecycle"].get_task("train").volumes[0]
+    claimed = load()["digits"].get_task("train").volumes[0]
     assert claimed.persistent_volume_claim.claim_name == "workspace"
-    empty = load(WORKSPACE_CLAIM="")["yolo_lifecycle"].get_task("train").volumes[0]
+    empty = load(WORKSPACE_CLAIM="")["digits"].get_task("train").volumes[0]
     assert empty.persistent_volume_claim is None and empty.empty_dir is not None
 
 
 def test_setting_gives_the_training_gpus_and_not_the_preparation(load: Load) -> None:
-    dag = load(TRAINER_GPUS="2")["yolo_lifecycle"]
+    dag = load(TRAINER_GPUS="2")["digits"]
     assert dag.get_task("train").container_resources.limits["nvidia.com/gpu"] == "2"
     for step in ("prepare", "evaluate"):
         assert "nvidia.com/gpu" not in dag.get_task(step).container_resources.limits
     assert all("--gpus=2" in dag.get_task(step).arguments for step in PODS)
-    sliced = load(TRAINER_GPUS="1", TRAINER_GPU_RESOURCE="nvidia.com/mig-1g.10gb")["yolo_lifecycle"].get_task("train")
+    sliced = load(TRAINER_GPUS="1", TRAINER_GPU_RESOURCE="nvidia.com/mig-1g.10gb")["digits"].get_task("train")
     assert sliced.container_resources.limits["nvidia.com/mig-1g.10gb"] == "1"
 
 
@@ -181,7 +177,7 @@ PLACED = {
 @pytest.mark.parametrize("access", ["ReadWriteOnce", "ReadWriteMany"])
 @pytest.mark.parametrize("step", PODS)
 def test_settings_say_where_pods_run_and_the_others_follow_the_training(load: Load, step: str, access: str) -> None:
-    pod = load(**PLACED, WORKSPACE_ACCESS=access)["yolo_lifecycle"].get_task(step).build_pod_request_obj()
+    pod = load(**PLACED, WORKSPACE_ACCESS=access)["digits"].get_task(step).build_pod_request_obj()
     spec = pod.spec
     placed = step == "train" or access == "ReadWriteOnce"
     assert spec.node_selector == ({"pool": "gpu"} if placed else {})
@@ -215,13 +211,14 @@ def test_no_environment_variable_is_read_outside_the_settings() -> None:
 
 @pytest.mark.parametrize("name", DAGS)
 def test_import_costs_little_more_than_the_pod_operator(name: str) -> None:
+    file = next((ROOT / "dags").rglob(f"{name}.py"))
     script = (
-        "import time, airflow.sdk, airflow.providers.cncf.kubernetes.operators.pod\n"
+        "import time, runpy, airflow.sdk, airflow.providers.cncf.kubernetes.operators.pod\n"
         "import airflow.providers.standard.operators.hitl\n"
-        f"start = time.perf_counter(); import {name}; print(time.perf_counter() - start)\n"
+        f"start = time.perf_counter(); runpy.run_path({str(file)!r}); print(time.perf_counter() - start)\n"
         "import sys; print([m for m in ('torch', 'ultralytics', 'mlflow', 'tritonclient') if m in sys.modules])"
     )
-    path = f"{ROOT / 'dags'}:{ROOT / 'plugins'}"
+    path = str(ROOT / "plugins")
     done = subprocess.run(
         [sys.executable, "-c", script], env={"PYTHONPATH": path, "PATH": ""}, capture_output=True, text=True, check=True
     )

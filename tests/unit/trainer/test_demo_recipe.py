@@ -1,34 +1,31 @@
-"""The digits demo: what the DAG's form asks for by default is known to the image, small, and read as it is."""
+"""The digits demo: what its pipeline asks for is known to the image, small, and read as it is."""
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from sklearn.datasets import load_digits, load_sample_images
 from trainer.architecture import SHIPPED, check_architecture, find_architecture
 from trainer.datasets.digits import Recipe, read_digits, read_photos
 from trainer.training.arguments import check_hyperparameters
 from trainer.training.threads import threads_for_step
 
-PARAMS = Path(__file__).resolve().parents[3] / "plugins/lifecycle/params.py"
+PIPELINE = Path(__file__).resolve().parents[3] / "dags/pipelines/digits.yaml"
 
 
-def _of_the_form(name: str) -> Any:
-    """A constant of the form's module, which this environment, without Airflow, cannot import."""
-    for statement in ast.parse(PARAMS.read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign) and statement.targets[0].id == name:  # type: ignore[attr-defined]
-            return ast.literal_eval(statement.value)
-    raise AssertionError(f"{PARAMS} has no {name}")
+def _asked(key: str) -> Any:
+    """What the demo's pipeline asks of a training."""
+    return yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["train"][key]
 
 
-def test_the_form_asks_for_what_the_image_has(tmp_path: Path) -> None:
-    check_architecture(_of_the_form("DEMO_MODEL"), _of_the_form("DEMO_IMAGE_SIZE"), tmp_path)
-    check_hyperparameters(_of_the_form("DEMO_HYPERPARAMETERS"))
-    assert Recipe.parse("digits").size == _of_the_form("DEMO_IMAGE_SIZE"), "images are not scaled"
+def test_the_pipeline_asks_for_what_the_image_has(tmp_path: Path) -> None:
+    check_architecture(_asked("model"), _asked("image_size"), tmp_path)
+    check_hyperparameters(_asked("hyperparameters"))
+    assert Recipe.parse("digits").size == _asked("image_size"), "images are not scaled"
 
 
 @pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.yaml")), ids=lambda file: file.stem)
@@ -38,7 +35,7 @@ def test_an_architecture_of_the_image_is_given_by_its_name(file: Path, tmp_path:
 
 
 def test_a_file_in_the_workspace_comes_before_one_of_the_image(tmp_path: Path) -> None:
-    name = _of_the_form("DEMO_MODEL")
+    name = _asked("model")
     (tmp_path / name).write_text("nc: 2\nhead: [[[0], 1, Segment, [nc]]]\n", encoding="utf-8")
     assert find_architecture(name, tmp_path) == str(tmp_path / name)
     assert find_architecture("yolo11n.yaml", tmp_path) == "yolo11n.yaml"
@@ -48,7 +45,7 @@ def test_the_demos_network_is_small_and_finds_any_number_of_classes(tmp_path: Pa
     import torch
     from ultralytics.nn.tasks import DetectionModel
 
-    model = DetectionModel(find_architecture(_of_the_form("DEMO_MODEL"), tmp_path), nc=3, verbose=False).eval()
+    model = DetectionModel(find_architecture(_asked("model"), tmp_path), nc=3, verbose=False).eval()
     assert sum(weights.numel() for weights in model.parameters()) < 500_000
     with torch.inference_mode():
         raw = model(torch.zeros(2, 3, 64, 96))[0]

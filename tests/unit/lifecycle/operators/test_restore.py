@@ -44,13 +44,13 @@ def repository(tmp_path: Path, connect: Connect) -> Repository:
 
 def promote(pin: Pin, run: str) -> DeliveredCommit:
     registered: RegisteredVersion = {**pin.version_xcom(), "dataset_digest": "d" * 64}
-    return handoff.promote(TARGET, "digits-detector", registered, dag_run=f"yolo_lifecycle/{run}")
+    return handoff.promote(TARGET, "digits-detector", registered, dag_run=f"digits/{run}")
 
 
 def failed_run(promoted: DeliveredCommit | None) -> Any:
     """The context of `restore` after a rollout that failed."""
     ti = Xcom({("promote", "return_value"): promoted, ("wait_for_rollout", "failure"): "Argo CD says no progress."})
-    return {"ti": ti, "dag_run": SimpleNamespace(dag_id="yolo_lifecycle", run_id="run-2")}
+    return {"ti": ti, "dag_run": SimpleNamespace(dag_id="digits", run_id="run-2")}
 
 
 def operator() -> RestoreOperator:

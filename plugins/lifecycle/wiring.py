@@ -1,0 +1,127 @@
+"""From a pipeline's file to its DAG: train, evaluate, register, promote by one commit, verify."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule, chain
+
+from lifecycle import params, pipelines
+from lifecycle.model.names import RESTORE, WAIT_FOR_ROLLOUT
+from lifecycle.operators.approval import approvals
+from lifecycle.operators.pods import trainer_pods
+from lifecycle.operators.restore import RestoreOperator
+from lifecycle.pipelines import Pipeline
+from lifecycle.sensors.application import ApplicationRolloutSensor
+from lifecycle.settings import Settings, settings
+from lifecycle.tasks.changes import find_changes
+from lifecycle.tasks.defaults import default_args
+from lifecycle.tasks.lifecycle import gate, open_run, promote, register
+from lifecycle.tasks.serving import set_champion, verify_serving
+
+DOC = """
+### {name}
+
+Trains a YOLO detector and puts it live: `prepare`, `train` and `evaluate` run as pods, `register` makes the version in
+MLflow, `promote` writes it into `argocd-apps/<environment>/<app>/values.yaml` by **one commit**, Argo CD rolls it
+out, and `verify_serving` asks Triton itself which version answers and whether its boxes are right.
+
+A candidate below the least mAP50, or worse than the live version, is not promoted: the run ends with skipped tasks.
+A rollout that fails is taken back by `restore`, and the run fails. To go back by hand: `yolo_rollback`.
+
+`dags/pipelines/{name}.yaml`, whose values are the form's defaults:
+
+```yaml
+{text}```
+"""
+# Keys of the file's `resources` and the setting that each takes the place of.
+RESOURCES = {
+    "gpus": "trainer_gpus",
+    "gpu_resource": "trainer_gpu_resource",
+    "pool": "trainer_pool",
+    "image": "trainer_image",
+    "cpu": "trainer_cpu",
+    "cpu_limit": "trainer_cpu_limit",
+    "memory": "trainer_memory",
+    "memory_limit": "trainer_memory_limit",
+    "node_selector": "pod_node_selector",
+    "tolerations": "pod_tolerations",
+    "affinity": "pod_affinity",
+    "runtime_class": "pod_runtime_class",
+    "priority_class": "pod_priority_class",
+    "image_pull_secrets": "pod_image_pull_secrets",
+    "pod_template": "pod_template",
+}
+
+
+def pipeline_dag(entry: str) -> DAG:
+    """Make the DAG of the file beside `entry` that has the same name and ends in .yaml.
+
+    Airflow's DAG processor reads Python files only, and one that raises has all its DAGs marked as stale: with a Python
+    file for each pipeline, a mistake in one is an import error of that one alone.
+
+    Raises:
+        BadPipeline: the file is wrong; Airflow shows the message as the import error.
+    """
+    file = Path(entry).with_suffix(".yaml")
+    pipeline = pipelines.load(file)
+    chosen = settings_for(pipeline, settings())
+    with DAG(
+        dag_id=file.stem,
+        description=f"{pipeline.dataset} → {pipeline.registered_model} → {pipeline.stages[0].entry}",
+        doc_md=DOC.format(name=file.stem, text=file.read_text(encoding="utf-8")),
+        schedule=_schedule(pipeline),
+        start_date=datetime(2026, 1, 1),
+        catchup=False,
+        max_active_runs=chosen.max_active_runs,
+        tags=["yolo", "training", "gitops"],
+        params=params.lifecycle(pipeline),
+        default_args=default_args(retries=2),
+    ) as dag:
+        _wire(chosen)
+    return dag
+
+
+def settings_for(pipeline: Pipeline, common: Settings) -> Settings:
+    """The settings, with what the file says about pods and about its first stage over them."""
+    wanted = pipeline.resources
+    over = {RESOURCES[key]: value for key, value in wanted if key in RESOURCES and value is not None}
+    if wanted.timeout is not None:
+        over["train_timeout"] = int(wanted.timeout.total_seconds())
+    if pipeline.stages[0].by == "approval":
+        over["require_approval"] = True
+    return common.model_copy(update=over)
+
+
+def _schedule(pipeline: Pipeline) -> CronTriggerTimetable | None:
+    run = pipeline.run
+    return None if run.schedule is None else CronTriggerTimetable(run.schedule, timezone=run.timezone)
+
+
+def _wire(chosen: Settings) -> None:
+    """Wire the tasks."""
+    opened: Any = open_run()
+    registered: Any = register(opened)
+    promoted: Any = promote(registered)
+    rollout = ApplicationRolloutSensor(
+        task_id=WAIT_FOR_ROLLOUT,
+        **params.TARGET,
+        commit=promoted["commit"],
+        version=registered["version"],
+        request_url=promoted["request_url"],
+    )
+    served: Any = verify_serving.override(retries=4)(registered)
+    restore = RestoreOperator(
+        task_id=RESTORE,
+        **params.TARGET,
+        registered_model="{{ params.registered_model }}",
+        trigger_rule=TriggerRule.ONE_FAILED,
+    )
+    prepare, train, evaluate = trainer_pods(chosen, run_id=opened["run_id"])
+    changes: Any = find_changes(opened, image=chosen.trainer_image)
+    chain(prepare, changes, train, evaluate, gate(opened), registered, *approvals(chosen), promoted, rollout, served)
+    rolled: Any = rollout.output
+    set_champion.override(retries=4)("{{ params.registered_model }}", served, rolled)
+    [rollout, served] >> restore

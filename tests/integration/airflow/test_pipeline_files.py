@@ -1,0 +1,109 @@
+"""A wrong pipeline's file, as Airflow's DAG processor shows it; and what a run refuses or skips before it trains."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.airflow.dag_runs import Platform, Run
+from tests.integration.airflow.servers import one_line
+from tests.support import airflow_environment
+from tests.support.pipelines import letters, write
+from tests.support.release_repository import Repository
+
+AIRFLOW = str(Path(sys.executable).with_name("airflow"))
+
+
+@pytest.fixture
+def airflow(tmp_path: Path) -> Any:
+    """Airflow's command line on a database of the test's own, whose DAGs are in `dags` of the test's folder."""
+    (tmp_path / "dags").mkdir()
+    variables = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path / "logs"),
+    }
+    airflow_environment.copy_database(tmp_path / "airflow.db")
+
+    def call(*command: str, exit_codes: tuple[int, ...] = (0,)) -> str:
+        done = subprocess.run([AIRFLOW, *command], env=variables, capture_output=True, text=True, timeout=120)
+        assert done.returncode in exit_codes, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    return call
+
+
+def read(airflow: Any) -> tuple[dict[str, str], set[str]]:
+    """Let the DAG processor read every file once; the import errors by file, and the DAGs that there are then."""
+    airflow("dag-processor", "--num-runs", "1")
+    errors = listed(airflow("dags", "list-import-errors", "--output", "json", exit_codes=(0, 1)))
+    return (
+        {Path(found["filepath"]).name: found["error"] for found in errors},
+        {found["dag_id"] for found in listed(airflow("dags", "list", "--output", "json"))},
+    )
+
+
+def listed(output: str) -> list[dict[str, Any]]:
+    """The JSON list that a command printed, after whatever it logged."""
+    found: list[dict[str, Any]] = json.loads(output[output.index("[{") :]) if "[{" in output else []
+    return found
+
+
+def test_a_wrong_file_is_an_import_error_that_names_the_key_and_the_other_dags_stay(
+    airflow: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "dags" / "pipelines"
+    write(folder, "letters", letters())
+    write(folder, "shapes", letters(train__epochs=0, stages=[{**letters()["stages"][0], "model": "shapes"}]))
+    errors, dags = read(airflow)
+    assert set(errors) == {"shapes.py"}
+    assert "pipelines/shapes.yaml cannot be used" in errors["shapes.py"]
+    assert "train.epochs: input should be greater than or equal to 1 (it is 0)" in errors["shapes.py"]
+    assert dags == {"letters"}
+    write(folder, "shapes", letters())
+    errors, dags = read(airflow)
+    assert set(errors) == {"letters.py", "shapes.py"}
+    assert "staging/detector/letters is written by letters.yaml too" in errors["shapes.py"]
+    assert "staging/detector/letters is written by shapes.yaml too" in errors["letters.py"]
+
+    write(folder, "shapes", letters(stages=[{**letters()["stages"][0], "model": "shapes"}]))
+    assert read(airflow) == ({}, {"letters", "shapes"})
+
+
+def test_an_environment_that_this_cluster_does_not_serve_is_refused_before_training(
+    platform: Platform, run: Run
+) -> None:
+    repository: Repository = platform.repository
+    repository.write(repository.text(), "argocd-apps/production/detector/values.yaml")
+    before = repository.tip
+    ended = run(**platform.params(environment="production"))
+    assert (ended.state, ended.tasks["open_run"], ended.tries["open_run"]) == ("failed", "failed", 1)
+    assert ended.tasks["prepare"] == "upstream_failed"
+    said = one_line(ended.text)
+    assert "This cluster does not serve production/detector: it has no Application argocd/production-detector" in said
+    assert repository.tip == before
+    assert platform.client.get_experiment_by_name(platform.model) is None
+
+
+def test_a_run_that_would_train_what_is_live_ends_as_skipped(platform: Platform, run: Run) -> None:
+    assert run(**platform.params()).tasks["set_champion"] == "success"
+    before = platform.repository.tip
+    ended = run(**platform.params(skip_unchanged=True))
+    assert ended.state == "success"
+    skipped = {task for task, state in ended.tasks.items() if state == "skipped"}
+    assert {"find_changes", "train", "evaluate", "register", "promote", "restore"} <= skipped
+    assert "Nothing to train: dataset, weights, settings and image are those of the live version 1" in one_line(
+        ended.text
+    )
+    assert (platform.repository.tip, platform.versions()) == (before, [1])
+    again = run(**platform.params(skip_unchanged=True, seed=1, hyperparameters={"map50": 0.95}))
+    assert again.pull("find_changes") == ["settings"]
+    assert platform.versions() == [1, 2]

@@ -209,19 +209,31 @@ def test_no_environment_variable_is_read_outside_the_settings() -> None:
     assert readers == ["plugins/lifecycle/hooks/mlflow.py"]
 
 
+# What Airflow itself and the settings bring; anything else would be loaded every time that a DAG file is read.
+LIGHT = {
+    "airflow",
+    "argparse",
+    "croniter",
+    "dotenv",
+    "lifecycle",
+    "packaging",
+    "pydantic",
+    "pydantic_settings",
+    "ruamel",
+}
+
+
 @pytest.mark.parametrize("name", DAGS)
-def test_import_costs_little_more_than_the_pod_operator(name: str) -> None:
+def test_import_loads_little_more_than_the_pod_operator(name: str) -> None:
     file = next((ROOT / "dags").rglob(f"{name}.py"))
     script = (
-        "import time, runpy, airflow.sdk, airflow.providers.cncf.kubernetes.operators.pod\n"
+        "import sys, runpy, airflow.sdk, airflow.providers.cncf.kubernetes.operators.pod\n"
         "import airflow.providers.standard.operators.hitl\n"
-        f"start = time.perf_counter(); runpy.run_path({str(file)!r}); print(time.perf_counter() - start)\n"
-        "import sys; print([m for m in ('torch', 'ultralytics', 'mlflow', 'tritonclient') if m in sys.modules])"
+        f"before = set(sys.modules); runpy.run_path({str(file)!r})\n"
+        "print(*{module.split('.')[0] for module in set(sys.modules) - before})"
     )
     path = str(ROOT / "plugins")
     done = subprocess.run(
         [sys.executable, "-c", script], env={"PYTHONPATH": path, "PATH": ""}, capture_output=True, text=True, check=True
     )
-    seconds, heavy = done.stdout.strip().splitlines()[-2:]
-    assert float(seconds) < 1
-    assert heavy == "[]"
+    assert set(done.stdout.splitlines()[-1].split()) - set(sys.stdlib_module_names) <= LIGHT

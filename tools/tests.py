@@ -124,8 +124,10 @@ def run(chosen: list[Part], options: argparse.Namespace, outcome: Outcome, outpu
     python_path = [str(coverage.HOOK), str(VENV / "pytest")] if environment != "dev" else []
     variables = {
         # Compiled once for all processes of all runs, and nothing is written beside the code: in a folder of Triton's
-        # models it would count as a change.
+        # models it would count as a change. Where the machine forbids writing it, each of hundreds of processes would
+        # compile all that it imports.
         "PYTHONPYCACHEPREFIX": str(VENV / "pycache"),
+        "PYTHONDONTWRITEBYTECODE": "",
         # Programs that come from Debian's packages; the system's own are found first.
         "PATH": f"{os.environ['PATH']}:{VENV / 'apt' / 'usr' / 'bin'}",
         # Nothing talks to anything but loopback: ONNX Runtime's telemetry is on by default.

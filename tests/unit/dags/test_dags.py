@@ -211,8 +211,6 @@ def test_no_environment_variable_is_read_outside_the_settings() -> None:
 
 # What Airflow itself and the settings bring; anything else would be loaded every time that a DAG file is read.
 LIGHT = {
-    "airflow", "argparse", "croniter", "dotenv", "lifecycle", "packaging", "pydantic", "pydantic_settings", "ruamel",
-}
     "airflow",
     "argparse",
     "croniter",

@@ -141,7 +141,9 @@ def run(chosen: list[Part], options: argparse.Namespace, outcome: Outcome, outpu
         # The same examples each time, and none refused because the machine was slow.
         command.append("--hypothesis-profile=ci")
     if suite != "e2e":
-        command += [f"--numprocesses={options.workers}", "--dist=loadgroup"]
+        # Integration in dev waits for servers a third of the time.
+        waiting = (suite, environment) == ("integration", "dev")
+        command += [f"--numprocesses={options.workers + waiting}", "--dist=loadgroup"]
     command += ["-m", "soak" if options.soak else "not soak", f"--junitxml={results}"]
     code = call(output, *command, *(part.folder for part in chosen), **variables)
     _read(results, outcome)

@@ -5,6 +5,7 @@ That the copies are Ultralytics' own is tested beside each of them; here, that t
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def answers(environment: str, package: Path, folder: Path) -> Arrays:
     target = folder / f"{environment}.npz"
     script = HERE / f"in_{environment}.py"
     command = [ROOT / ".venv" / environment / "bin" / "python", script, folder / "in.npz", target]
-    variables = {"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(folder)}
+    variables = os.environ | {"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(folder)}
     subprocess.run([str(word) for word in command], check=True, timeout=300, env=variables)
     with np.load(target) as arrays:
         return dict(arrays)

@@ -33,7 +33,7 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None
 
 def in_training_environment(script: Path, *arguments: str | Path, cwd: Path) -> None:
     """Runs a script with the trainer's packages; its output shows where it fails."""
-    variables = os.environ | {"YOLO_CONFIG_DIR": str(cwd), "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = os.environ | {"YOLO_CONFIG_DIR": str(cwd)}
     command = [str(TRAINER_PYTHON), str(script), *map(str, arguments)]
     done = subprocess.run(command, env=variables, cwd=cwd, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{script.name} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"

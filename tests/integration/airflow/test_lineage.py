@@ -15,7 +15,7 @@ from tests.support.airflow_environment import ROOT
 
 def lineage(platform: Platform, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "lifecycle", "lineage", "--url", platform.served.url, "--model=digits", *options]
-    variables = {"PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT / 'clients' / 'python'}", "PATH": os.environ["PATH"]}
+    variables = os.environ | {"PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT / 'clients' / 'python'}"}
     uri = platform.servers.mlflow_url
     return subprocess.run(
         command, env={**variables, "MLFLOW_TRACKING_URI": uri}, capture_output=True, text=True, timeout=60, check=False

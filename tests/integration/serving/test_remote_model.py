@@ -76,7 +76,7 @@ def told(
     questions = [{"url": url, "names": names, "pictures": list(map(str, of))} for url, names, of in asked.values()]
     (folder / "questions.json").write_text(json.dumps(questions))
     script = Path(__file__).with_name("remote_model.py")
-    variables = os.environ | {"PYTHONPATH": str(client_packages), "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = os.environ | {"PYTHONPATH": str(client_packages)}
     command = [str(TRAINER_PYTHON), str(script), str(folder / "questions.json")]
     done = subprocess.run(command, env=variables, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -232,8 +233,6 @@ def test_import_loads_little_more_than_the_pod_operator(name: str) -> None:
         f"before = set(sys.modules); runpy.run_path({str(file)!r})\n"
         "print(*{module.split('.')[0] for module in set(sys.modules) - before})"
     )
-    path = str(ROOT / "plugins")
-    done = subprocess.run(
-        [sys.executable, "-c", script], env={"PYTHONPATH": path, "PATH": ""}, capture_output=True, text=True, check=True
-    )
+    variables = os.environ | {"PYTHONPATH": str(ROOT / "plugins")}
+    done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True)
     assert set(done.stdout.splitlines()[-1].split()) - set(sys.stdlib_module_names) <= LIGHT

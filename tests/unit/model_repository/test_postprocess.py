@@ -1,5 +1,6 @@
 """The detections are those that Ultralytics' own non_max_suppression gives, computed beside it in its environment."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,9 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[np.nda
     np.savez(folder / "in.npz", **arrays)
     script = Path(__file__).with_name("reference_nms.py")
     command = [str(TRAINER_PYTHON), str(script), str(folder / "in.npz"), str(folder / "out.npz")]
-    subprocess.run(command, check=True, timeout=300, env={"YOLO_CONFIG_DIR": str(folder), "HOME": str(folder)})
+    subprocess.run(
+        command, check=True, timeout=300, env=os.environ | {"YOLO_CONFIG_DIR": str(folder), "HOME": str(folder)}
+    )
     with np.load(folder / "out.npz") as rows:
         return {
             name: [rows[f"rows_{name}_{index}"] for index in range(len(output))]

@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PINS = (Path(__file__).with_name("requirements.txt"), Path(__file__).with_name("requirements-cluster.txt"))
+PINS = Path(__file__).with_name("requirements.txt")
 # What a cluster needs beside what the sandbox has: PostgreSQL, the log-in of the official chart, S3.
 CLUSTER = ("psycopg2", "asyncpg", "boto3", "airflow.providers.fab.auth_manager.fab_auth_manager")
 # What tasks import only when they run: the client of the served detector.
@@ -25,15 +25,14 @@ COMMANDS = (("airflow", "version"), ("mlflow", "--version"), ("git", "--version"
 
 
 def pins() -> Iterator[str]:
-    """What is not installed as the files say."""
-    for path in PINS:
-        for name, wanted in re.findall(r"^([\w.-]+)(?:\[\S*\])?==(\S+)$", path.read_text(), re.MULTILINE):
-            try:
-                found = version(name)
-            except PackageNotFoundError:
-                found = "not there"
-            if found != wanted:
-                yield f"{name} is {found}, and {path.name} says {wanted}"
+    """What is not installed as the file says."""
+    for name, wanted in re.findall(r"^([\w.-]+)(?:\[\S*\])?==(\S+)$", PINS.read_text(), re.MULTILINE):
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = "not there"
+        if found != wanted:
+            yield f"{name} is {found}, and {PINS.name} says {wanted}"
 
 
 def commands() -> Iterator[str]:

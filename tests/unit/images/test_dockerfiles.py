@@ -106,6 +106,14 @@ def test_the_context_has_what_is_copied_and_not_much_else(image: Image) -> None:
         assert "**/__pycache__" in lines
 
 
+@EACH
+def test_what_the_health_command_reads_is_copied_beside_it(image: Image) -> None:
+    health = (ROOT / "docker" / image.name / "health.py").read_text()
+    wanted = re.findall(r'with_name\("([^"]+)"\)', health)
+    copied = {Path(word).name for rest in of(image, "COPY") for word in rest.split()}
+    assert set(wanted) <= copied
+
+
 def test_the_same_versions_everywhere() -> None:
     """Those of the sandbox, and of the chart that runs the image."""
     trainer = (ROOT / "docker" / "trainer" / "Dockerfile").read_text()

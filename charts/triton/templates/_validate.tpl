@@ -3,6 +3,11 @@ What the schema cannot say: rules that tie one value to another. Each message st
 */}}
 {{- define "triton.validate" -}}
 {{- $names := dict -}}
+{{- range .Values.models -}}{{- $_ := set $names .name 0 -}}{{- end -}}
+{{- range $index, $model := .Values.models -}}
+{{- include "triton.validateCandidate" (dict "root" $ "model" $model "at" (printf "models[%d].candidate" $index) "names" $names) -}}
+{{- end -}}
+{{- $names = dict -}}
 {{- range $index, $model := .Values.models -}}
 {{- if hasKey $names $model.name -}}
 {{- fail (printf "models[%d].name: %q is already models[%d]; each model of a release needs a name of its own" $index $model.name (get $names $model.name | int)) -}}
@@ -18,8 +23,10 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- with (include "triton.served" . | fromJson).models -}}
+{{- with (include "triton.servers" . | fromJson).models -}}
 {{- include "triton.validateRepository" (dict "root" $ "model" (first .).name) -}}
+{{- end -}}
+{{- with (include "triton.served" . | fromJson).models -}}
 {{- if gt (len .) 1 -}}
 {{- range $port, $number := $.Values.service.nodePorts -}}
 {{- if $number -}}
@@ -43,6 +50,20 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- $startup := mul .Values.probes.startup.periodSeconds .Values.probes.startup.failureThreshold -}}
 {{- if le (int .Values.progressDeadlineSeconds) (int $startup) -}}
 {{- fail (printf "progressDeadlineSeconds: %d is not more than probes.startup.periodSeconds × failureThreshold = %d; a rollout would be called failed while its model may still load" (int .Values.progressDeadlineSeconds) (int $startup)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Arguments: root, model, at (the key), names (of all models). */}}
+{{- define "triton.validateCandidate" -}}
+{{- if .model.candidate -}}
+{{- $component := printf "%s-candidate" .model.name -}}
+{{- $full := printf "%s-%s" (include "triton.fullname" .root) $component -}}
+{{- if gt (len $full) 63 -}}
+{{- fail (printf "%s: the candidate's Service would be called %s, which is longer than the 63 characters that Kubernetes allows; shorten the model's name or the release's, or release it with proof: after" .at $full) -}}
+{{- end -}}
+{{- if hasKey .names $component -}}
+{{- fail (printf "%s: the objects of the candidate of %s would be called %s, as those of the model %s are; rename that model" .at .model.name $full $component) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -19,7 +19,8 @@ from lifecycle.gitops.errors import (
     RemoteUnavailable,
     RevertedCommitNotFound,
 )
-from lifecycle.gitops.file.edit import Edit, edit_model, read_model, read_models
+from lifecycle.gitops.file.edit import Edit, edit_model
+from lifecycle.gitops.file.entry import read_model, read_models
 from lifecycle.gitops.file.guards import why_stop
 from lifecycle.gitops.history import Relation, find_own_commit, relation, revisions
 from lifecycle.gitops.message import message_of, target_of, trailers_of

@@ -7,18 +7,17 @@ sees it.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Literal
 
 from lifecycle.gitops.errors import FileRefused, ModelMismatch
-from lifecycle.gitops.file.entry import EDITABLE, FALSE, NULL, TRUE, Entry, decode, find, is_null, parse, pinned
+from lifecycle.gitops.file.candidate import candidate_splice
+from lifecycle.gitops.file.entry import EDITABLE, Entry, decode, find, parse, pinned
+from lifecycle.gitops.file.scalars import means, span, written
 from lifecycle.gitops.file.yamltree import InvalidYaml, Node, parse_with_libyaml, parse_with_ruamel, walk
 from lifecycle.gitops.models import PinnedModel
 from lifecycle.model.pin import Pin
-
-# A plain scalar of this shape is a string to every YAML reader, unless it is one of the words above.
-_SURELY_A_STRING = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,9 @@ def edit_model(
     path: str,
     registered_model: str | None = None,
     hold: bool | None = None,
+    candidate: Pin | Literal["as it is"] | None = "as it is",
 ) -> Edit:
-    """The file with that model's pin (and hold, if given) changed, and not one byte more.
+    """The file with that model's pin (and hold and candidate, if given) changed, and not one byte more.
 
     Raises FileRefused, with path and line, where this cannot be done safely, and ModelMismatch where the entry belongs
     to another registered model than `registered_model`.
@@ -55,9 +55,18 @@ def edit_model(
             f"the model {model} is of the registered model {before.registered_model}, not {registered_model}. Correct "
             "registeredModel in the file, or the name that the run was started with.",
         )
-    after = PinnedModel(model, before.registered_model, pin, before.hold if hold is None else hold)
+    after = PinnedModel(
+        model,
+        before.registered_model,
+        pin,
+        before.hold if hold is None else hold,
+        before.candidate if candidate == "as it is" else candidate,
+    )
     edited = text
-    for start, end, new in sorted(_splices(entry, text, before, after), reverse=True):
+    splices = _splices(entry, text, before, after)
+    if after.candidate != before.candidate:
+        splices.append(candidate_splice(entry, text, after.candidate))
+    for start, end, new in sorted(splices, reverse=True):
         edited = edited[:start] + new + edited[end:]
     _verify(tree, edited, after, path)
     return Edit((mark + edited).encode(), before, after)
@@ -69,7 +78,7 @@ def _splices(entry: Entry, text: str, before: PinnedModel, after: PinnedModel) -
     former, wanted = ({**model.pin.scalars(), "hold": model.hold} for model in (before, after))
     for key, new in wanted.items():
         old = former[key]
-        if old == new and (key == "hold" or _means(entry.fields[key][1].resolved, new)):
+        if old == new and (key == "hold" or means(entry.fields[key][1].resolved, new)):
             continue
         if key not in entry.fields:
             raise FileRefused(
@@ -78,66 +87,10 @@ def _splices(entry: Entry, text: str, before: PinnedModel, after: PinnedModel) -
                 f"the model {entry.name} has no key {key}. Add `{key}: false` by hand first.",
             )
         name, value = entry.fields[key]
-        start, end = _span(entry, key, name, value, text)
-        written = _written(new, value.style)
-        splices.append((start, end, written if start < end else f" {written}"))
+        start, end = span(entry, key, name, value, text)
+        text_of_it = written(new, value.style)
+        splices.append((start, end, text_of_it if start < end else f" {text_of_it}"))
     return splices
-
-
-def _span(entry: Entry, key: str, name: Node, value: Node, text: str) -> tuple[int, int]:
-    """Where the value's characters stand: an empty span after the colon if there are none."""
-
-    def refuse(problem: str) -> FileRefused:
-        return FileRefused(
-            entry.path, value.line, f"{key} of the model {entry.name} {problem}; write the value out plainly."
-        )
-
-    if value.kind == "alias" or name.kind == "alias":
-        raise refuse("is an alias")
-    if value.shared:
-        raise refuse(f"is the anchor &{value.anchor}, which an alias elsewhere uses")
-    if value.tag is not None:
-        raise refuse(f"carries the tag {value.tag}")
-    if value.style in ("|", ">"):
-        raise refuse("is a block scalar")
-    if value.start < value.end:
-        if value.anchor is None:
-            return value.start, value.end
-        after_anchor = re.match(r"&\S+\s+", text[value.start : value.end])
-        if after_anchor is None:
-            raise refuse(f"is empty behind the anchor &{value.anchor}")
-        return value.start + after_anchor.end(), value.end
-    colon = re.compile(r"[ \t]*:").match(text, name.end)
-    if colon is None:
-        raise refuse("is empty and has no colon")
-    return colon.end(), colon.end()
-
-
-def _means(node: Node, value: int | str | bool | None) -> bool:
-    """Whether the scalar is read as that very value: quotes make a string of a number, no quotes the other way."""
-    if isinstance(value, str):
-        return node.style != "" or is_null(node) or _plain_string(node.value)
-    return node.style == ""
-
-
-def _plain_string(text: str) -> bool:
-    """Whether the text is a string to every YAML reader when it stands without quotes."""
-    return _SURELY_A_STRING.fullmatch(text) is not None and text.lower() not in TRUE | FALSE | NULL
-
-
-def _written(value: int | str | bool | None, style: str) -> str:
-    """The scalar as YAML, in the quotes that stood there where they can hold it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "null"
-    if isinstance(value, int):
-        return str(value)
-    if style == "'":
-        return "'" + value.replace("'", "''") + "'"
-    if style == "" and _plain_string(value):
-        return value
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _verify(before: Node, edited: str, intended: PinnedModel, path: str) -> None:
@@ -146,9 +99,9 @@ def _verify(before: Node, edited: str, intended: PinnedModel, path: str) -> None
     libyaml reads it, a parser that had no part in the edit; where its reading differs from ruamel.yaml's (they disagree
     about rare corners of YAML), ruamel.yaml's own reading decides.
     """
-    for parse in (parse_with_libyaml, parse_with_ruamel):
+    for reading in (parse_with_libyaml, parse_with_ruamel):
         try:
-            after = parse(edited)
+            after = reading(edited)
             if _only_intended(before, after, intended, path):
                 return
         except (InvalidYaml, FileRefused):
@@ -160,10 +113,17 @@ def _verify(before: Node, edited: str, intended: PinnedModel, path: str) -> None
 def _only_intended(before: Node, after: Node, intended: PinnedModel, path: str) -> bool:
     entry = find(after, intended.name, path)
     ours = {id(value) for key, (_, value) in entry.fields.items() if key in (*EDITABLE, "hold")}
+    others = (_others(tree, find(tree, intended.name, path).candidate) for tree in (before, after))
     return pinned(entry) == intended and all(
         a is not None and b is not None and (id(b) in ours or _content(a) == _content(b))
-        for a, b in zip_longest(walk(before), walk(after))
+        for a, b in zip_longest(*others)
     )
+
+
+def _others(tree: Node, candidate: tuple[Node, Node] | None) -> list[Node]:
+    """Every node of a tree in the order of the text, without a candidate's key and value."""
+    skipped = {id(node) for part in candidate or () for node in walk(part)}
+    return [node for node in walk(tree) if id(node) not in skipped]
 
 
 def _content(node: Node) -> tuple[str | None, ...]:

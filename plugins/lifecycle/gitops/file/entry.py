@@ -1,6 +1,6 @@
 """Reading: one model's entry of a values file, and where in the text its keys stand.
 
-Nothing is guessed: a file that does not hold the model exactly once, or says something unclear, is refused with its line.
+Nothing is guessed: a file that lacks the model, holds it twice or says something unclear is refused with its line.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lifecycle.model.pin import Pin
 
 BOM = "\ufeff"
 EDITABLE = tuple(Pin(None, "", "").scalars())
+CANDIDATE = "candidate"
 TRUE = {"true", "yes", "on", "y"}
 FALSE = {"false", "no", "off", "n"}
 NULL = {"", "~", "null"}
@@ -28,6 +29,7 @@ class Entry:
     name: str
     node: Node
     fields: dict[str, tuple[Node, Node]]
+    candidate: tuple[Node, Node] | None = None
 
 
 def read_model(content: bytes, model: str, *, path: str) -> PinnedModel:
@@ -108,7 +110,7 @@ def find(root: Node, model: str, path: str) -> Entry:
             raise FileRefused(
                 path, node.line, f"{what} is shared by an alias; changing it would change more than one place."
             )
-    return Entry(path, model, found[0], _fields(found[0], model, path))
+    return Entry(path, model, found[0], _fields(found[0], model, path), _candidate_pair(found[0], model, path))
 
 
 def _names(item: Node, model: str) -> bool:
@@ -138,8 +140,22 @@ def _fields(item: Node, model: str, path: str) -> dict[str, tuple[Node, Node]]:
     return fields
 
 
+def _candidate_pair(item: Node, model: str, path: str) -> tuple[Node, Node] | None:
+    pairs = item.get(CANDIDATE)
+    if len(pairs) > 1:
+        raise FileRefused(path, pairs[1][0].line, f"the model {model} has the key {CANDIDATE} twice.")
+    return pairs[0] if pairs else None
+
+
 def pinned(entry: Entry) -> PinnedModel:
+    """What the entry says."""
     values = {key: value.resolved for key, (_, value) in entry.fields.items()}
+    pin = _pin(values, entry, f"the model {entry.name}")
+    hold = _hold(values.get("hold"), entry)
+    return PinnedModel(entry.name, values["registeredModel"].value, pin, hold, _candidate(entry))
+
+
+def _pin(values: dict[str, Node], entry: Entry, whose: str) -> Pin:
     version = values["version"]
     if is_null(version):
         number = None
@@ -147,12 +163,28 @@ def pinned(entry: Entry) -> PinnedModel:
         number = int(version.value)
     else:
         raise FileRefused(
-            entry.path,
-            version.line,
-            f"version of the model {entry.name} is {version.value!r}, not a whole number or null.",
+            entry.path, version.line, f"version of {whose} is {version.value!r}, not a whole number or null."
         )
-    pin = Pin.from_scalars(number, {key: "" if is_null(node) else node.value for key, node in values.items()})
-    return PinnedModel(entry.name, values["registeredModel"].value, pin, _hold(values.get("hold"), entry))
+    return Pin.from_scalars(number, {key: "" if is_null(node) else node.value for key, node in values.items()})
+
+
+def _candidate(entry: Entry) -> Pin | None:
+    """The pin under `candidate`; None where the key is absent or empty, or names no version."""
+    if entry.candidate is None:
+        return None
+    value = entry.candidate[1].resolved
+    if value.kind == "scalar" and is_null(value):
+        return None
+    values = {key: found[0][1].resolved for key in EDITABLE if len(found := value.get(key)) == 1}
+    if value.kind != "mapping" or values.keys() != set(EDITABLE) or any(v.kind != "scalar" for v in values.values()):
+        raise FileRefused(
+            entry.path,
+            value.line,
+            f"{CANDIDATE} of the model {entry.name} is not a mapping with {', '.join(EDITABLE)}. Correct it, or remove "
+            "the key: what is live does not change by that.",
+        )
+    pin = _pin(values, entry, f"the {CANDIDATE} of the model {entry.name}")
+    return None if pin.version is None else pin
 
 
 def is_null(node: Node) -> bool:

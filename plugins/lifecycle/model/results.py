@@ -106,6 +106,14 @@ class ServedVersion(VersionDict):
     matched: int
 
 
+class ProvedCandidate(ServedVersion):
+    """`prove_candidate`: besides, milliseconds for a picture (median) and bytes of memory; None: not measured."""
+
+    latency_ms: float
+    live_latency_ms: float | None
+    memory_bytes: int | None
+
+
 class RolloutEvent(TypedDict):
     """What the trigger of `wait_for_rollout` fires.
 

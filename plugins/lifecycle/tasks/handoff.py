@@ -34,6 +34,20 @@ def promote(target: Target, registered_model: str, registered: RegisteredVersion
     return described(deliver(bump(target, registered_model, pin, kind="promote", trailers=trailers)), pin)
 
 
+def try_candidate(
+    target: Target, registered_model: str, registered: RegisteredVersion, *, dag_run: str
+) -> DeliveredCommit:
+    """Write the registered version beside the live one, as its candidate; the arguments are those of `promote`."""
+    pin = Pin.from_xcom(registered)
+    trailers = {names.DATASET_DIGEST_TRAILER: registered["dataset_digest"], names.DAG_RUN_TRAILER: dag_run}
+    return described(deliver(bump(target, registered_model, pin, kind="candidate", trailers=trailers)), pin)
+
+
+def discard(target: Target, registered_model: str, pin: Pin, *, dag_run: str) -> Delivery:
+    """Take the candidate with that pin away from beside the live one; nothing happens where it is not there."""
+    return deliver(bump(target, registered_model, pin, kind="discard", trailers={names.DAG_RUN_TRAILER: dag_run}))
+
+
 def restore(target: Target, registered_model: str, promoted: DeliveredCommit, *, dag_run: str) -> Delivery:
     """Write the version that was live before `promoted` (what `promote` returned) back into git."""
     former = Pin.from_xcom(promoted["former"])

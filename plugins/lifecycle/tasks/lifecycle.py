@@ -22,6 +22,7 @@ from lifecycle.model.results import DeliveredCommit, GateDecision, OpenedRun, Re
 from lifecycle.policy import gate as policy
 from lifecycle.settings import settings
 from lifecycle.tasks import context, handoff
+from lifecycle.tasks.candidate import take_away
 from lifecycle.tasks.defaults import QUICK
 
 if TYPE_CHECKING:
@@ -156,5 +157,6 @@ def promote(registered: RegisteredVersion) -> DeliveredCommit:
     promoted = handoff.promote(context.target(), wanted, registered, dag_run=context.dag_run_name())
     if promoted["outcome"] not in handoff.CONTINUES:
         context.task_instance().xcom_push(key="return_value", value=promoted)
+        take_away(registered)
         raise AirflowSkipException(f"Nothing was committed ({promoted['outcome']}): {promoted['detail']}")
     return promoted

@@ -21,6 +21,7 @@ LIVE_VERSION = "live_version"
 LIVE_COMPARISON = "live_comparison"
 GATE = "gate"
 GATE_REASON = "gate_reason"
+CLASS_CHANGE = "class_change"  # which classes came and went against the live version; absent: none
 SERVED = "served"
 
 # MLflow: tags of a version, besides those that it takes over from its run
@@ -65,9 +66,11 @@ DAG_RUN_TRAILER = "Dag-Run"
 REVERTS_TRAILER = "Reverts"
 DELIVERY_TRAILER = "Delivery"
 REASON_TRAILER = "Reason"
+CLASS_CHANGE_TRAILER = "Class-Change"
 
 # Airflow: task ids that other tasks ask, and XCom keys besides `return_value`
 OPEN_RUN = "open_run"
+GATE_TASK = "gate"
 COMMIT_CANDIDATE = "commit_candidate"
 WAIT_FOR_CANDIDATE = "wait_for_candidate"
 PROVE_CANDIDATE = "prove_candidate"

@@ -33,6 +33,7 @@ class LifecycleParams(TargetParams):
     registered_model: str
     min_map50: float
     max_regression: float
+    allow_class_change: bool
 
 
 class RollbackParams(TargetParams):
@@ -54,11 +55,15 @@ class OpenedRun(TypedDict):
 
 
 class GateDecision(TypedDict):
-    """`gate`, under the key `decision`: `table` is Markdown, candidate and live version side by side."""
+    """`gate`, under the key `decision`.
+
+    `table` is Markdown, candidate and live version side by side; `classes` says which came and went, or is empty.
+    """
 
     passed: bool
     reason: str
     table: str
+    classes: str
 
 
 class RegisteredVersion(VersionDict):

@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 def commit_candidate(registered: RegisteredVersion) -> DeliveredCommit:
     """Commit the candidate; skip what follows if a newer version or a hold is in its way."""
     wanted = context.lifecycle_params()["registered_model"]
-    tried = handoff.try_candidate(context.target(), wanted, registered, dag_run=context.dag_run_name())
+    tried = handoff.try_candidate(
+        context.target(), wanted, registered, dag_run=context.dag_run_name(), classes=context.class_change()
+    )
     if tried["outcome"] not in handoff.CONTINUES:
         raise AirflowSkipException(f"Nothing was committed ({tried['outcome']}): {tried['detail']}")
     return tried

@@ -1,4 +1,4 @@
-"""`proof: candidate` on a platform of its own: a bad version never gets a client's request, a good one goes live unseen.
+"""`proof: candidate` on a separate platform: a bad version never gets a client's request, a good one goes live unseen.
 
 The tests run in the order in which they stand: each starts from what the one before left live.
 """

@@ -132,9 +132,11 @@ def test_hold_set_during_the_proof_keeps_the_live_version_and_the_candidate_goes
     platform: Platform, prove: Run
 ) -> None:
     repository = platform.repository
-    thread = while_proving(
-        platform, lambda: repository.write(repository.text().replace("hold: false", "hold: true")) and None
-    )
+
+    def hold() -> None:
+        repository.write(repository.text().replace("hold: false", "hold: true"))
+
+    thread = while_proving(platform, hold)
     ended = prove(**platform.params())
     thread.join()
     assert ended.state == "success"

@@ -11,7 +11,7 @@ from lifecycle.model.names import APP_LABEL, COMPONENT_LABEL
 class Target:
     """One served model: which environment, which app in it, which Triton model of that app.
 
-    `candidate`: the version under proof beside the live one, which the chart gives a server of its own.
+    `candidate`: the version under proof beside the live one, which the chart gives a separate server.
     """
 
     environment: str

@@ -68,7 +68,7 @@ def test_the_first_version_was_a_candidate_before_it_was_live(platform: Platform
     assert {tasks[task] for task in (*CANDIDATE, "promote", "verify_serving")} == {"success"}
     assert tasks["discard_candidate"] == "skipped"
     assert platform.served() == 1
-    assert "candidate" not in platform.git("show", f"main:{FILE}")
+    assert "candidate: {" not in platform.git("show", f"main:{FILE}")
     wait_until_gone(platform)
 
 

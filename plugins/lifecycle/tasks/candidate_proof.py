@@ -54,8 +54,18 @@ def _latency(target: Target, pin: Pin, live: Pin, url: str) -> Latency:
     with tempfile.TemporaryDirectory(prefix="verification-") as name:
         with MlflowHook.from_settings().session() as client:
             samples = runs.download(client, pin.run_id, names.VERIFICATION_FOLDER, Path(name))
-        beside = None if live.version is None else endpoint(target).url
-        return compare_latency(url, beside, target.model, samples)
+        return compare_latency(url, _live_url(target, live), target.model, samples)
+
+
+def _live_url(target: Target, live: Pin) -> str | None:
+    """Where the live version answers; None: nothing is live, or it cannot be found, and a better one must not wait."""
+    if live.version is None:
+        return None
+    try:
+        return endpoint(target).url
+    except LifecycleError as error:
+        log.warning("The candidate is not compared with the live %s: %s", live.words, error)
+        return None
 
 
 def _memory(cluster: ClusterHook, target: Target) -> int | None:

@@ -77,7 +77,10 @@ def test_candidate_with_wrong_boxes_goes_by_one_commit_and_live_is_not_touched(p
     gone, tip = one_line(ended.text), platform.repository.tip
     assert f"The candidate version 2 of {platform.model} did not go live: " in gone
     assert "the trained model finds class 1" in gone
-    assert f"Commit {tip} took the candidate away. What is live was not touched: version 1." in gone
+    assert (
+        f"Commit {tip} took the candidate away, and its server is gone. What is live was not touched: version 1."
+        in gone
+    )
     assert commits(platform)[0].startswith(f"Discard the candidate {platform.model} 2 in sandbox/detector")
 
 

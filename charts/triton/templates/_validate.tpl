@@ -37,6 +37,7 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- end -}}
 {{- include "triton.validateService" . -}}
 {{- include "triton.validateScaling" . -}}
+{{- include "triton.validateRollout" . -}}
 {{- include "triton.validatePod" . -}}
 {{- with .Values.server -}}
 {{- if and .maxBatchSize .preferredBatchSize (gt (int .preferredBatchSize) (int .maxBatchSize)) -}}
@@ -142,6 +143,31 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- if and (not (kindIs "invalid" .minAvailable)) (not (kindIs "string" .minAvailable)) (ge (int .minAvailable) $least) -}}
 {{- fail (printf "podDisruptionBudget.minAvailable: %d of %d pods have to stay, so no node with one of them could ever be drained; run more replicas or use maxUnavailable" (int .minAvailable) $least) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triton.validateRollout" -}}
+{{- with .Values.rollout -}}
+{{- if .steps -}}
+{{- $autoscaling := $.Values.autoscaling -}}
+{{- $pods := int (ternary $autoscaling.minReplicas $.Values.replicas $autoscaling.enabled) -}}
+{{- if lt $pods 2 -}}
+{{- fail (printf "rollout.steps: %d pod cannot be divided between two versions; run at least two (%s), or leave the steps empty" $pods (ternary "autoscaling.minReplicas" "replicas" $autoscaling.enabled)) -}}
+{{- end -}}
+{{- $former := 0 -}}
+{{- range .steps -}}
+{{- if le (int .) $former -}}
+{{- fail (printf "rollout.steps: %d %% comes after %d %%; each step is more than the one before" (int .) $former) -}}
+{{- end -}}
+{{- $former = int . -}}
+{{- end -}}
+{{- end -}}
+{{- if and .analysis.prometheus (not .steps) -}}
+{{- fail "rollout.analysis.prometheus: without rollout.steps nothing is analysed; name the steps, e.g. [20, 50]" -}}
+{{- end -}}
+{{- if and .analysis.prometheus (not (and $.Values.monitoring.prometheusRule.enabled $.Values.monitoring.serviceMonitor.enabled)) -}}
+{{- fail "rollout.analysis.prometheus: the analysis asks for what the recording rules write; turn on monitoring.prometheusRule.enabled and monitoring.serviceMonitor.enabled" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

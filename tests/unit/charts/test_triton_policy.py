@@ -174,7 +174,7 @@ def test_every_volume_mount_port_and_selector_leads_somewhere(objects: list[Mani
             assert all(probe["httpGet"]["port"] in ports for probe in probes)
             paths = [mount["mountPath"] for mount in each.get("volumeMounts", [])]
             assert len(paths) == len(set(paths)), f"{each['name']} mounts two volumes at one path"
-    deployments = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Deployment"}
+    deployments = {each["metadata"]["name"]: each for each in objects if each["kind"] in ("Deployment", "Rollout")}
     services = [each for each in objects if each["kind"] == "Service"]
     assert {each["metadata"]["name"] for each in services} == set(deployments)
     for each in objects:

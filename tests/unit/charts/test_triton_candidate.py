@@ -125,6 +125,8 @@ def test_a_candidates_metrics_are_a_job_apart(everything: Manifest, render: Rend
     recorded = [one for group in rules["spec"]["groups"] for one in group["rules"] if "record" in one]
     git = [one["labels"]["version"] for one in recorded if one["record"] == "yolo:git_model:info"]
     assert git == ["3"], "what Git says is served: no candidate"
+    proved = [one["labels"] for one in recorded if one["record"] == "yolo:git_candidate:info"]
+    assert [(labels["model"], labels["version"]) for labels in proved] == [("digits", "4"), ("plates", "1")]
 
 
 def as_prometheus(label: str) -> str:

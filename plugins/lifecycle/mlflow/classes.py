@@ -10,9 +10,24 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import RegistryError
 from lifecycle.mlflow.runs import required_tag
 from lifecycle.model import names
+from lifecycle.policy.classes import ClassChange, class_change
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+def change(client: MlflowClient, run_id: str, name: str, live_version: int | None) -> ClassChange | None:
+    """What clients of the live version would see of other classes; None: nothing, or nothing is live.
+
+    Args:
+        client: of MLflow.
+        run_id: the candidate's run.
+        name: the registered model.
+        live_version: None: nothing is live.
+    """
+    if live_version is None:
+        return None
+    return class_change(of_run(client, run_id), of_version(client, name, live_version))
 
 
 def of_run(client: MlflowClient, run_id: str) -> list[str]:

@@ -20,15 +20,13 @@ from lifecycle.model import names
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, GateDecision, OpenedRun, RegisteredVersion
 from lifecycle.policy import gate as policy
-from lifecycle.policy.classes import ClassChange, class_change, decide_classes
+from lifecycle.policy.classes import decide_classes
 from lifecycle.settings import settings
 from lifecycle.tasks import context, handoff
 from lifecycle.tasks.candidate import take_away
 from lifecycle.tasks.defaults import QUICK
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from lifecycle.gitops import PinnedModel
     from lifecycle.model.target import Target
 
@@ -124,7 +122,7 @@ def _judge(opened: OpenedRun) -> GateDecision:
         if decision.passed:
             provable = policy.provable(evaluation.verification_images(run))
             decision = decision if provable.passed else provable
-        change = _class_change(client, opened)
+        change = classes.change(client, opened["run_id"], opened["registered_model"], live_version)
         allowed = decide_classes(change, live_version, allowed=params["allow_class_change"])
         if not allowed.passed:
             decision = allowed
@@ -141,15 +139,6 @@ def _judge(opened: OpenedRun) -> GateDecision:
     if words:
         log.warning("Against the live version, classes %s", words)
     return {"passed": decision.passed, "reason": decision.reason, "table": table, "classes": words}
-
-
-def _class_change(client: MlflowClient, opened: OpenedRun) -> ClassChange | None:
-    """What clients of the live version would see of other classes; None: nothing, or nothing is live."""
-    live = opened["live"]
-    if live["version"] is None:
-        return None
-    former = classes.of_version(client, opened["registered_model"], live["version"])
-    return class_change(classes.of_run(client, opened["run_id"]), former)
 
 
 @task(

@@ -91,7 +91,7 @@ CANDIDATE = ["commit_candidate", "wait_for_candidate", "prove_candidate"]
 
 
 def test_setting_proves_a_candidate_before_it_goes_live(load: Load) -> None:
-    dag = load(PROOF="candidate", REQUIRE_APPROVAL="true")["yolo_lifecycle"]
+    dag = load(PROOF="candidate", REQUIRE_APPROVAL="true")["digits"]
     order = ["register", "approve", *CANDIDATE, "promote", "wait_for_rollout"]
     assert [task.task_id for task in dag.topological_sort() if task.task_id in order] == order
     for before, after in pairwise(order):

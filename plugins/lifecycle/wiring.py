@@ -29,6 +29,9 @@ Trains a YOLO detector and puts it live: `prepare`, `train` and `evaluate` run a
 MLflow, `promote` writes it into `argocd-apps/<environment>/<app>/values.yaml` by **one commit**, Argo CD rolls it
 out, and `verify_serving` asks Triton itself which version answers and whether its boxes are right.
 
+With `proof: candidate`, the version first proves itself on a server that no client reaches, and one that fails is taken
+away by `discard_candidate`: what is live is never touched.
+
 A candidate below the least mAP50, or worse than the live version, is not promoted: the run ends with skipped tasks.
 A rollout that fails is taken back by `restore`, and the run fails. To go back by hand: `yolo_rollback`.
 

@@ -138,7 +138,14 @@ def _sentence(airflow: Airflow, run: str, task: dict[str, Any]) -> str:
 
 
 # Names of this project's errors that do not end with Error.
-ERRORS = ("BadParameter", "RolloutFailed", "RolloutTimeout", "RolloutReverted", "RegistryUnavailable")
+ERRORS = (
+    "BadParameter",
+    "RolloutFailed",
+    "RolloutTimeout",
+    "RolloutReverted",
+    "CandidateRefused",
+    "RegistryUnavailable",
+)
 
 
 def say(line: str) -> None:

@@ -51,5 +51,9 @@ class RolloutTimeout(LifecycleError):
     """The wanted revision was not synced and healthy within the time given."""
 
 
+class CandidateRefused(LifecycleError):
+    """A candidate failed its proof and was taken away, or could not be: the DAG run fails with both facts."""
+
+
 class RolloutReverted(LifecycleError):
     """The rollout failed and was taken back, or could not be: the DAG run fails with both facts."""

@@ -33,6 +33,14 @@ def lifecycle(pipeline: Pipeline) -> dict[str, Param]:
         **_form(pipeline.run, ("skip_unchanged",), data),
         **_form(pipeline, ("registered_model",), live),
         **_form(pipeline.gate, tuple(Gate.model_fields), live),
+        # For one run only: in a file it would let every later change through, unseen.
+        "allow_class_change": Param(
+            False,
+            type="boolean",
+            title="Allow other classes",
+            section=live,
+            description="Lets a version go live whose classes are not those of the live one; clients must be ready.",
+        ),
         **target(pipeline.stages[0]),
     }
 

@@ -26,6 +26,17 @@ class Settings(BaseSettings):
         default=7 * 24 * 3600, ge=60, description="Seconds until an unanswered approval is a rejection"
     )
 
+    proof: Literal["after", "candidate"] = Field(
+        default="after",
+        description="candidate: a version is proved on a server that no client reaches, before it goes live. after: it "
+        "goes live and is proved there; for one GPU",
+    )
+    candidate_max_slowdown: float = Field(
+        default=3.0,
+        ge=0,
+        description="How many times as long as the live version a candidate may take for a picture; 0: not judged",
+    )
+
     # The pods
     trainer_image: str = Field(
         default="ghcr.io/your-org/yolo-trainer:latest", description="Image of prepare, train and evaluate"
@@ -105,6 +116,9 @@ class Settings(BaseSettings):
         description="Triton's HTTP URL, with {environment}, {app} and {model}; empty: the Service's cluster address",
     )
     serving_grpc_url: str = Field(default="", description="The same for gRPC, as host:port")
+    candidate_url: str = Field(
+        default="", description="The HTTP URL of a candidate, in the same way; needed where the URLs above are set"
+    )
     verify_timeout: int = Field(
         default=60, ge=1, description="Seconds until the Service must answer with the new version"
     )

@@ -9,6 +9,7 @@ from typing import Any
 from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule, chain
 
 from lifecycle import params, pipelines
+from lifecycle.candidate import candidate_tasks
 from lifecycle.model.names import RESTORE, WAIT_FOR_ROLLOUT
 from lifecycle.operators.approval import approvals
 from lifecycle.operators.pods import trainer_pods
@@ -27,6 +28,9 @@ DOC = """
 Trains a YOLO detector and puts it live: `prepare`, `train` and `evaluate` run as pods, `register` makes the version in
 MLflow, `promote` writes it into `argocd-apps/<environment>/<app>/values.yaml` by **one commit**, Argo CD rolls it
 out, and `verify_serving` asks Triton itself which version answers and whether its boxes are right.
+
+With `proof: candidate`, the version first proves itself on a server that no client reaches, and one that fails is taken
+away by `discard_candidate`: what is live is never touched.
 
 A candidate below the least mAP50, or worse than the live version, is not promoted: the run ends with skipped tasks.
 A rollout that fails is taken back by `restore`, and the run fails. To go back by hand: `yolo_rollback`.
@@ -92,6 +96,8 @@ def settings_for(pipeline: Pipeline, common: Settings) -> Settings:
         over["train_timeout"] = int(wanted.timeout.total_seconds())
     if pipeline.stages[0].by == "approval":
         over["require_approval"] = True
+    if pipeline.stages[0].proof is not None:
+        over["proof"] = pipeline.stages[0].proof
     return common.model_copy(update=over)
 
 
@@ -121,7 +127,9 @@ def _wire(chosen: Settings) -> None:
     )
     prepare, train, evaluate = trainer_pods(chosen, run_id=opened["run_id"])
     changes: Any = find_changes(opened, image=chosen.trainer_image)
-    chain(prepare, changes, train, evaluate, gate(opened), registered, *approvals(chosen), promoted, rollout, served)
+    candidate = candidate_tasks(chosen.proof, registered, promoted)
+    tried = [*approvals(chosen), *candidate, promoted]
+    chain(prepare, changes, train, evaluate, gate(opened), registered, *tried, rollout, served)
     rolled: Any = rollout.output
     set_champion.override(retries=4)("{{ params.registered_model }}", served, rolled)
     [rollout, served] >> restore

@@ -3,9 +3,14 @@
 {{- default .Release.Name .Values.fullnameOverride -}}
 {{- end -}}
 
+{{/* What an object is for: a served model, or its candidate. Argument: the model. */}}
+{{- define "triton.component" -}}
+{{- default .name .component -}}
+{{- end -}}
+
 {{/* Name of one model's objects. Arguments: root, model. */}}
 {{- define "triton.modelName" -}}
-{{- printf "%s-%s" (include "triton.fullname" .root) .model.name -}}
+{{- printf "%s-%s" (include "triton.fullname" .root) (include "triton.component" .model) -}}
 {{- end -}}
 
 {{/* Name of one model's pod of `helm test`. Arguments: root, model. */}}
@@ -17,13 +22,16 @@
 {{- define "triton.selectorLabels" -}}
 app.kubernetes.io/name: triton
 app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .model.name }}
+app.kubernetes.io/component: {{ include "triton.component" .model }}
 {{- end -}}
 
 {{/* Labels of every object. Arguments: root, model (left out for objects that all models share). */}}
 {{- define "triton.labels" -}}
 {{- if .model -}}
 {{ include "triton.selectorLabels" . }}
+{{- with .model.component }}
+yolo-lifecycle/track: candidate
+{{- end }}
 {{- else -}}
 app.kubernetes.io/name: triton
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -53,13 +61,34 @@ httpGet:
 {{ toYaml .settings }}
 {{- end -}}
 
-{{/* The models that have a version, as {"models": [...]} in JSON: the only way out of a template. */}}
+{{/* The live models: those that have a version, as {"models": [...]} in JSON: the only way out of a template. */}}
 {{- define "triton.served" -}}
 {{- $served := list -}}
 {{- range .Values.models -}}
 {{- if not (kindIs "invalid" .version) -}}{{- $served = append $served . -}}{{- end -}}
 {{- end -}}
 {{- dict "models" $served | toJson -}}
+{{- end -}}
+
+{{/*
+The candidates, each as the model that it would become: the live entry with the candidate's pin, for a component apart, so that
+no selector of the live model finds its pods.
+*/}}
+{{- define "triton.candidates" -}}
+{{- $candidates := list -}}
+{{- range .Values.models -}}
+{{- if .candidate -}}
+{{- $component := dict "component" (printf "%s-candidate" .name) "candidate" nil -}}
+{{- $candidates = append $candidates (mergeOverwrite (deepCopy .) (dict "runId" "") .candidate $component) -}}
+{{- end -}}
+{{- end -}}
+{{- dict "models" $candidates | toJson -}}
+{{- end -}}
+
+{{/* Everything that gets a server: live models and candidates. */}}
+{{- define "triton.servers" -}}
+{{- $live := (include "triton.served" . | fromJson).models -}}
+{{- dict "models" (concat $live (include "triton.candidates" . | fromJson).models) | toJson -}}
 {{- end -}}
 
 {{/* The claim of the cache. */}}

@@ -3,6 +3,11 @@ What the schema cannot say: rules that tie one value to another. Each message st
 */}}
 {{- define "triton.validate" -}}
 {{- $names := dict -}}
+{{- range .Values.models -}}{{- $_ := set $names .name 0 -}}{{- end -}}
+{{- range $index, $model := .Values.models -}}
+{{- include "triton.validateCandidate" (dict "root" $ "model" $model "at" (printf "models[%d].candidate" $index) "names" $names) -}}
+{{- end -}}
+{{- $names = dict -}}
 {{- range $index, $model := .Values.models -}}
 {{- if hasKey $names $model.name -}}
 {{- fail (printf "models[%d].name: %q is already models[%d]; each model of a release needs a name of its own" $index $model.name (get $names $model.name | int)) -}}
@@ -18,8 +23,10 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- with (include "triton.served" . | fromJson).models -}}
+{{- with (include "triton.servers" . | fromJson).models -}}
 {{- include "triton.validateRepository" (dict "root" $ "model" (first .).name) -}}
+{{- end -}}
+{{- with (include "triton.served" . | fromJson).models -}}
 {{- if gt (len .) 1 -}}
 {{- range $port, $number := $.Values.service.nodePorts -}}
 {{- if $number -}}
@@ -30,6 +37,7 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- end -}}
 {{- include "triton.validateService" . -}}
 {{- include "triton.validateScaling" . -}}
+{{- include "triton.validateRollout" . -}}
 {{- include "triton.validatePod" . -}}
 {{- with .Values.server -}}
 {{- if and .maxBatchSize .preferredBatchSize (gt (int .preferredBatchSize) (int .maxBatchSize)) -}}
@@ -43,6 +51,20 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- $startup := mul .Values.probes.startup.periodSeconds .Values.probes.startup.failureThreshold -}}
 {{- if le (int .Values.progressDeadlineSeconds) (int $startup) -}}
 {{- fail (printf "progressDeadlineSeconds: %d is not more than probes.startup.periodSeconds × failureThreshold = %d; a rollout would be called failed while its model may still load" (int .Values.progressDeadlineSeconds) (int $startup)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Arguments: root, model, at (the key), names (of all models). */}}
+{{- define "triton.validateCandidate" -}}
+{{- if .model.candidate -}}
+{{- $component := printf "%s-candidate" .model.name -}}
+{{- $full := printf "%s-%s" (include "triton.fullname" .root) $component -}}
+{{- if gt (len $full) 63 -}}
+{{- fail (printf "%s: the candidate's Service would be called %s, which is longer than the 63 characters that Kubernetes allows; shorten the model's name or the release's, or release it with proof: after" .at $full) -}}
+{{- end -}}
+{{- if hasKey .names $component -}}
+{{- fail (printf "%s: the objects of the candidate of %s would be called %s, as those of the model %s are; rename that model" .at .model.name $full $component) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -121,6 +143,31 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- if and (not (kindIs "invalid" .minAvailable)) (not (kindIs "string" .minAvailable)) (ge (int .minAvailable) $least) -}}
 {{- fail (printf "podDisruptionBudget.minAvailable: %d of %d pods have to stay, so no node with one of them could ever be drained; run more replicas or use maxUnavailable" (int .minAvailable) $least) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "triton.validateRollout" -}}
+{{- with .Values.rollout -}}
+{{- if .steps -}}
+{{- $autoscaling := $.Values.autoscaling -}}
+{{- $pods := int (ternary $autoscaling.minReplicas $.Values.replicas $autoscaling.enabled) -}}
+{{- if lt $pods 2 -}}
+{{- fail (printf "rollout.steps: %d pod cannot be divided between two versions; run at least two (%s), or leave the steps empty" $pods (ternary "autoscaling.minReplicas" "replicas" $autoscaling.enabled)) -}}
+{{- end -}}
+{{- $former := 0 -}}
+{{- range .steps -}}
+{{- if le (int .) $former -}}
+{{- fail (printf "rollout.steps: %d %% comes after %d %%; each step is more than the one before" (int .) $former) -}}
+{{- end -}}
+{{- $former = int . -}}
+{{- end -}}
+{{- end -}}
+{{- if and .analysis.prometheus (not .steps) -}}
+{{- fail "rollout.analysis.prometheus: without rollout.steps nothing is analysed; name the steps, e.g. [20, 50]" -}}
+{{- end -}}
+{{- if and .analysis.prometheus (not (and $.Values.monitoring.prometheusRule.enabled $.Values.monitoring.serviceMonitor.enabled)) -}}
+{{- fail "rollout.analysis.prometheus: the analysis asks for what the recording rules write; turn on monitoring.prometheusRule.enabled and monitoring.serviceMonitor.enabled" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

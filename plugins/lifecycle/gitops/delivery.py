@@ -19,10 +19,11 @@ from lifecycle.gitops.errors import (
     RemoteUnavailable,
     RevertedCommitNotFound,
 )
-from lifecycle.gitops.file.edit import Edit, edit_model, read_model, read_models
-from lifecycle.gitops.file.guards import why_stop
+from lifecycle.gitops.file.edit import Edit, edit_model
+from lifecycle.gitops.file.entry import read_model, read_models
+from lifecycle.gitops.file.guards import candidate_after, pin_after, why_stop
 from lifecycle.gitops.history import Relation, find_own_commit, relation, revisions
-from lifecycle.gitops.message import message_of, target_of, trailers_of
+from lifecycle.gitops.message import effect_of, message_of, target_of, trailers_of
 from lifecycle.gitops.models import Bump, Delivery, PinnedModel, RequestState, Revision
 from lifecycle.gitops.remote.clone import Clone, CommitNote, TreeFile
 from lifecycle.gitops.remote.credentials import GitCredentials
@@ -126,23 +127,30 @@ class GitOps:
         if (mine := find_own_commit(clone, bump, attempt.pushed_unsure)) is not None:
             return self._already(clone, bump, path, mine, pushed_now=mine.commit == attempt.pushed_unsure)
         file = _present(clone, tip, path)
+        before = read_model(file.content, bump.model, path=path)
         edit = edit_model(
-            file.content, bump.model, bump.pin, path=path, registered_model=bump.registered_model, hold=bump.hold
+            file.content,
+            bump.model,
+            pin_after(bump, before),
+            path=path,
+            registered_model=bump.registered_model,
+            hold=bump.hold,
+            candidate=candidate_after(bump, before),
         )
-        stop = why_stop(bump, edit.before, self._reverted(clone, bump, path))
+        stop = why_stop(bump, before, self._reverted(clone, bump, path))
         if stop is not None:
-            return Delivery(stop.outcome, tip, edit.before.pin, "", stop.detail)
+            return Delivery(stop.outcome, tip, before.pin, "", stop.detail)
         diff = _diff(file.content, edit.content, path)
-        message = message_of(bump, edit.before.pin, self._settings)
+        message = message_of(bump, before, self._settings)
 
         def commit() -> str:
             return clone.commit(tip, path, file.mode, edit.content, message)
 
         if host is not None:
-            return propose(clone, host, self._settings.branch, Proposal(bump, edit.before.pin, message, diff, commit))
+            return propose(clone, host, self._settings.branch, Proposal(bump, before.pin, message, diff, commit))
         attempt.pushed_unsure = pushed = commit()
         clone.push(pushed, onto=tip)
-        return Delivery("pushed", pushed, edit.before.pin, diff, _pushed(bump, edit, attempt))
+        return Delivery("pushed", pushed, before.pin, diff, _pushed(bump, edit, attempt))
 
     def _already(self, clone: Clone, bump: Bump, path: str, note: CommitNote, *, pushed_now: bool) -> Delivery:
         after = _present(clone, note.commit, path)
@@ -219,6 +227,8 @@ def _check(bump: Bump) -> None:
         raise BumpInvalid(f"{bump.model}: the checksum {pin.sha256!r} is not 64 lower-case hex digits.")
     elif not pin.run_id or not pin.run_id.isprintable():
         raise BumpInvalid(f"{bump.model}: the run id {pin.run_id!r} is not one line of text.")
+    if bump.kind in ("candidate", "discard") and pin.version is None:
+        raise BumpInvalid(f"{bump.model}: a candidate must have a version.")
     if bump.kind == "restore" and not bump.reverts:
         raise BumpInvalid(f"{bump.model}: a restore must name the commit that it takes back.")
     if bump.reverts is not None and not _COMMIT.fullmatch(bump.reverts):
@@ -242,6 +252,8 @@ def _present_in(file: TreeFile | None, clone: Clone, commit: str, path: str) -> 
 
 def _pushed(bump: Bump, edit: Edit, attempt: _Attempt) -> str:
     tries = "" if attempt.number == 1 else f" (attempt {attempt.number})"
+    if bump.kind in ("candidate", "discard"):
+        return f"{target_of(bump)}: {effect_of(bump, edit.before)}{tries}"
     return f"{target_of(bump)}: {edit.before.pin.version} → {edit.after.pin.version}{tries}"
 
 

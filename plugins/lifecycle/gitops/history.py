@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from lifecycle.gitops.errors import FileRefused
-from lifecycle.gitops.file.edit import entry_bytes, read_model
+from lifecycle.gitops.file.entry import entry_bytes, read_model
 from lifecycle.gitops.message import target_of, trailers_of
 from lifecycle.gitops.models import Bump, Revision
 from lifecycle.gitops.remote.clone import Clone, CommitNote

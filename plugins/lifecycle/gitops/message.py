@@ -6,12 +6,18 @@ import re
 from collections.abc import Mapping
 
 from lifecycle.gitops.errors import BumpInvalid
-from lifecycle.gitops.models import Bump
+from lifecycle.gitops.models import Bump, PinnedModel
 from lifecycle.gitops.settings import GitOpsSettings
 from lifecycle.model import names
 from lifecycle.model.pin import Pin
 
-_VERBS = {"promote": "Promote", "restore": "Restore", "rollback": "Roll back to"}
+_VERBS = {
+    "promote": "Promote",
+    "restore": "Restore",
+    "rollback": "Roll back to",
+    "candidate": "Prove",
+    "discard": "Discard the candidate",
+}
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 
@@ -46,8 +52,22 @@ def target_of(bump: Bump) -> str:
     return f"{bump.environment}/{bump.app}/{bump.model}"
 
 
-def message_of(bump: Bump, former: Pin, settings: GitOpsSettings) -> str:
+def effect_of(bump: Bump, before: PinnedModel) -> str:
+    """What the commit does to what was there, in a sentence or two."""
+    live = "no live version" if before.pin.version is None else f"the live {before.pin.words}"
+    if bump.kind == "discard":
+        return f"{live[0].upper()}{live[1:]} is not touched."
+    if bump.kind == "candidate":
+        text = f"It is a candidate beside {live}: no client reaches it."
+        other = before.candidate
+        replaced = f" It replaces the candidate {other.words} of the MLflow run {other.run_id}." if other else ""
+        return f"{text}{replaced}"
+    return f"It replaces {'nothing' if before.pin.version is None else before.pin.words}."
+
+
+def message_of(bump: Bump, before: PinnedModel, settings: GitOpsSettings) -> str:
     """The whole commit message."""
+    former = before.pin
     words = {
         "verb": _VERBS[bump.kind],
         "kind": bump.kind,
@@ -58,6 +78,7 @@ def message_of(bump: Bump, former: Pin, settings: GitOpsSettings) -> str:
         "version": "none" if bump.pin.version is None else str(bump.pin.version),
         "what": f"{bump.registered_model} {'(no version)' if bump.pin.version is None else bump.pin.version}",
         "former": "nothing" if former.version is None else f"version {former.version}",
+        "effect": effect_of(bump, before),
         "dag_run": bump.trailers.get(names.DAG_RUN_TRAILER, ""),
         "reverts": bump.reverts or "",
     }

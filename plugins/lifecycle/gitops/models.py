@@ -9,7 +9,7 @@ from typing import Literal
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import Outcome
 
-Kind = Literal["promote", "restore", "rollback"]
+Kind = Literal["promote", "restore", "rollback", "candidate", "discard"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class PinnedModel:
     registered_model: str
     pin: Pin
     hold: bool
+    candidate: Pin | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,11 @@ class Bump:
 
     `promote` moves on: it stops for a newer version and for a hold. `restore` is the machine's way back: it acts only
     while the file still holds what the commit `reverts` wrote, and stops for a hold. `rollback` is a person's word: it
-    may go anywhere, and stops for nothing. `hold` sets the entry's hold as well.
+    may go anywhere, and stops for nothing. `hold` sets the entry's hold as well. Whichever makes a candidate live takes
+    it away from beside the live pin in the same commit.
+
+    `candidate` writes the pin beside the live one, and `discard` takes just that one away again: neither touches what
+    is live. A candidate stops for a newer version and for a hold, and takes the place of an older run's candidate.
 
     `trailers` are written into the commit; `Dag-Run` among them makes the delivery happen once per DAG run.
     """

@@ -15,6 +15,7 @@ from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHo
 from lifecycle.errors import ClusterError, ClusterUnavailable, LifecycleError, ObjectMissing
 from lifecycle.model.names import GRPC_PORT, HTTP_PORT, REFRESH_ANNOTATION
 from lifecycle.model.target import Endpoint, Target
+from lifecycle.policy.candidate import quantity
 from lifecycle.settings import settings
 
 GROUP, VERSION, PLURAL = "argoproj.io", "v1alpha1", "applications"
@@ -66,6 +67,21 @@ class ClusterHook:
     def pods(self, target: Target) -> list[dict[str, Any]]:
         """Return the model's pods."""
         return self._list("pod", target)
+
+    def memory(self, target: Target) -> int | None:
+        """Return the bytes that the model's pods use, most of any; None where they were not measured yet.
+
+        Raises:
+            ObjectMissing: this cluster has no metrics server.
+        """
+        from kubernetes.client import CustomObjectsApi
+
+        with typed_errors(f"read the memory of pods in namespace {target.namespace!r}"):
+            found: Any = CustomObjectsApi(self._hook.get_conn()).list_namespaced_custom_object(
+                "metrics.k8s.io", "v1beta1", target.namespace, "pods", label_selector=target.selector
+            )
+        used = [sum(quantity(each["usage"]["memory"]) for each in pod["containers"]) for pod in found["items"]]
+        return max(used, default=None)
 
     def _list(self, kind: str, target: Target) -> list[dict[str, Any]]:
         read = getattr(self._hook.core_v1_client, f"list_namespaced_{kind}")
@@ -139,6 +155,13 @@ def endpoint(target: Target) -> Endpoint:
     if not chosen.serving_url:
         return ClusterHook.from_settings().endpoint(target)
     names = {"environment": target.environment, "app": target.app, "model": target.model}
+    if target.candidate:
+        if not chosen.candidate_url:
+            raise ClusterError(
+                f"The candidate of {target.model} cannot be asked: LIFECYCLE_SERVING_URL is set, which names another "
+                "address than the cluster's, and LIFECYCLE_CANDIDATE_URL is not. Set it, or release with proof: after."
+            )
+        return Endpoint(chosen.candidate_url.format(**names), "")
     return Endpoint(chosen.serving_url.format(**names), chosen.serving_grpc_url.format(**names))
 
 

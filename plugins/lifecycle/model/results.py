@@ -33,6 +33,7 @@ class LifecycleParams(TargetParams):
     registered_model: str
     min_map50: float
     max_regression: float
+    allow_class_change: bool
 
 
 class RollbackParams(TargetParams):
@@ -54,11 +55,15 @@ class OpenedRun(TypedDict):
 
 
 class GateDecision(TypedDict):
-    """`gate`, under the key `decision`: `table` is Markdown, candidate and live version side by side."""
+    """`gate`, under the key `decision`.
+
+    `table` is Markdown, candidate and live version side by side; `classes` says which came and went, or is empty.
+    """
 
     passed: bool
     reason: str
     table: str
+    classes: str
 
 
 class RegisteredVersion(VersionDict):
@@ -104,6 +109,14 @@ class ServedVersion(VersionDict):
     grpc_url: str
     images: int
     matched: int
+
+
+class ProvedCandidate(ServedVersion):
+    """`prove_candidate`: besides, milliseconds for a picture (median) and bytes of memory; None: not measured."""
+
+    latency_ms: float
+    live_latency_ms: float | None
+    memory_bytes: int | None
 
 
 class RolloutEvent(TypedDict):

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lifecycle.model.names import APP_LABEL, COMPONENT_LABEL
 
 
 @dataclass(frozen=True)
 class Target:
-    """One served model: which environment, which app in it, which Triton model of that app."""
+    """One served model: which environment, which app in it, which Triton model of that app.
+
+    `candidate`: the version under proof beside the live one, which the chart gives a separate server.
+    """
 
     environment: str
     app: str
     model: str
+    candidate: bool = False
+
+    @property
+    def as_candidate(self) -> Target:
+        """The same model's candidate."""
+        return replace(self, candidate=True)
+
+    @property
+    def component(self) -> str:
+        """What the chart calls it, in labels and in the names of objects."""
+        return f"{self.model}-candidate" if self.candidate else self.model
 
     @property
     def application(self) -> str:
@@ -28,7 +42,7 @@ class Target:
     @property
     def selector(self) -> str:
         """Label selector of the model's Service, Deployment and pods."""
-        return f"{APP_LABEL}={self.app},{COMPONENT_LABEL}={self.model}"
+        return f"{APP_LABEL}={self.app},{COMPONENT_LABEL}={self.component}"
 
 
 @dataclass(frozen=True)

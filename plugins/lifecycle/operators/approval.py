@@ -12,6 +12,10 @@ from lifecycle.settings import Settings
 QUESTION = f"""
 {{{{ ti.xcom_pull('gate', key='{names.DECISION_KEY}')['table'] }}}}
 
+{{% set classes = ti.xcom_pull('gate', key='{names.DECISION_KEY}')['classes'] -%}}
+{{% if classes %}}**Other classes than the live version's: clients must be ready for it.** {{{{ classes }}}}.
+
+{{% endif -%}}
 `promote` would put version **{{{{ ti.xcom_pull('register')['version'] }}}}** of `{{{{ params.registered_model }}}}`
 live as `{{{{ params.served_model }}}}` in **{{{{ params.environment }}}}/{{{{ params.app }}}}**. MLflow run:
 `{{{{ ti.xcom_pull('{names.OPEN_RUN}')['run_id'] }}}}`. Rejecting leaves everything as it is; the version stays in

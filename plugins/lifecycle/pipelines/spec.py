@@ -169,10 +169,10 @@ class Stage(Part):
         title="Served model",
         description="Triton's model name: the `name` of an entry of `models` in that `values.yaml`.",
     )
-    proof: Literal["candidate", "after"] = Field(
-        default="after",
+    proof: Literal["candidate", "after"] | None = Field(
+        default=None,
         description="candidate: a pod that no client sees proves the version first. after: the live server proves it, "
-        "and the former version comes back if it does not.",
+        "and the former version comes back if it does not. Without it, as LIFECYCLE_PROOF says.",
     )
     by: Literal["auto", "approval", "request", "manual"] = Field(
         default="manual",

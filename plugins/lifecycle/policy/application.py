@@ -126,7 +126,7 @@ def _unhealthy_resources(status: dict[str, Any]) -> str:
     bad = [
         f"{item.get('kind')} {item.get('name')} is {health.get('status')}: {_text(health.get('message'))}"
         for item in status.get("resources") or []
-        if (health := item.get("health") or {}).get("status") in ("Degraded", "Progressing", "Missing")
+        if (health := item.get("health") or {}).get("status") in ("Degraded", "Progressing", "Suspended", "Missing")
     ]
     return "; ".join(bad)
 

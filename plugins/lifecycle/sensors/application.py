@@ -43,6 +43,7 @@ class ApplicationRolloutSensor(BaseOperator):
     :param commit: the commit to wait for. (templated)
     :param version: the version that this commit pins. (templated)
     :param request_url: the merge request that brings the commit; none: the commit is on the branch. (templated)
+    :param candidate: whether the commit brings a candidate, which is then what is waited for; not templated.
     :param timeout: seconds; none: the setting LIFECYCLE_ROLLOUT_TIMEOUT.
     """
 
@@ -57,6 +58,7 @@ class ApplicationRolloutSensor(BaseOperator):
         commit: Any,
         version: Any,
         request_url: Any = None,
+        candidate: bool = False,
         timeout: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -67,12 +69,13 @@ class ApplicationRolloutSensor(BaseOperator):
         self.commit = commit
         self.version = version
         self.request_url = request_url
+        self.candidate = candidate
         self.timeout = timeout
 
     @property
     def target(self) -> Target:
-        """The served model."""
-        return Target(self.environment, self.app, self.model)
+        """The served model, or its candidate."""
+        return Target(self.environment, self.app, self.model, self.candidate)
 
     def execute(self, context: Context) -> None:
         """Hand over to the triggerer, once the commit is on the branch."""
@@ -115,10 +118,13 @@ class ApplicationRolloutSensor(BaseOperator):
     def _skip_if_superseded(self) -> None:
         target = self.target
         pinned, tip = repository().read(target.environment, target.app, target.model)
-        if pinned.pin.version != int(self.version):
+        found = pinned.candidate if self.candidate else pinned.pin
+        there = found.version if found else None
+        if there != int(self.version):
+            as_what = "the candidate " if self.candidate else ""
             raise AirflowSkipException(
-                f"Superseded: commit {self.commit} pinned version {self.version} of {target.model}, and at {tip} the "
-                f"file pins version {pinned.pin.version}. This run leaves the decision to the run that wrote it."
+                f"Superseded: commit {self.commit} pinned {as_what}version {self.version} of {target.model}, and at "
+                f"{tip} the file pins {as_what}version {there}. This run leaves the decision to whoever wrote it."
             )
 
     def _look_at(self, revision: str, event: RolloutEvent) -> NoReturn:

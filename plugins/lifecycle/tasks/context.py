@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from airflow.sdk import get_current_context
 
-from lifecycle.model.results import LifecycleParams, RollbackParams, TargetParams
+from lifecycle.model import names
+from lifecycle.model.results import GateDecision, LifecycleParams, RollbackParams, TargetParams
 from lifecycle.model.target import Target
 
 
@@ -35,6 +36,12 @@ def dag_run_ids() -> tuple[str, str]:
 def dag_run_name() -> str:
     """`<dag id>/<run id>`, as commits and versions name the run."""
     return "/".join(dag_run_ids())
+
+
+def class_change() -> str:
+    """Which classes come and go with this run's version, as `gate` has found; empty: none."""
+    decision = cast(GateDecision | None, task_instance().xcom_pull(task_ids=names.GATE_TASK, key=names.DECISION_KEY))
+    return decision["classes"] if decision else ""
 
 
 def task_instance() -> Any:

@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 CONTINUES = ("pushed", "already_there", "requested")
 
 
-def promote(target: Target, registered_model: str, registered: RegisteredVersion, *, dag_run: str) -> DeliveredCommit:
+def promote(
+    target: Target, registered_model: str, registered: RegisteredVersion, *, dag_run: str, classes: str = ""
+) -> DeliveredCommit:
     """Write the registered version into git.
 
     Args:
@@ -28,10 +30,33 @@ def promote(target: Target, registered_model: str, registered: RegisteredVersion
         registered_model: MLflow's registered model.
         registered: what `register` returned.
         dag_run: `<dag id>/<run id>`; with it a retry finds its own commit.
+        classes: which came and went against the live version, for the commit; empty: none.
     """
     pin = Pin.from_xcom(registered)
-    trailers = {names.DATASET_DIGEST_TRAILER: registered["dataset_digest"], names.DAG_RUN_TRAILER: dag_run}
+    trailers = _release_trailers(registered, dag_run, classes)
     return described(deliver(bump(target, registered_model, pin, kind="promote", trailers=trailers)), pin)
+
+
+def try_candidate(
+    target: Target, registered_model: str, registered: RegisteredVersion, *, dag_run: str, classes: str = ""
+) -> DeliveredCommit:
+    """Write the registered version beside the live one, as its candidate; the arguments are those of `promote`."""
+    pin = Pin.from_xcom(registered)
+    trailers = _release_trailers(registered, dag_run, classes)
+    return described(deliver(bump(target, registered_model, pin, kind="candidate", trailers=trailers)), pin)
+
+
+def _release_trailers(registered: RegisteredVersion, dag_run: str, classes: str) -> dict[str, str]:
+    return {
+        names.DATASET_DIGEST_TRAILER: registered["dataset_digest"],
+        names.DAG_RUN_TRAILER: dag_run,
+        names.CLASS_CHANGE_TRAILER: classes,
+    }
+
+
+def discard(target: Target, registered_model: str, pin: Pin, *, dag_run: str) -> Delivery:
+    """Take the candidate with that pin away from beside the live one; nothing happens where it is not there."""
+    return deliver(bump(target, registered_model, pin, kind="discard", trailers={names.DAG_RUN_TRAILER: dag_run}))
 
 
 def restore(target: Target, registered_model: str, promoted: DeliveredCommit, *, dag_run: str) -> Delivery:

@@ -15,13 +15,15 @@ from lifecycle.errors import BadParameter, ObjectMissing, RegistryError
 from lifecycle.hooks.gitops import repository
 from lifecycle.hooks.kubernetes import ClusterHook
 from lifecycle.hooks.mlflow import MlflowHook
-from lifecycle.mlflow import evaluation, runs, versions
+from lifecycle.mlflow import classes, evaluation, runs, versions
 from lifecycle.model import names
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, GateDecision, OpenedRun, RegisteredVersion
 from lifecycle.policy import gate as policy
+from lifecycle.policy.classes import decide_classes
 from lifecycle.settings import settings
 from lifecycle.tasks import context, handoff
+from lifecycle.tasks.candidate import take_away
 from lifecycle.tasks.defaults import QUICK
 
 if TYPE_CHECKING:
@@ -120,6 +122,12 @@ def _judge(opened: OpenedRun) -> GateDecision:
         if decision.passed:
             provable = policy.provable(evaluation.verification_images(run))
             decision = decision if provable.passed else provable
+        change = classes.change(client, opened["run_id"], opened["registered_model"], live_version)
+        allowed = decide_classes(change, live_version, allowed=params["allow_class_change"])
+        if not allowed.passed:
+            decision = allowed
+        if change is not None:
+            client.set_tag(opened["run_id"], names.CLASS_CHANGE, change.words)
         client.set_tag(opened["run_id"], names.GATE, "passed" if decision.passed else "rejected")
         client.set_tag(opened["run_id"], names.GATE_REASON, decision.reason)
     table = policy.comparison(candidate, live, live_version)
@@ -127,7 +135,10 @@ def _judge(opened: OpenedRun) -> GateDecision:
         "The candidate may go live" if decision.passed else "The candidate is not promoted, what is live stays live"
     )
     log.info("%s: %s.\n%s", verdict, decision.reason, table)
-    return {"passed": decision.passed, "reason": decision.reason, "table": table}
+    words = change.words if change else ""
+    if words:
+        log.warning("Against the live version, classes %s", words)
+    return {"passed": decision.passed, "reason": decision.reason, "table": table, "classes": words}
 
 
 @task(
@@ -153,8 +164,11 @@ def register(opened: OpenedRun) -> RegisteredVersion:
 def promote(registered: RegisteredVersion) -> DeliveredCommit:
     """Commit the version's pin; skip what follows if a newer version or a hold is in its way."""
     wanted = context.lifecycle_params()["registered_model"]
-    promoted = handoff.promote(context.target(), wanted, registered, dag_run=context.dag_run_name())
+    promoted = handoff.promote(
+        context.target(), wanted, registered, dag_run=context.dag_run_name(), classes=context.class_change()
+    )
     if promoted["outcome"] not in handoff.CONTINUES:
         context.task_instance().xcom_push(key="return_value", value=promoted)
+        take_away(registered)
         raise AirflowSkipException(f"Nothing was committed ({promoted['outcome']}): {promoted['detail']}")
     return promoted

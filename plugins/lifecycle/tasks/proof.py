@@ -87,7 +87,7 @@ def prove_absent(target: Target) -> None:
         if time.monotonic() >= deadline:
             there = ", ".join(pod["metadata"]["name"] for pod in pods)
             raise RolloutFailed(
-                f"No version of {target.model} should be served, and these pods are still there: {there}."
+                f"No version of {target.component} should be served, and these pods are still there: {there}."
             )
         time.sleep(POLL)
 

@@ -57,6 +57,7 @@ def _row(environment: str, app: str, model: PinnedModel) -> dict[str, Any]:
         "version": model.pin.version,
         "run_id": model.pin.run_id,
         "hold": model.hold,
+        "candidate": model.candidate.version if model.candidate else None,
         "application": target.application,
         "served": _served(target) if model.pin.version else {"version": None, "problem": ""},
         "registry": _registry(model) if model.pin.version else {},
@@ -91,6 +92,7 @@ def _registry(model: PinnedModel) -> dict[str, Any]:
         "champion": champion,
         "dataset_digest": facts.dataset_digest,
         "page": page,
+        "class_change": run.data.tags.get(names.CLASS_CHANGE, ""),
         "map50": facts.map50,
         "map50_95": facts.map50_95,
     }

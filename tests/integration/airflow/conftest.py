@@ -41,7 +41,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Mlflow) -> 
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "workspace", **place}}
         size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
         kube.apply("persistentvolumeclaims", {**claim, "spec": size})
-        yield Servers(mlflow_server.uri, kube, stack.enter_context(triton_double()))
+        live, candidate = stack.enter_context(triton_double()), stack.enter_context(triton_double())
+        yield Servers(mlflow_server.uri, kube, live, candidate)
 
 
 @pytest.fixture
@@ -70,12 +71,13 @@ def platform(
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(tracking))
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(kubernetes))
     model = f"digits-detector-{next(NUMBERS)}"
-    servers.served.version = None
+    servers.served.version = servers.candidate.version = None
     repository = Repository(tmp_path, model)
     configure(
         GITOPS_URL=repository.bare.as_uri(),
         SERVING_URL=servers.served.url,
         SERVING_GRPC_URL="127.0.0.1:1",
+        CANDIDATE_URL=servers.candidate.url,
         RETRY_DELAY=0,
         ROLLOUT_TIMEOUT=20,
         ROLLOUT_POLL=0.2,
@@ -84,7 +86,7 @@ def platform(
         MLFLOW_TIMEOUT=5,
         MLFLOW_RETRIES=0,
     )
-    hand = Hand(repository, servers.kube, servers.served)
+    hand = Hand(repository, servers.kube, servers.served, servers.candidate)
     hand.start()
     try:
         yield Platform(servers, model, repository, hand, MlflowClient(servers.mlflow_url))

@@ -24,6 +24,7 @@ class Servers:
     mlflow_url: str
     kube: Kube
     served: Served
+    candidate: Served
 
 
 @dataclass
@@ -39,6 +40,10 @@ class Platform:
     @property
     def served(self) -> Served:
         return self.servers.served
+
+    @property
+    def candidate(self) -> Served:
+        return self.servers.candidate
 
     def params(self, **changes: Any) -> dict[str, Any]:
         return {"registered_model": self.model, "hyperparameters": {"map50": 0.9}, **changes}

@@ -15,9 +15,9 @@ APPLICATION = "apis/argoproj.io/v1alpha1/namespaces/argocd/applications/sandbox-
 class Hand(threading.Thread):
     """Looks at the branch ten times a second. Versions in `broken` never become healthy; `paused` looks away."""
 
-    def __init__(self, repository: Repository, kube: Kube, served: Served) -> None:
+    def __init__(self, repository: Repository, kube: Kube, served: Served, candidate: Served) -> None:
         super().__init__()
-        self.repository, self.kube, self.served = repository, kube, served
+        self.repository, self.kube, self.served, self.candidate = repository, kube, served, candidate
         self.broken: dict[int, str] = {}
         self.paused = threading.Event()
         self._ended = threading.Event()
@@ -44,10 +44,12 @@ class Hand(threading.Thread):
 
     def roll_out(self) -> None:
         tip, pin = self.repository.tip, self.repository.pin()
-        trouble = self.broken.get(pin["version"])
-        if trouble is None:
-            self.served.version, self.served.sha256, self.served.run_id = pin["version"], pin["sha256"], pin["runId"]
-            self.served.name = pin["registeredModel"]
+        beside = pin.get("candidate") or {"version": None, "sha256": "", "runId": ""}
+        trouble = self.broken.get(pin["version"]) or self.broken.get(beside["version"])
+        for server, wanted in ((self.served, pin), (self.candidate, beside)):
+            if wanted["version"] not in self.broken:
+                server.version, server.sha256, server.run_id = wanted["version"], wanted["sha256"], wanted["runId"]
+                server.name = pin["registeredModel"]
         health = {"status": "Degraded", "message": trouble} if trouble else {"status": "Healthy", "message": None}
         self.set_status(tip, health)
         self._seen = tip

@@ -75,6 +75,26 @@ def test_candidate_that_is_not_good_enough_changes_nothing(platform: Platform, r
         assert tags["gate"] == "rejected" and said in tags["gate_reason"]
 
 
+def test_version_with_other_classes_stops_at_the_gate_unless_the_run_allows_it(platform: Platform, run: Run) -> None:
+    run(**platform.params())
+    before = platform.repository.tip
+    other = platform.params(hyperparameters={"map50": 0.95, "classes": ["one", "two"]})
+    ended = run(**other)
+    assert ended.state == "success"
+    assert states(ended, "gate", *LATE) == ["success", *["skipped"] * 5]
+    said = "its classes are not those of the live version 1 (came: two; went: zero; have another number: one)"
+    tags = platform.client.get_run(ended.pull("open_run")["run_id"]).data.tags
+    assert said in tags["gate_reason"] and "allow_class_change" in tags["gate_reason"]
+    assert (platform.repository.tip, platform.versions()) == (before, [1])
+
+    allowed = run(**other, allow_class_change=True)
+    assert allowed.state == "success", allowed.text[-5000:]
+    change = "came: two; went: zero; have another number: one"
+    assert allowed.pull("gate", "decision")["classes"] == change
+    assert f"Class-Change: {change}" in platform.repository.message().splitlines()
+    assert (platform.repository.pin()["version"], platform.champion()) == (2, "2")
+
+
 def test_bad_dataset_fails_at_once_and_leaves_nothing(platform: Platform, run: Run) -> None:
     before = platform.repository.tip
     ended = run(**platform.params(dataset="bad"))

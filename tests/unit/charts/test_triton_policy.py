@@ -77,8 +77,11 @@ def problems(pod: Manifest) -> Iterator[str]:
 
 def test_every_pod_is_restricted_limited_and_pinned(objects: list[Manifest], given: Manifest) -> None:
     served = [model for model in given["models"] if model["version"] is not None]
+    candidates = [model for model in given["models"] if model.get("candidate")]
     found = list(pods(objects))
-    assert len(found) == 2 * len(served), "a Deployment and a test for each model that is served"
+    assert len(found) == 2 * len(served) + len(candidates), (
+        "a Deployment and a test for each model that is served, a Deployment for each candidate"
+    )
     assert [text for pod in found for text in problems(pod)] == []
     assert all(each["automountServiceAccountToken"] is False for each in objects if each["kind"] == "ServiceAccount")
 
@@ -171,7 +174,7 @@ def test_every_volume_mount_port_and_selector_leads_somewhere(objects: list[Mani
             assert all(probe["httpGet"]["port"] in ports for probe in probes)
             paths = [mount["mountPath"] for mount in each.get("volumeMounts", [])]
             assert len(paths) == len(set(paths)), f"{each['name']} mounts two volumes at one path"
-    deployments = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Deployment"}
+    deployments = {each["metadata"]["name"]: each for each in objects if each["kind"] in ("Deployment", "Rollout")}
     services = [each for each in objects if each["kind"] == "Service"]
     assert {each["metadata"]["name"] for each in services} == set(deployments)
     for each in objects:
@@ -202,6 +205,7 @@ def named_ports(of: Manifest) -> set[str]:
 
 def test_helm_test_asks_the_models_own_service(objects: list[Manifest]) -> None:
     services = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Service"}
+    live = [name for name, each in services.items() if "yolo-lifecycle/track" not in each["metadata"]["labels"]]
     asked = []
     for pod in (each for each in objects if each["kind"] == "Pod"):
         env = {entry["name"]: entry["value"] for entry in pod["spec"]["containers"][0]["env"]}
@@ -211,7 +215,7 @@ def test_helm_test_asks_the_models_own_service(objects: list[Manifest]) -> None:
         selectors = [service["spec"]["selector"] for service in services.values()]
         assert not any(s.items() <= pod["metadata"]["labels"].items() for s in selectors), "it serves nothing itself"
         asked.append(name)
-    assert sorted(asked) == sorted(services)
+    assert sorted(asked) == sorted(live)
 
 
 def test_the_images_are_those_that_the_repository_builds_or_pins(objects: list[Manifest], given: Manifest) -> None:

@@ -87,6 +87,25 @@ def test_restore_runs_only_after_a_failure_of_rollout_or_proof(lifecycle: Any) -
     assert restore.upstream_task_ids == {"wait_for_rollout", "verify_serving"}
 
 
+CANDIDATE = ["commit_candidate", "wait_for_candidate", "prove_candidate"]
+
+
+def test_setting_proves_a_candidate_before_it_goes_live(load: Load) -> None:
+    dag = load(PROOF="candidate", REQUIRE_APPROVAL="true")["digits"]
+    order = ["register", "approve", *CANDIDATE, "promote", "wait_for_rollout"]
+    assert [task.task_id for task in dag.topological_sort() if task.task_id in order] == order
+    for before, after in pairwise(order):
+        assert before in dag.get_task(after).upstream_task_ids, after
+    discard = dag.get_task("discard_candidate")
+    assert discard.trigger_rule == "one_failed"
+    assert discard.upstream_task_ids == {"wait_for_candidate", "prove_candidate", "promote"}
+    for name in (*CANDIDATE, "discard_candidate"):
+        task = dag.get_task(name)
+        assert task.doc_md and task.retries >= 1 and isinstance(task.retry_policy, RetryTransientFailures)
+    restored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert set(restored.task_dict) == set(dag.task_dict)
+
+
 def test_setting_puts_a_person_between_version_and_commit(load: Load) -> None:
     dag = load(REQUIRE_APPROVAL="true")["digits"]
     approve = dag.get_task("approve")

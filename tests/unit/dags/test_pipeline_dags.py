@@ -60,10 +60,24 @@ def test_the_forms_defaults_are_the_files(made: Any) -> None:
         "registered_model": "letters-detector",
         "min_map50": 0.7,
         "max_regression": 0.01,
+        "allow_class_change": False,
         "environment": "staging",
         "app": "detector",
         "served_model": "letters",
     }
+
+
+@pytest.mark.parametrize(
+    ("stage", "setting", "proved"),
+    [(None, None, False), (None, "candidate", True), ("candidate", None, True), ("after", "candidate", False)],
+)
+def test_the_stage_says_how_a_version_is_proved_and_else_the_setting(
+    made: Any, stage: str | None, setting: str | None, proved: bool
+) -> None:
+    place = {"environment": "staging", "app": "detector", "model": "letters"}
+    stages = [place | ({"proof": stage} if stage else {})]
+    dag = made({"PROOF": setting} if setting else None, stages=stages)
+    assert ("prove_candidate" in dag.task_dict) == ("discard_candidate" in dag.task_dict) == proved
 
 
 def test_the_dags_page_shows_the_file(made: Any) -> None:

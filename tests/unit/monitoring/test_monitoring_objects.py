@@ -173,4 +173,6 @@ def test_what_is_recorded_is_used_and_the_other_way_round() -> None:
     texts = [rule["expr"] for rule in rules(MONITORED, "alert").values()]
     texts += [query.expression for query in queries_of(DASHBOARD)]
     used = {name for text in texts for name in rendered.metric_names(text) if name.startswith("yolo:")}
-    assert used == set(rules(MONITORED, "record"))
+    proving = copy.deepcopy(VALUES)
+    proving["models"][0]["candidate"] = {"version": 4, "sha256": "6" * 64}
+    assert used == set(rules(render(proving), "record"))

@@ -49,6 +49,17 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
     sha256: {{ $model.sha256 | quote }}
 {{- end }}
 {{- end }}
+# And what Git has under proof.
+{{- range $model := (include "triton.candidates" . | fromJson).models }}
+- record: yolo:git_candidate:info
+  expr: vector(1)
+  labels:
+    {{- include "triton.seriesLabels" $root | nindent 4 }}
+    model: {{ $model.name | quote }}
+    registered_model: {{ $model.registeredModel | quote }}
+    version: {{ int64 $model.version | quote }}
+    run_id: {{ $model.runId | quote }}
+{{- end }}
 # Requests a second, however they ended.
 - record: yolo:requests:rate5m
   expr: sum by (namespace, job, model) (rate({__name__=~"nv_inference_request_success|nv_inference_request_failure",{{ include "triton.series" . }}}[5m]))
@@ -115,6 +126,12 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
   {{- include "triton.alertText" (dict "root" . "severity" "warning" "name" "YoloVersionNotInGit"
     "summary" (printf "%s: pod %s serves version %s of %s, which Git does not name" $where `{{ $labels.pod }}` `{{ $labels.version }}` `{{ $labels.registered_model }}`)
     "description" (printf "Longer than a rollout takes. Either the rollout hangs (the new pods do not become ready), or somebody changed what is served without a commit. Compare argocd-apps/%s/%s/values.yaml with `kubectl -n %s get pods -L yolo-lifecycle/model-version`." .Release.Namespace .Release.Name .Release.Namespace)) | nindent 2 }}
+- alert: YoloCandidateLeft
+  expr: yolo:git_candidate:info{ {{- $series -}} }
+  for: {{ $rule.candidateFor }}
+  {{- include "triton.alertText" (dict "root" . "severity" "warning" "name" "YoloCandidateLeft"
+    "summary" (printf "%s: version %s of %s is still under proof" $where `{{ $labels.version }}` `{{ $labels.registered_model }}`)
+    "description" (printf "Its run takes it away when it decides, so that run was probably killed, or a merge request waits. If nothing of it is running, remove the line candidate of %s from argocd-apps/%s/%s/values.yaml: its pod is freed, and what is live does not change." `{{ $labels.model }}` .Release.Namespace .Release.Name)) | nindent 2 }}
 {{- end -}}
 
 {{- define "triton.deliveryAlerts" -}}

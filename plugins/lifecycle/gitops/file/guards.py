@@ -25,16 +25,16 @@ def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None) -> Stop | Non
 
     `reverted` is the pin that the commit `bump.reverts` wrote, for a restore.
     """
-    if there.pin == bump.pin and bump.hold in (None, there.hold):
+    if bump.kind == "candidate":
+        return _why_no_candidate(bump, there)
+    if bump.kind == "discard":
+        return _why_no_discard(bump, there)
+    if there.pin == bump.pin and there.candidate != bump.pin and bump.hold in (None, there.hold):
         return Stop("already_there", f"{bump.environment}/{bump.app} already has {bump.pin.words} of {bump.model}.")
     if bump.kind == "rollback":
         return None
     if there.hold:
-        return Stop(
-            "held",
-            f"{bump.model} in {bump.environment}/{bump.app} is on hold at {there.pin.words}; only a person bumps it. "
-            "Set hold to false in the values file to let runs through again.",
-        )
+        return _held(bump, there)
     if bump.kind == "restore":
         if reverted is not None and there.pin != reverted:
             return Stop(
@@ -50,3 +50,52 @@ def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None) -> Stop | Non
             f"{bump.pin.words} stays unused.",
         )
     return None
+
+
+def candidate_after(bump: Bump, there: PinnedModel) -> Pin | None:
+    """The candidate that the entry has once the bump is made: a version that goes live is none any more."""
+    if bump.kind == "candidate":
+        return bump.pin
+    return None if there.candidate == bump.pin else there.candidate
+
+
+def pin_after(bump: Bump, there: PinnedModel) -> Pin:
+    """The live pin once the bump is made: a candidate comes and goes without touching it."""
+    return there.pin if bump.kind in ("candidate", "discard") else bump.pin
+
+
+def _why_no_candidate(bump: Bump, there: PinnedModel) -> Stop | None:
+    where = f"{bump.environment}/{bump.app}"
+    if there.candidate == bump.pin:
+        return Stop("already_there", f"{where} already has {bump.pin.words} as the candidate of {bump.model}.")
+    if there.hold:
+        return _held(bump, there)
+    if there.pin == bump.pin:
+        return Stop("superseded", f"{bump.pin.words} of {bump.model} is live in {where}: nothing is left to prove.")
+    for other, as_what in ((there.pin, "live"), (there.candidate, "under proof as another run's candidate")):
+        if other is not None and other.version is not None and other.number > bump.pin.number:
+            return Stop(
+                "superseded",
+                f"In {where}, the newer {other.words} of {bump.model} is {as_what}; {bump.pin.words} stays unused.",
+            )
+    return None
+
+
+def _why_no_discard(bump: Bump, there: PinnedModel) -> Stop | None:
+    where = f"{bump.environment}/{bump.app}"
+    if there.candidate is None:
+        return Stop("already_there", f"{where} has no candidate of {bump.model}.")
+    if there.candidate != bump.pin:
+        return Stop(
+            "superseded",
+            f"{where} has {there.candidate.words} as the candidate of {bump.model} by now, not {bump.pin.words}.",
+        )
+    return None
+
+
+def _held(bump: Bump, there: PinnedModel) -> Stop:
+    return Stop(
+        "held",
+        f"{bump.model} in {bump.environment}/{bump.app} is on hold at {there.pin.words}; only a person bumps it. "
+        "Set hold to false in the values file to let runs through again.",
+    )

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from lifecycle.gitops import Bump, BumpInvalid, GitOpsSettings
+from lifecycle.gitops import Bump, BumpInvalid, GitOpsSettings, PinnedModel
 from lifecycle.gitops.message import message_of
 from lifecycle.gitops.remote.credentials import GitCredentials
 from lifecycle.gitops.remote.process import GitRunner
@@ -23,6 +23,10 @@ def bump(**more: object) -> Bump:
         "trailers": {"Dag-Run": "yolo/r1", "Dataset-Digest": "d" * 64, "Approved-By": "Ada"},
     }
     return Bump(**fields | more)  # type: ignore[arg-type]
+
+
+def there(pin: Pin, candidate: Pin | None = None) -> PinnedModel:
+    return PinnedModel("digits", "digits-detector", pin, hold=False, candidate=candidate)
 
 
 def settings(**more: str) -> GitOpsSettings:
@@ -57,26 +61,42 @@ EXPECTED = [
     ],
 )
 def test_trailers_are_the_same_whatever_the_wording(template: str) -> None:
-    assert trailers(message_of(bump(), Pin(3, "b" * 64, "r"), settings(message_template=template))) == EXPECTED
+    assert trailers(message_of(bump(), there(Pin(3, "b" * 64, "r")), settings(message_template=template))) == EXPECTED
 
 
 def test_what_the_caller_says_about_the_pin_does_not_count() -> None:
     lying = bump(trailers={"Model-Version": "other/1", "Dag-Run": "yolo/r1"})
-    assert "Model-Version: digits-detector/4" in trailers(message_of(lying, PIN, settings()))
+    assert "Model-Version: digits-detector/4" in trailers(message_of(lying, there(PIN), settings()))
 
 
 def test_a_revert_names_what_it_reverts() -> None:
     back = bump(kind="restore", reverts="c" * 40, pin=Pin(None, "", ""))
-    message = message_of(back, PIN, settings())
+    message = message_of(back, there(PIN), settings())
     assert message.startswith("Restore digits-detector (no version) in staging/detector as digits\n")
     assert {f"Reverts: {'c' * 40}", "Model-Version: digits-detector/none"} <= set(trailers(message))
     assert not any(line.startswith("MLflow-Run") for line in trailers(message))
 
 
+def test_a_candidates_commit_says_that_no_client_reaches_it_and_whose_place_it_takes() -> None:
+    trying = bump(kind="candidate")
+    message = message_of(trying, there(Pin(3, "b" * 64, "run3")), settings())
+    assert message.startswith(
+        "Prove digits-detector 4 in staging/detector as digits\n\n"
+        "It is a candidate beside the live version 3: no client reaches it.\n\n"
+    )
+    assert "Delivery: candidate staging/detector/digits" in trailers(message)
+    first = message_of(trying, there(Pin(None, "", ""), candidate=Pin(2, "c" * 64, "run2")), settings())
+    assert "It is a candidate beside no live version" in first
+    assert "It replaces the candidate version 2 of the MLflow run run2." in first
+    gone = message_of(bump(kind="discard"), there(Pin(3, "b" * 64, "run3"), candidate=PIN), settings())
+    assert gone.startswith("Discard the candidate digits-detector 4 in staging/detector as digits\n")
+    assert "The live version 3 is not touched." in gone
+
+
 @pytest.mark.parametrize("template", ["{nothing}", "{0}", "{", "   "])
 def test_a_template_that_cannot_be_filled_is_refused(template: str) -> None:
     with pytest.raises(BumpInvalid, match="template"):
-        message_of(bump(), PIN, settings(message_template=template))
+        message_of(bump(), there(PIN), settings(message_template=template))
 
 
 def test_a_requests_branch_depends_on_the_run_and_the_change_alone() -> None:

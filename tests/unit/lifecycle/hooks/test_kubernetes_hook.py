@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from lifecycle.errors import ClusterError, ClusterUnavailable, LifecycleError, ObjectMissing
-from lifecycle.hooks.kubernetes import AsyncClusterHook, ClusterHook
+from lifecycle.hooks.kubernetes import AsyncClusterHook, ClusterHook, endpoint
 from lifecycle.model.target import Target
 from lifecycle.triggers.application import ApplicationTrigger
 
@@ -37,12 +37,17 @@ class Api:
 
     status: int = 200
     url: str = ""
+    unmeasured: bool = False
     asked: list[str] = field(default_factory=list)
 
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
         if "/applications/" in path and self.status == 200:
             failed = {"sync": {"revision": "a" * 40, "status": "Synced"}, "health": {"status": "Degraded"}}
             return 200, {"metadata": {"name": "staging-detector"}, "status": failed}
+        if "/metrics.k8s.io/" in path and self.status == 200:
+            usage = [{"usage": {"memory": memory}} for memory in ("512Mi", "1024Ki")]
+            items = [{"containers": usage}, {"containers": usage[:1]}]
+            return 200, {"kind": "PodMetricsList", "items": [] if self.unmeasured else items}
         if self.status == 200:
             return 200, {"kind": "PodList", "items": [{"metadata": {"name": "detector-digits-1"}}]}
         return self.status, {"kind": "Status", "status": "Failure", "code": self.status, "message": "no pods for you"}
@@ -103,6 +108,7 @@ async def _awaited(ask: Callable[[AsyncClusterHook], Awaitable[object]]) -> obje
 
 QUESTIONS = {
     "pods, from a task": lambda: ClusterHook("kubernetes_default").pods(TARGET),
+    "memory": lambda: ClusterHook("kubernetes_default").memory(TARGET),
     "pods, from a trigger": later(lambda hook: hook.pods("staging", TARGET.selector)),
     "Application": later(lambda hook: hook.application("argocd", TARGET.application)),
     "refresh": later(lambda hook: hook.request_refresh("argocd", TARGET.application)),
@@ -126,6 +132,29 @@ def test_pods_are_asked_for_by_the_models_labels(api: Api, question: str) -> Non
     assert QUESTIONS[question]() == [{"metadata": {"name": "detector-digits-1"}}]
     (asked,) = api.asked
     assert "/namespaces/staging/pods?" in asked and "component%3Ddigits" in asked
+
+
+def test_memory_is_that_of_the_pod_that_uses_most(api: Api) -> None:
+    cluster = ClusterHook("kubernetes_default")
+    assert cluster.memory(TARGET.as_candidate) == 513 * 2**20
+    (asked,) = api.asked
+    assert "/apis/metrics.k8s.io/v1beta1/namespaces/staging/pods?" in asked and "component%3Ddigits-candidate" in asked
+    api.unmeasured = True
+    assert cluster.memory(TARGET.as_candidate) is None, "a pod that has just started was not measured yet"
+
+
+def test_candidate_is_asked_at_its_own_address(connect: Connect) -> None:
+    connect(
+        "kubernetes_default",
+        {"conn_type": "kubernetes"},
+        SERVING_URL="https://{app}-{model}.example.com",
+        CANDIDATE_URL="https://{app}-{model}-candidate.example.com",
+    )
+    assert endpoint(TARGET).url == "https://detector-digits.example.com"
+    assert endpoint(TARGET.as_candidate).url == "https://detector-digits-candidate.example.com"
+    connect("kubernetes_default", {"conn_type": "kubernetes"}, CANDIDATE_URL="")
+    with pytest.raises(ClusterError, match=r"LIFECYCLE_CANDIDATE_URL is not\. Set it, or release with proof: after"):
+        endpoint(TARGET.as_candidate)
 
 
 @pytest.mark.parametrize("status", [403, 429, 500])

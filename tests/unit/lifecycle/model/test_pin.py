@@ -7,7 +7,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.gitops.file.edit import edit_model, read_model
+from lifecycle.gitops.file.edit import edit_model
+from lifecycle.gitops.file.entry import read_model
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import RegisteredVersion
 

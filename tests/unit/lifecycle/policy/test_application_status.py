@@ -115,6 +115,18 @@ def test_running_sync_is_waited_for_with_its_retry() -> None:
     assert "try 2" in message and "retrying attempt" in message
 
 
+def test_a_step_of_a_rollout_is_waited_for_and_an_aborted_one_has_failed() -> None:
+    """Argo CD's words for Argo Rollouts' pauses and aborts."""
+    resources = [
+        {"kind": "Rollout", "name": "detector-digits", "health": {"status": "Suspended", "message": "CanaryPauseStep"}}
+    ]
+    state, message = see(application(health={"status": "Suspended"}, resources=resources))
+    assert state is State.WAITING
+    assert message == "synced, health is Suspended: Rollout detector-digits is Suspended: CanaryPauseStep"
+    aborted = {"status": "Degraded", "message": 'RolloutAborted: metric "failures" assessed Failed'}
+    assert see(application(health=aborted)) == (State.FAILED, aborted["message"])
+
+
 def test_degraded_fails_with_argo_cds_words() -> None:
     health = {"status": "Degraded", "message": 'Deployment "detector-digits" exceeded its progress deadline'}
     assert see(application(health=health)) == (State.FAILED, health["message"])

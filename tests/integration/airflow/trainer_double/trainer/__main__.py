@@ -52,7 +52,7 @@ def parse() -> argparse.Namespace:
 
 def prepare(options: argparse.Namespace) -> None:
     tag("dataset_digest", hashlib.sha256(options.dataset.encode()).hexdigest())
-    tag("class_names", '["zero", "one"]')
+    tag("class_names", json.dumps(options.hyperparameters.get("classes", ["zero", "one"])))
 
 
 def train(options: argparse.Namespace) -> None:

@@ -5,7 +5,8 @@ import re
 import pytest
 import yaml
 from lifecycle.gitops import FileRefused, ModelMismatch
-from lifecycle.gitops.file.edit import edit_model, read_model
+from lifecycle.gitops.file.edit import edit_model
+from lifecycle.gitops.file.entry import read_model
 from lifecycle.model.pin import Pin
 
 PATH = "argocd-apps/sandbox/detector/values.yaml"

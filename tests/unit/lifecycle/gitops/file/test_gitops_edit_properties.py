@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lifecycle.gitops import FileRefused
 from lifecycle.gitops.file.edit import edit_model
+from lifecycle.gitops.file.entry import read_model
 from lifecycle.model.pin import Pin
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -236,6 +237,31 @@ def test_only_the_wanted_lines_change_in_thousands_of_files(**edit: Any) -> None
 def test_the_same_edit_twice_changes_nothing_the_second_time(file: File, pin: Pin) -> None:
     once = edit_model(file.text.encode(), file.model, pin, path="values.yaml").content
     assert edit_model(once, file.model, pin, path="values.yaml").content == once
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(file=files(), candidate=pins.filter(lambda pin: pin.version is not None), crlf=st.booleans())
+def test_a_candidate_comes_and_goes_and_no_byte_is_left_of_it(file: File, candidate: Pin, crlf: bool) -> None:
+    before = (file.text.replace("\n", "\r\n") if crlf else file.text).encode()
+    live = read_model(before, file.model, path="values.yaml").pin
+    # What the edit corrects in passing, such as a version in quotes, is no candidate's.
+    tidy = edit_model(before, file.model, live, path="values.yaml").content
+
+    tried = edit_model(tidy, file.model, live, path="values.yaml", candidate=candidate)
+
+    assert (tried.after.pin, tried.after.candidate) == (live, candidate)
+    was, now = (by_name(load_as_helm_does(text.decode())) for text in (tidy, tried.content))
+    found = now[file.model].pop("candidate")
+    assert (found["version"], found["sha256"], found["runId"]) == (
+        candidate.version,
+        candidate.sha256,
+        candidate.run_id,
+    )
+    assert was == now
+    gone = edit_model(tried.content, file.model, live, path="values.yaml", candidate=None)
+    assert gone.content == tidy
+    moved = edit_model(tried.content, file.model, candidate, path="values.yaml", candidate=None)
+    assert moved.content == edit_model(tidy, file.model, candidate, path="values.yaml").content
 
 
 @settings(max_examples=200, deadline=None)

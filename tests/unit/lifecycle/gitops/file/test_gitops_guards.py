@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from lifecycle.gitops import Bump, PinnedModel
-from lifecycle.gitops.file.guards import why_stop
+from lifecycle.gitops.file.guards import candidate_after, pin_after, why_stop
 from lifecycle.model.pin import Pin
 
 
@@ -62,3 +62,64 @@ def test_a_rollback_to_the_same_version_may_still_set_the_hold(
     there: int, held: bool, hold: bool, expected: str
 ) -> None:
     assert outcome(there, 1, held=held, kind="rollback", hold=hold) == expected
+
+
+def candidate_outcome(
+    kind: Any, wanted: int, *, live: int | None = 1, there: int | None = None, held: bool = False
+) -> str:
+    bump = Bump(environment="e", app="a", model="m", registered_model="r", pin=pin(wanted), kind=kind)
+    stop = why_stop(bump, PinnedModel("m", "r", pin(live), held, None if there is None else pin(there)), None)
+    return stop.outcome if stop else "go"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, "go"),
+        ({"live": None}, "go"),
+        ({"there": 2}, "already_there"),
+        ({"there": 2, "held": True}, "already_there"),
+        ({"held": True}, "held"),
+        ({"live": 2}, "superseded"),  # it is live: nothing is left to prove
+        ({"live": 3}, "superseded"),
+        ({"there": 3}, "superseded"),  # another run's, newer
+        ({"live": None, "there": 1}, "go"),  # another run's, older: it is replaced
+    ],
+)
+def test_a_candidate_goes_beside_an_older_live_version_only(more: dict[str, Any], expected: str) -> None:
+    assert candidate_outcome("candidate", 2, **more) == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"there": 2}, "go"),
+        # A hold keeps what is live; the run's own candidate still goes away.
+        ({"there": 2, "held": True}, "go"),
+        ({"there": 3}, "superseded"),
+        ({}, "already_there"),
+        ({"live": 2}, "already_there"),
+    ],
+)
+def test_only_the_own_candidate_is_discarded(more: dict[str, Any], expected: str) -> None:
+    assert candidate_outcome("discard", 2, **more) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "there", "live_after", "candidate_after_it"),
+    [
+        ("candidate", None, 1, 2),
+        ("candidate", 9, 1, 2),
+        ("discard", 2, 1, None),
+        ("promote", 2, 2, None),
+        ("promote", 3, 2, 3),  # another run's candidate is that run's
+        ("rollback", 3, 2, 3),
+    ],
+)
+def test_what_the_entry_holds_after_a_bump(
+    kind: Any, there: int | None, live_after: int, candidate_after_it: int | None
+) -> None:
+    bump = Bump(environment="e", app="a", model="m", registered_model="r", pin=pin(2), kind=kind)
+    entry = PinnedModel("m", "r", pin(1), False, None if there is None else pin(there))
+    assert pin_after(bump, entry) == pin(live_after)
+    assert candidate_after(bump, entry) == (None if candidate_after_it is None else pin(candidate_after_it))

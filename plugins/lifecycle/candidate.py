@@ -1,0 +1,46 @@
+"""The tasks of a candidate, as a pipeline's DAG takes them between `register` and `promote`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from airflow.sdk import TriggerRule
+
+from lifecycle import params
+from lifecycle.model.names import DISCARD_CANDIDATE, WAIT_FOR_CANDIDATE
+from lifecycle.operators.discard import DiscardCandidateOperator
+from lifecycle.sensors.application import ApplicationRolloutSensor
+from lifecycle.tasks.candidate import commit_candidate, prove_candidate
+
+
+def candidate_tasks(proof: Literal["after", "candidate"], registered: Any, promoted: Any) -> list[Any]:
+    """What goes before `promote`, in its order; nothing with `proof: after`.
+
+    A candidate that fails is taken away by `discard_candidate`, which is wired here.
+
+    Args:
+        proof: of the stage.
+        registered: the task `register`, of which this takes the version.
+        promoted: the task `promote`, which moves the pin and takes the candidate away in one commit.
+    """
+    if proof == "after":
+        return []
+    tried: Any = commit_candidate(registered)
+    rollout = ApplicationRolloutSensor(
+        task_id=WAIT_FOR_CANDIDATE,
+        **params.TARGET,
+        candidate=True,
+        commit=tried["commit"],
+        version=registered["version"],
+        request_url=tried["request_url"],
+        doc_md="Waits, holding no worker, until Argo CD reports the candidate healthy beside the live version.",
+    )
+    proved = prove_candidate.override(retries=4)(registered, tried)
+    discard = DiscardCandidateOperator(
+        task_id=DISCARD_CANDIDATE,
+        **params.TARGET,
+        registered_model="{{ params.registered_model }}",
+        trigger_rule=TriggerRule.ONE_FAILED,
+    )
+    [rollout, proved, promoted] >> discard
+    return [tried, rollout, proved]

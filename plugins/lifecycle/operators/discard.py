@@ -1,0 +1,100 @@
+"""The end of a bad candidate: one commit takes it away, and the run fails with what was wrong with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from lifecycle.errors import CandidateRefused, LifecycleError
+from lifecycle.model.names import COMMIT_CANDIDATE, PROVE_CANDIDATE, WAIT_FOR_CANDIDATE
+from lifecycle.model.pin import Pin
+from lifecycle.model.results import DeliveredCommit, RolloutEvent
+from lifecycle.model.target import Target
+from lifecycle.policy.rollout import rollout_error
+from lifecycle.settings import settings
+from lifecycle.tasks import handoff, proof
+from lifecycle.tasks.failures import reasons
+from lifecycle.triggers.application import watch
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+DOC = "Only after a candidate that failed: takes it away by one commit, waits until it is gone, and fails."
+
+
+class DiscardCandidateOperator(BaseOperator):
+    """Takes this run's candidate away from beside the live version, waits until it is gone, and fails with both facts.
+
+    It skips if `commit_candidate` changed nothing. It never succeeds, and never touches what is live.
+
+    :param environment: folder under argocd-apps/, and namespace of what serves. (templated)
+    :param app: folder under the environment. (templated)
+    :param model: Triton's model name. (templated)
+    :param registered_model: MLflow's registered model. (templated)
+    """
+
+    template_fields: Sequence[str] = ("environment", "app", "model", "registered_model")
+
+    def __init__(self, *, environment: str, app: str, model: str, registered_model: str, **kwargs: Any) -> None:
+        super().__init__(**{"doc_md": DOC, **kwargs})
+        self.environment = environment
+        self.app = app
+        self.model = model
+        self.registered_model = registered_model
+
+    @property
+    def target(self) -> Target:
+        """The served model."""
+        return Target(self.environment, self.app, self.model)
+
+    def execute(self, context: Context) -> None:
+        """Commit, and hand the waiting over to the triggerer: the candidate's pod holds memory, perhaps a GPU."""
+        tried = _tried(context)
+        if tried is None:
+            raise AirflowSkipException("This run has no candidate, so there is nothing to take away.")
+        run, pin = context["dag_run"], Pin.from_xcom(tried["pin"])
+        gone = handoff.discard(self.target, self.registered_model, pin, dag_run=f"{run.dag_id}/{run.run_id}")
+        if gone.outcome == "requested":
+            raise self._refused(
+                context, f"The merge request {gone.request_url} takes the candidate away: merge it now."
+            )
+        if gone.outcome not in handoff.CONTINUES or not gone.commit:
+            raise self._refused(context, gone.detail)
+        self.defer(
+            trigger=watch(self.target, [gone.commit], [], time.time() + settings().rollout_timeout, None),
+            method_name="resume",
+            timeout=timedelta(seconds=settings().rollout_timeout + 120),
+        )
+
+    def resume(self, context: Context, event: RolloutEvent) -> NoReturn:
+        """See that the candidate's server is gone, and fail."""
+        commit = event["accepted"][0]
+        try:
+            if event["state"] not in ("ready", "other"):
+                raise rollout_error(self.target, commit, event)
+            proof.prove_absent(self.target.as_candidate)
+        except LifecycleError as error:
+            raise self._refused(
+                context, f"Commit {commit} took the candidate away, and it is not known to be gone: {error}"
+            ) from error
+        raise self._refused(context, f"Commit {commit} took the candidate away, and its server is gone.")
+
+    def _refused(self, context: Context, what_became: str) -> CandidateRefused:
+        said = reasons(context["ti"], [WAIT_FOR_CANDIDATE, PROVE_CANDIDATE])
+        why = said[-1] if said else "see the log of the task that failed."
+        tried = _tried(context)
+        words = (
+            f"The candidate {Pin.from_xcom(tried['pin']).words}" if tried else "The candidate of a run that was cleared"
+        )
+        live = f" What is live was not touched: {Pin.from_xcom(tried['former']).words}." if tried else ""
+        return CandidateRefused(f"{words} of {self.registered_model} did not go live: {why} {what_became}{live}")
+
+
+def _tried(context: Context) -> DeliveredCommit | None:
+    """What `commit_candidate` returned; None: it changed nothing, or the run was cleared."""
+    return cast(DeliveredCommit | None, context["ti"].xcom_pull(task_ids=COMMIT_CANDIDATE))

@@ -60,7 +60,7 @@ def dags() -> Iterator[str]:
     for name in (*CLUSTER, *LATE):
         import_module(name)
     folder = Path(settings.DAGS_FOLDER)
-    files = sorted(path.stem for path in folder.glob("*.py"))
+    files = sorted(path.stem for path in folder.rglob("*.py"))
     bag = DagBag(str(folder))
     sys.stdout.write(f"DAGs: {', '.join(sorted(bag.dags))}\n")
     yield from (f"{path} cannot be imported: {error}" for path, error in bag.import_errors.items())

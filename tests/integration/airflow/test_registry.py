@@ -30,8 +30,9 @@ def trained(client: Any, name: str, dag_run_id: str, sha256: str = "a" * 64) -> 
     """A run as `prepare` and `train` leave it."""
     from lifecycle.mlflow import runs
 
-    run_id = runs.open_run(client, name, dag_id="d", dag_run_id=dag_run_id, tags={"dataset": "digits"})
-    model = client.create_logged_model(client.get_run(run_id).info.experiment_id, name="m", source_run_id=run_id)
+    experiment = runs.open_experiment(client, name)
+    run_id = runs.open_run(client, experiment, dag_id="d", dag_run_id=dag_run_id, tags={"dataset": "digits"})
+    model = client.create_logged_model(experiment.experiment_id, name="m", source_run_id=run_id)
     tags = {
         "model_uri": f"models:/{model.model_id}",
         "sha256": sha256,
@@ -58,7 +59,7 @@ def test_deleted_experiment_is_told_with_the_way_out(client: Any, name: str) -> 
 
     client.delete_experiment(client.create_experiment(name))
     with pytest.raises(RegistryError, match=r"deleted\. Restore it"):
-        runs.open_run(client, name, dag_id="d", dag_run_id="r", tags={})
+        runs.open_experiment(client, name)
 
 
 def test_one_dag_run_makes_one_version_however_often_it_is_tried(client: Any, name: str) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Artifacts that go through the server. Any other scheme is a store that the pods reach by themselves.
 PROXIED = "mlflow-artifacts"
 NOT_SERVED = "--no-serve-artifacts"
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 
 
 def check_server(client: MlflowClient, experiment: Experiment) -> None:
@@ -68,16 +69,17 @@ def _check_artifacts(client: MlflowClient, experiment: Experiment) -> None:
 
 
 def _check_served(client: MlflowClient, experiment: Experiment, location: str) -> None:
-    from mlflow.artifacts import list_artifacts
-    from requests import HTTPError
+    """Ask for a folder of the experiment that is not there, by MLflow's own request: its client hides why it got a 503."""
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
 
-    try:
-        list_artifacts(artifact_uri=location, tracking_uri=client.tracking_uri)
-    except HTTPError as error:
-        if status_of(error) != 503 or NOT_SERVED not in str(error):
-            raise
+    creds = get_default_host_creds(client.tracking_uri)
+    where = {"path": f"{urlsplit(location).path.strip('/')}/check"}
+    answer = http_request(creds, ARTIFACTS, "GET", max_retries=0, raise_on_status=False, params=where)
+    if answer.status_code == 503 and NOT_SERVED in answer.text:
         raise RegistryError(
             f"The artifacts of the MLflow experiment {experiment.name!r} go through the server ({location}), and the "
             f"server at {client.tracking_uri} runs with {NOT_SERVED}, so the pods cannot store a model. Start it with "
             "--serve-artifacts, as when the experiment was made; nothing was trained."
-        ) from error
+        )
+    answer.raise_for_status()

@@ -55,11 +55,11 @@ def open_run() -> OpenedRun:
     hook = MlflowHook.from_settings()
     # A server that says no is not asked again; one that is down is asked by the task's own retries.
     with hook.session(retries=0) as client:
+        experiment = runs.open_experiment(client, wanted)
+        check_server(client, experiment)
         if pinned.pin.version is not None:
             where = f"argocd-apps/{target.environment}/{target.app}/values.yaml"
             versions.pinned(client, wanted, pinned.pin.version, where)
-        experiment = runs.open_experiment(client, wanted)
-        check_server(client, experiment)
     with hook.session() as client:
         tags = {names.DATASET: params["dataset"]}
         run_id = runs.open_run(client, experiment, dag_id=dag_id, dag_run_id=dag_run_id, tags=tags)

@@ -69,7 +69,7 @@ def _check_artifacts(client: MlflowClient, experiment: Experiment) -> None:
 
 
 def _check_served(client: MlflowClient, experiment: Experiment, location: str) -> None:
-    """Ask for a folder of the experiment that is not there, by MLflow's own request: its client hides why it got a 503."""
+    """Ask for a folder that is not there, by MLflow's own request: its client hides why it got a 503."""
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,8 +92,11 @@ def test_pages_of_model_and_version_say_what_a_person_asks(client: Any, name: st
     said = client.get_model_version(name, "1").description
     assert said.startswith("Trained by [d/r1](http://airflow/dags/d/runs/r1) on `digits` (digest `dddddddddddd`)")
     assert "On the test split: mAP50 0.9123, mAP50-95 0.7500." in said
-    lines = [line.split(" at ")[0] + line[-17:] for line in said.splitlines() if line.startswith("Went live")]
-    assert lines == ["Went live in `production` `dddddddddddd`.", "Went live in `sandbox` `eeeeeeeeeeee`."]
+    lines = [line for line in said.splitlines() if line.startswith("Went live")]
+    assert [re.sub(r" at .*, by", ", by", line) for line in lines] == [
+        "Went live in `production`, by commit `dddddddddddd`.",
+        "Went live in `sandbox`, by commit `eeeeeeeeeeee`.",
+    ]
     assert client.get_registered_model(name).description == f"YOLO detector of the DAG `d`.\n\n**Version 1.** {said}"
 
 

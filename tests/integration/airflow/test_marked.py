@@ -34,8 +34,8 @@ def mark_the_one_that_waits(state: str) -> tuple[threading.Thread, list[str]]:
             instance = until("the question", pending, seconds=90)
             said = client.patch(f"{runs}/{instance['dag_run_id']}", json={"state": state})
             assert said.status_code == 200, said.text
-            # No task is pending that would keep Airflow from it. (`ended.state` is no proof: DAG.test() reads tasks anew
-            # and the run's state not, and takes a run whose last task is skipped for a success.)
+            # No pending task keeps Airflow from it. (`ended.state` is no proof: DAG.test() reads the tasks again and
+            # not the run's state, and takes a run whose last task is skipped for a success.)
             assert said.json()["state"] == state
             marked.append(state)
 

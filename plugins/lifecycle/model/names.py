@@ -71,6 +71,7 @@ CLASS_CHANGE_TRAILER = "Class-Change"
 
 # Airflow: task ids that other tasks ask, and XCom keys besides `return_value`
 OPEN_RUN = "open_run"
+FIND_CHANGES = "find_changes"
 GATE_TASK = "gate"
 COMMIT_CANDIDATE = "commit_candidate"
 WAIT_FOR_CANDIDATE = "wait_for_candidate"

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from lifecycle.model.names import CLOSE_RUN, REGISTER, RESTORE
+from lifecycle.model.names import CLOSE_RUN, FIND_CHANGES, REGISTER, RESTORE
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 LIVE = "live"
+UNCHANGED = "unchanged"
 REJECTED = "rejected"
 NOT_PROMOTED = "not promoted"
 ENDED_BY_HAND = "ended by hand"
@@ -28,7 +29,8 @@ class Outcome:
 def outcome(states: Mapping[str, str | None]) -> Outcome:
     """The outcome of a DAG run whose tasks are in these states.
 
-    A candidate that the gate or a person rejects was still trained, measured and kept: its run is FINISHED.
+    A candidate that the gate or a person rejects was still trained, measured and kept: its run is FINISHED. So is one
+    that had nothing to train.
     """
     failed = sorted(task for task, state in states.items() if state == "failed" and task != CLOSE_RUN)
     if failed:
@@ -36,6 +38,8 @@ def outcome(states: Mapping[str, str | None]) -> Outcome:
     skipped = {task for task, state in states.items() if state == "skipped"} - {RESTORE}
     if not skipped:
         return Outcome("FINISHED", LIVE)
+    if FIND_CHANGES in skipped:
+        return Outcome("FINISHED", UNCHANGED)
     return Outcome("FINISHED", REJECTED if REGISTER in skipped else NOT_PROMOTED)
 
 

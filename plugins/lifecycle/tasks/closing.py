@@ -1,4 +1,4 @@
-"""The last task of `yolo_lifecycle`: the MLflow run ends with the DAG run."""
+"""The last task of a pipeline's DAG: the MLflow run ends with the DAG run."""
 
 from __future__ import annotations
 

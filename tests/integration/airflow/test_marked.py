@@ -24,7 +24,7 @@ def mark_the_one_that_waits(state: str) -> tuple[threading.Thread, list[str]]:
         with TestClient(app, base_url="http://127.0.0.1") as client:
             token = client.get("/auth/token").json()["access_token"]
             client.headers["Authorization"] = f"Bearer {token}"
-            runs = "/api/v2/dags/yolo_lifecycle/dagRuns"
+            runs = "/api/v2/dags/digits/dagRuns"
 
             def pending() -> Any:
                 found = client.get(f"{runs}/~/hitlDetails", params={"response_received": False}).json()["hitl_details"]

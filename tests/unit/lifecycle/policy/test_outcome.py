@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 from lifecycle.policy.outcome import Outcome, outcome, set_by_hand
 
-TASKS = ("open_run", "train", "gate", "register", "promote", "verify_serving", "set_champion", "restore", "close_run")
+TASKS = (
+    "open_run",
+    "find_changes",
+    "train",
+    "gate",
+    "register",
+    "promote",
+    "verify_serving",
+    "set_champion",
+    "restore",
+    "close_run",
+)
 
 
 def states(**changed: str | None) -> dict[str, str | None]:
@@ -24,6 +35,7 @@ def after(task: str, state: str) -> dict[str, str | None]:
     ("changed", "expected"),
     [
         ({}, Outcome("FINISHED", "live")),
+        ({"find_changes": "skipped", **after("find_changes", "skipped")}, Outcome("FINISHED", "unchanged")),
         (after("gate", "skipped"), Outcome("FINISHED", "rejected")),
         (after("register", "skipped"), Outcome("FINISHED", "not promoted")),
         ({"train": "failed", **after("train", "upstream_failed")}, Outcome("FAILED", "failed in train")),

@@ -14,6 +14,7 @@ from lifecycle.mlflow.errors import status_of
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
+    from requests import Response
 
 # Artifacts that go through the server. Any other scheme is a store that the pods reach by themselves.
 PROXIED = "mlflow-artifacts"
@@ -73,9 +74,11 @@ def _check_served(client: MlflowClient, experiment: Experiment, location: str) -
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
-    creds = get_default_host_creds(client.tracking_uri)
+    creds = get_default_host_creds(client.tracking_uri)  # type: ignore[no-untyped-call]
     where = {"path": f"{urlsplit(location).path.strip('/')}/check"}
-    answer = http_request(creds, ARTIFACTS, "GET", max_retries=0, raise_on_status=False, params=where)
+    answer: Response = http_request(  # type: ignore[no-untyped-call]
+        creds, ARTIFACTS, "GET", max_retries=0, raise_on_status=False, params=where
+    )
     if answer.status_code == 503 and NOT_SERVED in answer.text:
         raise RegistryError(
             f"The artifacts of the MLflow experiment {experiment.name!r} go through the server ({location}), and the "

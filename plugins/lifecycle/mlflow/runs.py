@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from lifecycle.policy.outcome import Outcome
 
+OUTCOME = "**Outcome:**"
 OLDEST_FIRST = ["attributes.start_time ASC"]
 # So many runs that earlier DAG runs left RUNNING are ended at a time.
 LEFT_RUNNING = 20
@@ -36,9 +37,12 @@ class RunFacts:
 
 
 def open_run(
-    client: MlflowClient, experiment: Experiment, *, dag_id: str, dag_run_id: str, tags: dict[str, str]
+    client: MlflowClient, experiment: Experiment, *, dag_id: str, dag_run_id: str, tags: dict[str, str], page: str = ""
 ) -> str:
-    """Return the id of the run tagged with this DAG run, set to RUNNING; create it if there is none."""
+    """Return the id of the run tagged with this DAG run, set to RUNNING; create it if there is none.
+
+    A new one's description links to `page`, the DAG run's.
+    """
     found = client.search_runs(
         [experiment.experiment_id], _of_dag_run(dag_id, dag_run_id), max_results=1, order_by=OLDEST_FIRST
     )
@@ -46,7 +50,9 @@ def open_run(
         run_id = str(found[0].info.run_id)
         client.update_run(run_id, status="RUNNING")
     else:
-        every = {names.DAG_ID: dag_id, names.DAG_RUN_ID: dag_run_id, **tags}
+        name = f"{dag_id}/{dag_run_id}"
+        description = f"Run of the DAG: {f'[{name}]({page})' if page else f'`{name}`'}."
+        every = {names.DAG_ID: dag_id, names.DAG_RUN_ID: dag_run_id, names.DESCRIPTION: description, **tags}
         run_id = str(client.create_run(experiment.experiment_id, tags=every, run_name=dag_run_id).info.run_id)
     for key, value in tags.items():
         client.set_tag(run_id, key, value)
@@ -54,9 +60,20 @@ def open_run(
 
 
 def close(client: MlflowClient, run_id: str, ended: Outcome) -> None:
-    """Give a run its last state, and say in a tag how the DAG run ended."""
+    """Give a run its last state, and say in a tag and in its description how the DAG run ended."""
     client.set_tag(run_id, names.OUTCOME, ended.text)
+    client.set_tag(run_id, names.DESCRIPTION, _described_end(client.get_run(run_id), ended))
     client.set_terminated(run_id, ended.status)
+
+
+def _described_end(run: Run, ended: Outcome) -> str:
+    """The run's description, whoever wrote it, and at its end what came of the run."""
+    kept = run.data.tags.get(names.DESCRIPTION, "").partition(f"\n\n{OUTCOME}")[0]
+    facts = describe(run)
+    said = f"{OUTCOME} {ended.text}."
+    if facts.map50 is not None and facts.map50_95 is not None:
+        said += f" On the test split of `{facts.dataset}`: mAP50 {facts.map50:.4f}, mAP50-95 {facts.map50_95:.4f}."
+    return f"{kept}\n\n{said}"
 
 
 def find(client: MlflowClient, dag_id: str, dag_run_id: str) -> str | None:

@@ -23,6 +23,7 @@ GATE = "gate"
 GATE_REASON = "gate_reason"
 CLASS_CHANGE = "class_change"  # which classes came and went against the live version; absent: none
 SERVED = "served"
+DESCRIPTION = "mlflow.note.content"  # MLflow's own
 OUTCOME = "outcome"  # how the DAG run ended, written with the run's last state
 
 # MLflow: tags of a version, besides those that it takes over from its run

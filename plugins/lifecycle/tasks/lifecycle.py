@@ -62,7 +62,8 @@ def open_run() -> OpenedRun:
             versions.pinned(client, wanted, pinned.pin.version, where)
     with hook.session() as client:
         tags = {names.DATASET: params["dataset"]}
-        run_id = runs.open_run(client, experiment, dag_id=dag_id, dag_run_id=dag_run_id, tags=tags)
+        page = context.dag_run_page()
+        run_id = runs.open_run(client, experiment, dag_id=dag_id, dag_run_id=dag_run_id, tags=tags, page=page)
         for left in runs.close_left(client, experiment, dag_id, context.end_of_dag_run):
             log.info("Ended the MLflow run of %s, which had ended before", left)
     experiment_id = str(experiment.experiment_id)

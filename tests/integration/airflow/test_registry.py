@@ -63,7 +63,15 @@ def test_run_that_ended_is_running_again_when_its_dag_run_is_repeated(client: An
     ended = client.get_run(run_id)
     assert (ended.info.status, ended.data.tags["outcome"]) == ("FAILED", "failed in train")
     assert ended.info.end_time
+    assert ended.data.tags["mlflow.note.content"] == "Run of the DAG: `d/r1`.\n\n**Outcome:** failed in train."
     assert trained(client, name, "r1").info.status == "RUNNING"
+    for key, value in (("test/mAP50", 0.91234), ("test/mAP50-95", 0.75)):
+        client.log_metric(run_id, key, value)
+    client.set_tag(run_id, "mlflow.note.content", "Ask Ann.")
+    runs.close(client, run_id, Outcome("FINISHED", "live"))
+    runs.close(client, run_id, Outcome("FINISHED", "live"))
+    said = "**Outcome:** live. On the test split of `digits`: mAP50 0.9123, mAP50-95 0.7500."
+    assert client.get_run(run_id).data.tags["mlflow.note.content"] == f"Ask Ann.\n\n{said}"
 
 
 def test_runs_that_were_left_running_are_ended_as_their_dag_runs_were(client: Any, name: str) -> None:

@@ -87,6 +87,8 @@ def pipeline_dag(entry: str) -> DAG:
         default_args=default_args(retries=2),
     ) as dag:
         _wire(chosen)
+        # After all others, whatever the file and the settings make of them.
+        dag.leaves >> close_run()
     return dag
 
 
@@ -133,6 +135,5 @@ def _wire(chosen: Settings) -> None:
     tried = [*approvals(chosen), *candidate, promoted]
     chain(prepare, changes, train, evaluate, gate(opened), registered, *tried, rollout, served)
     rolled: Any = rollout.output
-    champion: Any = set_champion.override(retries=4)("{{ params.registered_model }}", served, rolled)
+    set_champion.override(retries=4)("{{ params.registered_model }}", served, rolled)
     [rollout, served] >> restore
-    [champion, restore] >> close_run()

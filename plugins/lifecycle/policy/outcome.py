@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from lifecycle.model.names import CLOSE_RUN, FIND_CHANGES, REGISTER, RESTORE
+from lifecycle.model.names import CLOSE_RUN, DISCARD_CANDIDATE, FIND_CHANGES, REGISTER, RESTORE
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+# Tasks that are skipped in a good run.
+ON_FAILURE = {DISCARD_CANDIDATE, RESTORE}
 
 LIVE = "live"
 UNCHANGED = "unchanged"
@@ -35,7 +38,7 @@ def outcome(states: Mapping[str, str | None]) -> Outcome:
     failed = sorted(task for task, state in states.items() if state == "failed" and task != CLOSE_RUN)
     if failed:
         return Outcome("FAILED", f"failed in {', '.join(failed)}")
-    skipped = {task for task, state in states.items() if state == "skipped"} - {RESTORE}
+    skipped = {task for task, state in states.items() if state == "skipped"} - ON_FAILURE
     if not skipped:
         return Outcome("FINISHED", LIVE)
     if FIND_CHANGES in skipped:

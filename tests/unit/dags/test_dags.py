@@ -106,13 +106,14 @@ def test_setting_proves_a_candidate_before_it_goes_live(load: Load) -> None:
     assert set(restored.task_dict) == set(dag.task_dict)
 
 
+@pytest.mark.parametrize("proof", ["after", "candidate"])
 def test_the_last_task_ends_the_mlflow_run_whatever_happened_and_alone_decides_the_state_of_the_dag_run(
-    lifecycle: Any,
+    load: Load, proof: str
 ) -> None:
-    close = lifecycle.get_task("close_run")
-    assert close.trigger_rule == "all_done"
-    assert [task.task_id for task in lifecycle.leaves] == ["close_run"]
-    assert not lifecycle.teardowns, "with a pending teardown, Airflow does not mark a queued run as failed"
+    dag = load(PROOF=proof)["digits"]
+    assert dag.get_task("close_run").trigger_rule == "all_done"
+    assert [task.task_id for task in dag.leaves] == ["close_run"]
+    assert not dag.teardowns, "with a pending teardown, Airflow does not mark a queued run as failed"
 
 
 def test_setting_puts_a_person_between_version_and_commit(load: Load) -> None:

@@ -35,6 +35,7 @@ def after(task: str, state: str) -> dict[str, str | None]:
     ("changed", "expected"),
     [
         ({}, Outcome("FINISHED", "live")),
+        ({"discard_candidate": "skipped"}, Outcome("FINISHED", "live")),
         ({"find_changes": "skipped", **after("find_changes", "skipped")}, Outcome("FINISHED", "unchanged")),
         (after("gate", "skipped"), Outcome("FINISHED", "rejected")),
         (after("register", "skipped"), Outcome("FINISHED", "not promoted")),

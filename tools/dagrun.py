@@ -17,6 +17,7 @@ from tools.rest import Airflow, Mlflow
 
 DAG = "digits"  # the demo: dags/pipelines/digits.yaml
 LAST = "set_champion"
+CLOSE = "close_run"
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 SHOWN = {"running", "deferred", "awaiting_input", "up_for_retry", *ENDED}
 LIVE, FAILED, REJECTED = 0, 1, 3  # exit codes; the last also where there was nothing to train
@@ -114,8 +115,8 @@ def ending(airflow: Airflow, run: str, tasks: Tasks) -> Ending:
     decision = airflow.xcom(run, "gate", "decision") if succeeded(tasks, "gate") else None
     if decision and not decision["passed"]:
         return Ending(REJECTED, f"gate rejected the candidate: {decision['reason']}.\n{decision['table']}\n{STAYS}")
-    # `restore` fails last and tells both what failed and what was done about it.
-    failed = [task for task in tasks if task["state"] == "failed"]
+    # `restore` fails after the others and tells both what failed and what was done; `close_run` only repeats that.
+    failed = [task for task in tasks if task["state"] == "failed" and task["task_id"] != CLOSE]
     if failed:
         return Ending(FAILED, f"{failed[-1]['task_id']} failed: {_sentence(airflow, run, failed[-1])}\n{STAYS}")
     stopped = next((task for task in tasks if task["state"] == "skipped" and task["start_date"]), None)
@@ -123,7 +124,7 @@ def ending(airflow: Airflow, run: str, tasks: Tasks) -> Ending:
         return Ending(REJECTED, f"{stopped['task_id']} stopped: {reason}")
     if stopped:
         return Ending(REJECTED, f"{stopped['task_id']} stopped: {_sentence(airflow, run, stopped)}\n{STAYS}")
-    return Ending(FAILED, f"The run ended before its last task {LAST}; look at it in Airflow.\n{STAYS}")
+    return Ending(FAILED, f"The run ended before {LAST}; look at it in Airflow.\n{STAYS}")
 
 
 def _sentence(airflow: Airflow, run: str, task: dict[str, Any]) -> str:

@@ -57,3 +57,7 @@ class CandidateRefused(LifecycleError):
 
 class RolloutReverted(LifecycleError):
     """The rollout failed and was taken back, or could not be: the DAG run fails with both facts."""
+
+
+class RunFailed(LifecycleError):
+    """A task of the DAG run failed: what the run's last task raises, so that the run is failed as well."""

@@ -18,6 +18,7 @@ from lifecycle.pipelines import Pipeline
 from lifecycle.sensors.application import ApplicationRolloutSensor
 from lifecycle.settings import Settings, settings
 from lifecycle.tasks.changes import find_changes
+from lifecycle.tasks.closing import close_run
 from lifecycle.tasks.defaults import default_args
 from lifecycle.tasks.lifecycle import gate, open_run, promote, register
 from lifecycle.tasks.serving import set_champion, verify_serving
@@ -33,7 +34,8 @@ With `proof: candidate`, the version first proves itself on a server that no cli
 away by `discard_candidate`: what is live is never touched.
 
 A candidate below the least mAP50, or worse than the live version, is not promoted: the run ends with skipped tasks.
-A rollout that fails is taken back by `restore`, and the run fails. To go back by hand: `yolo_rollback`.
+A rollout that fails is taken back by `restore`, and the run fails. `close_run` ends the MLflow run in the same state.
+To go back by hand: `yolo_rollback`.
 
 `dags/pipelines/{name}.yaml`, whose values are the form's defaults:
 
@@ -85,6 +87,8 @@ def pipeline_dag(entry: str) -> DAG:
         default_args=default_args(retries=2),
     ) as dag:
         _wire(chosen)
+        # After all others, whatever the file and the settings make of them.
+        dag.leaves >> close_run()
     return dag
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,21 +40,31 @@ class Registered:
 
 
 class Mlflow:
-    """An MLflow server; several may share one folder. `python`: of the environment that has MLflow's server."""
+    """An MLflow server; several may share one folder.
 
-    def __init__(self, folder: Path, port: int | None = None, python: str = sys.executable) -> None:
+    Args:
+        folder: of its database and its artifacts.
+        port: any free one, by default.
+        python: of the environment that has MLflow's server.
+        artifacts: its arguments for artifacts; by default it serves those that are in the folder.
+    """
+
+    def __init__(
+        self, folder: Path, port: int | None = None, python: str = sys.executable, artifacts: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         self.port = port or free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"mlflow-{self.port}.log"
         self._python = python
+        self._artifacts = artifacts or ("--artifacts-destination", str(folder / "artifacts"))
 
     @contextmanager
     def running(self) -> Iterator[Mlflow]:
         """Starts the server and ends it; what it has stays in its folder, for the next start."""
         command = [self._python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--workers", "1"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        command += self._artifacts
         # Its environment may be another one than this process's.
         outer = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         # Without its job runners, which are eight more processes.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
 from types import FrameType
 
-from trainer.errors import Terminated, TrainerError
+from trainer.errors import InputError, Terminated, TrainerError
+from trainer.packages import what_to_install
 from trainer.settings import read_settings
+from trainer.variables import without_line_breaks
 from trainer.workspace import require_writable
 
 
@@ -17,8 +20,9 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command of ``argv``; return 0, 2 (the input is wrong) or another status (may be retried)."""
+    """Run the command of ``argv``; return 0, 2 (a retry cannot help) or another status (may be retried)."""
     signal.signal(signal.SIGTERM, _terminate)
+    without_line_breaks(os.environ)
     try:
         settings = read_settings(argv)
         require_writable(settings.workspace)
@@ -33,6 +37,10 @@ def main(argv: list[str]) -> int:
     except TrainerError as error:
         sys.stderr.write(f"ERROR: {' '.join(str(error).split())}\n")
         return error.exit_status
+    except ImportError as error:
+        traceback.print_exc()
+        sys.stderr.write(f"ERROR: {what_to_install(error)}\n")
+        return InputError.exit_status
     except Terminated as stop:
         sys.stderr.write("ERROR: Stopped by SIGTERM. What was saved is in the workspace; a retry goes on from it.\n")
         return stop.exit_status

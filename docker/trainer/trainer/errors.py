@@ -11,7 +11,7 @@ class TrainerError(Exception):
 
 
 class InputError(TrainerError):
-    """The dataset, the model or an option is wrong: a retry cannot help."""
+    """The dataset, the model, an option or the image is wrong: a retry cannot help."""
 
     exit_status = 2
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainer.errors import InputError, TrackingError
+from trainer.packages import what_to_install
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
+    from mlflow.entities import DatasetInput, Metric
 
 # MLflow's own retries: about half a minute in all, where its default is over four minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
@@ -39,6 +40,8 @@ def translated(uri: str, doing: str) -> Iterator[None]:
 
     try:
         yield
+    except ImportError as error:
+        raise InputError(f"MLflow's artifacts cannot be reached for {doing}: {what_to_install(error)}") from error
     except MlflowException as error:
         reason = " ".join(str(error).split())[:500]
         if error.error_code in HOPELESS:
@@ -61,7 +64,7 @@ class Run:
     """One MLflow run, by id."""
 
     def __init__(self, uri: str, run_id: str) -> None:
-        """Check that the run is there.
+        """Check that the run is there; one that ended is RUNNING again, as when MLflow itself resumes a run.
 
         Raises:
             InputError: the server has no such run.
@@ -75,7 +78,10 @@ class Run:
         self.uri = uri
         self.run_id = run_id
         self.client = mlflow.MlflowClient()
-        self.experiment_id: str = self._do("opening the run", lambda: self.client.get_run(run_id)).info.experiment_id
+        info = self._do("opening the run", lambda: self.client.get_run(run_id)).info
+        self.experiment_id: str = info.experiment_id
+        if info.status != "RUNNING":
+            self._do("setting the run to RUNNING", lambda: self.client.update_run(run_id, status="RUNNING"))
         # A model is logged to the experiment that is set, not to that of the run it is logged for.
         self._do("opening the experiment", lambda: mlflow.set_experiment(experiment_id=self.experiment_id))
 
@@ -128,6 +134,10 @@ class Run:
         for start in range(0, len(metrics), METRIC_LIMIT):
             part = metrics[start : start + METRIC_LIMIT]
             self._do("logging metrics", lambda part=part: self.client.log_batch(self.run_id, metrics=part))  # type: ignore[misc]
+
+    def log_inputs(self, datasets: list[DatasetInput]) -> None:
+        """Log datasets as the run's inputs; MLflow keeps one that is there."""
+        self._do("logging the dataset", lambda: self.client.log_inputs(self.run_id, datasets))
 
     def log_file(self, path: Path, folder: str) -> None:
         """Upload a file to an artifact folder."""

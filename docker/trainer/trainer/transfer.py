@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from trainer.errors import InputError, TrainerError
+from trainer.packages import what_to_install
 from trainer.progress import say
 
 REMOTE = ("http", "https", "s3")
@@ -68,7 +69,7 @@ def with_retries(what: str, uri: str, action: Callable[[], T]) -> T:
         action: the fetching.
 
     Raises:
-        InputError: there is nothing, or the pod may not read it.
+        InputError: there is nothing, the pod may not read it, or the image lacks what reads it.
         TrainerError: the network or the store failed, four times; or the workspace is full.
     """
     for attempt in range(1, ATTEMPTS + 1):
@@ -76,6 +77,8 @@ def with_retries(what: str, uri: str, action: Callable[[], T]) -> T:
             return action()
         except TrainerError:
             raise
+        except ImportError as error:
+            raise InputError(f"The {what} {shown(uri)} cannot be read. {what_to_install(error)}") from error
         except (FileNotFoundError, PermissionError) as error:
             raise InputError(
                 f"The {what} {shown(uri)} cannot be read: {_reason(error)}. Check the address, and the "

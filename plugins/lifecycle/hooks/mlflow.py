@@ -21,7 +21,8 @@ class MlflowHook(BaseHook):
     """Opens clients of the MLflow server that an Airflow connection of type `http` names.
 
     The connection's `schema` (http or https), `host` (which may hold a path) and `port` make the tracking URI; `login`
-    and `password` are sent as basic authentication, a password alone as a bearer token.
+    and `password` are sent as basic authentication, a password alone as a bearer token. A line break at the end of one,
+    which is easily stored with a secret, is left out.
 
     :param mlflow_conn_id: the connection.
     :param timeout: seconds that one request may take.
@@ -55,21 +56,32 @@ class MlflowHook(BaseHook):
     def tracking_uri(self) -> str:
         """The server's URL, without credentials."""
         connection = self.get_connection(self.mlflow_conn_id)
-        if not connection.host:
+        host, schema = self._line("host", connection.host), self._line("schema", connection.schema)
+        if not host:
             raise RegistryError(
                 f"The Airflow connection {self.mlflow_conn_id!r} names no host, so that MLflow cannot be asked. "
                 "Set its host, port and schema (http or https)."
             )
-        address = connection.host if "://" in connection.host else f"{connection.schema or 'http'}://{connection.host}"
+        address = host if "://" in host else f"{schema or 'http'}://{host}"
         if not connection.port:
             return address.rstrip("/")
         scheme, _, rest = address.partition("://")
         name, slash, path = rest.partition("/")
         return f"{scheme}://{name}:{connection.port}{slash}{path}".rstrip("/")
 
+    def _line(self, field: str, value: str | None) -> str:
+        """A field of the connection without a line break at its end."""
+        text = (value or "").rstrip("\r\n")
+        if text != (value or ""):
+            self.log.warning(
+                "The %s of the connection %s ends with a line break, which was left out. Store it without one.",
+                *(field, self.mlflow_conn_id),
+            )
+        return text
+
     @contextmanager
-    def session(self) -> Iterator[MlflowClient]:
-        """Give a client whose errors are typed.
+    def session(self, *, retries: int | None = None) -> Iterator[MlflowClient]:
+        """Give a client whose errors are typed; `retries`: other ones than the hook's.
 
         MLflow's client takes credentials and time limits from the environment alone; they are there only meanwhile.
 
@@ -78,12 +90,13 @@ class MlflowHook(BaseHook):
             RegistryError: the server refused.
         """
         connection = self.get_connection(self.mlflow_conn_id)
+        login, password = self._line("login", connection.login), self._line("password", connection.password)
         variables = {
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(self.timeout),
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(self.retries),
-            "MLFLOW_TRACKING_USERNAME": connection.login if connection.password else None,
-            "MLFLOW_TRACKING_PASSWORD": connection.password if connection.login else None,
-            "MLFLOW_TRACKING_TOKEN": None if connection.login else connection.password,
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(self.retries if retries is None else retries),
+            "MLFLOW_TRACKING_USERNAME": login if login and password else None,
+            "MLFLOW_TRACKING_PASSWORD": password if login and password else None,
+            "MLFLOW_TRACKING_TOKEN": password if password and not login else None,
         }
         uri = self.tracking_uri
         with environment(variables), typed_errors(uri):

@@ -30,9 +30,22 @@ def typed_errors(uri: str) -> Iterator[None]:
 
 def answered(error: Exception) -> bool:
     """Whether the server itself gave a definite answer, which a retry would only repeat."""
-    from mlflow.exceptions import RestException
+    status = status_of(error)
+    return status is not None and status < 500 and status not in (408, 429)
 
-    if not isinstance(error, RestException):
-        return False
-    status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
-    return status < 500 and status != 429
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that the server answered with; None where it did not answer, or MLflow's client does not say.
+
+    The client gives 500 to whatever has no status of its own, such as a refused connection, and its artifact stores
+    raise the errors of `requests`.
+    """
+    from mlflow.exceptions import MlflowException
+
+    response = getattr(error, "response", None)
+    if response is not None:
+        return int(response.status_code)
+    if isinstance(error, MlflowException):
+        status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
+        return None if status == 500 else status
+    return None

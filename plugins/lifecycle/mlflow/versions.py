@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import BadParameter, RegistryError
+from lifecycle.mlflow import descriptions
 from lifecycle.mlflow.runs import required_tag
+from lifecycle.mlflow.server import is_proxied
 from lifecycle.model.names import (
     CHAMPION,
     CLASS_NAMES,
     COMMIT,
+    DAG_ID,
     DAG_RUN_ID,
     DATASET_DIGEST,
     ENVIRONMENT,
@@ -35,11 +38,11 @@ COPIED_TAGS = {SHA256: "train", DATASET_DIGEST: "prepare", IMAGE_SIZE: "train", 
 OPTIONAL_TAGS = (PRECISION_DROP, PARENT_VERSION)
 
 
-def register(client: MlflowClient, name: str, run: Run) -> ModelVersion:
+def register(client: MlflowClient, name: str, run: Run, page: str = "") -> ModelVersion:
     """Return this DAG run's version of the registered model `name`; make it if there is none.
 
     The same DAG run and the same ONNX file give the same version however often this is called. A DAG run that was
-    cleared and trained again has another file, and gets another version.
+    cleared and trained again has another file, and gets another version. `page` is the DAG run's, for the description.
     """
     dag_run_id, sha256 = required_tag(run, DAG_RUN_ID, "open_run"), required_tag(run, SHA256, "train")
     for version in versions(client, name):
@@ -49,13 +52,26 @@ def register(client: MlflowClient, name: str, run: Run) -> ModelVersion:
     tags |= {key: run.data.tags[key] for key in OPTIONAL_TAGS if key in run.data.tags}
     _create_registered_model(client, name)
     uri = required_tag(run, MODEL_URI, "train")
-    return client.create_model_version(
+    made = client.create_model_version(
         name,
         source=uri,
         run_id=run.info.run_id,
         tags={**tags, DAG_RUN_ID: dag_run_id, RUN_ID: str(run.info.run_id)},
         model_id=uri.removeprefix("models:/"),
+        description=descriptions.of_version(run, page),
     )
+    if not client.get_registered_model(name).description:
+        _describe_model(client, name, run, made)
+    return made
+
+
+def _describe_model(client: MlflowClient, name: str, run: Run, version: ModelVersion) -> None:
+    """Let the registered model's page tell of a version, unless a person wrote it."""
+    former = str(client.get_registered_model(name).description or "")
+    dag = str(run.data.tags.get(DAG_ID, "?"))
+    text = descriptions.of_model(former, dag, int(version.version), str(version.description or ""))
+    if text != former:
+        client.update_registered_model(name, text)
 
 
 def _create_registered_model(client: MlflowClient, name: str) -> None:
@@ -97,6 +113,52 @@ def existing(client: MlflowClient, name: str, version: int) -> ModelVersion:
     )
 
 
+def pinned(client: MlflowClient, name: str, version: int, where: str) -> ModelVersion:
+    """Return the version that git pins, whose files are there.
+
+    Args:
+        client: of the MLflow server.
+        name: the registered model.
+        version: its number in git.
+        where: the values file, for the message.
+
+    Raises:
+        RegistryError: MLflow lost it; the candidate could not be compared with what is live.
+    """
+    way_out = (
+        "Restore MLflow's backup, or see whether the connection and the Secret `mlflow` name the right server; or put "
+        f"a version that it has into {where} (`yolo_rollback`). Nothing was trained."
+    )
+    try:
+        found = existing(client, name, version)
+    except BadParameter as error:
+        raise RegistryError(
+            f"{where} pins version {version} of {name!r}, which MLflow at {client.tracking_uri} lacks: the candidate "
+            f"could not be compared with what is live, and a new server could not load it. {way_out}"
+        ) from error
+    location = _files_of(client, found)
+    if is_proxied(location) and not _listed(client, location):
+        raise RegistryError(
+            f"{where} pins version {version} of {name!r}, whose files MLflow at {client.tracking_uri} lost ({location} "
+            f"is empty): the candidate could not be compared with what is live. {way_out}"
+        )
+    return found
+
+
+def _files_of(client: MlflowClient, version: ModelVersion) -> str:
+    """The address of a version's files: its own, or that of the logged model that it was made of."""
+    uri = str(client.get_model_version_download_uri(version.name, str(version.version)))
+    if not uri.startswith("models:/"):
+        return uri
+    return str(client.get_logged_model(uri.removeprefix("models:/")).artifact_location)
+
+
+def _listed(client: MlflowClient, location: str) -> bool:
+    from mlflow.artifacts import list_artifacts
+
+    return bool(list_artifacts(artifact_uri=location, tracking_uri=client.tracking_uri))
+
+
 def sha256_of(version: ModelVersion) -> str:
     """The checksum tag of a version.
 
@@ -123,11 +185,18 @@ def pin_of(version: ModelVersion) -> Pin:
 
 
 def set_champion(client: MlflowClient, name: str, version: int, *, commit: str, environment: str) -> None:
-    """Move the alias to the version that answers, and tag it with where and since when."""
+    """Move the alias to the version that answers, and say on its page, and in tags, where and since when."""
     number = str(version)
-    tags = client.get_model_version(name, number).tags
-    if tags.get(COMMIT) != commit or LIVE_SINCE not in tags:
-        client.set_model_version_tag(name, number, LIVE_SINCE, datetime.now(UTC).isoformat(timespec="seconds"))
+    found = client.get_model_version(name, number)
+    since = found.tags.get(LIVE_SINCE)
+    if found.tags.get(COMMIT) != commit or not since:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        client.set_model_version_tag(name, number, LIVE_SINCE, since)
     client.set_model_version_tag(name, number, COMMIT, commit)
     client.set_model_version_tag(name, number, ENVIRONMENT, environment)
     client.set_registered_model_alias(name, CHAMPION, number)
+    text = descriptions.live(str(found.description or ""), environment, commit, since)
+    told = client.update_model_version(name, number, text)
+    # A version that was registered by hand may name no run.
+    if run_id := found.tags.get(RUN_ID) or found.run_id:
+        _describe_model(client, name, client.get_run(run_id), told)

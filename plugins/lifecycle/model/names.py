@@ -23,6 +23,8 @@ GATE = "gate"
 GATE_REASON = "gate_reason"
 CLASS_CHANGE = "class_change"  # which classes came and went against the live version; absent: none
 SERVED = "served"
+DESCRIPTION = "mlflow.note.content"  # MLflow's own
+OUTCOME = "outcome"  # how the DAG run ended, written with the run's last state
 
 # MLflow: tags of a version, besides those that it takes over from its run
 RUN_ID = "run_id"
@@ -70,15 +72,18 @@ CLASS_CHANGE_TRAILER = "Class-Change"
 
 # Airflow: task ids that other tasks ask, and XCom keys besides `return_value`
 OPEN_RUN = "open_run"
+FIND_CHANGES = "find_changes"
 GATE_TASK = "gate"
 COMMIT_CANDIDATE = "commit_candidate"
 WAIT_FOR_CANDIDATE = "wait_for_candidate"
 PROVE_CANDIDATE = "prove_candidate"
 DISCARD_CANDIDATE = "discard_candidate"
+REGISTER = "register"
 PROMOTE = "promote"
 WAIT_FOR_ROLLOUT = "wait_for_rollout"
 VERIFY_SERVING = "verify_serving"
 RESTORE = "restore"
+CLOSE_RUN = "close_run"
 FAILURE_KEY = "failure"  # why a task failed, for the task that reports it
 COMMIT_KEY = "commit"  # the commit on the branch, also where the rollout then fails
 REASON_KEY = "reason"  # why a task was skipped, in a sentence

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from urllib.parse import quote
 
 from airflow.sdk import get_current_context
+from airflow.sdk.configuration import conf
 
 from lifecycle.model import names
 from lifecycle.model.results import GateDecision, LifecycleParams, RollbackParams, TargetParams
 from lifecycle.model.target import Target
+from lifecycle.policy.outcome import DELETED, Outcome
 
 
 def lifecycle_params() -> LifecycleParams:
@@ -42,6 +45,34 @@ def class_change() -> str:
     """Which classes come and go with this run's version, as `gate` has found; empty: none."""
     decision = cast(GateDecision | None, task_instance().xcom_pull(task_ids=names.GATE_TASK, key=names.DECISION_KEY))
     return decision["classes"] if decision else ""
+
+
+def dag_run_page() -> str:
+    """The address of the run's page; empty where Airflow was not told its own (`[api] base_url`)."""
+    base = str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
+    dag_id, run_id = dag_run_ids()
+    return f"{base}/dags/{dag_id}/runs/{quote(run_id)}" if base else ""
+
+
+def task_states() -> dict[str, str | None]:
+    """The states of the run's tasks, by task id."""
+    dag_id, run_id = dag_run_ids()
+    states: dict[str, str | None] = task_instance().get_task_states(dag_id=dag_id, run_ids=[run_id])[run_id]
+    return states
+
+
+def end_of_dag_run(run_id: str) -> Outcome | None:
+    """How another run of this DAG ended; None: it has not."""
+    dag_id, _ = dag_run_ids()
+
+    def is_in(*states: str) -> bool:
+        return bool(task_instance().get_dr_count(dag_id=dag_id, run_ids=[run_id], states=list(states)))
+
+    if is_in("queued", "running"):
+        return None
+    if is_in("success"):
+        return Outcome("FINISHED", "success")
+    return Outcome("FAILED", "failed") if is_in("failed") else Outcome("KILLED", DELETED)
 
 
 def task_instance() -> Any:

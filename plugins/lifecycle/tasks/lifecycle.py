@@ -16,6 +16,7 @@ from lifecycle.hooks.gitops import repository
 from lifecycle.hooks.kubernetes import ClusterHook
 from lifecycle.hooks.mlflow import MlflowHook
 from lifecycle.mlflow import classes, evaluation, runs, versions
+from lifecycle.mlflow.server import check_server
 from lifecycle.model import names
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, GateDecision, OpenedRun, RegisteredVersion
@@ -39,10 +40,11 @@ log = logging.getLogger(__name__)
     doc_md="Checks the target in git, MLflow and Argo CD, and opens the run that the rest writes to.",
 )
 def open_run() -> OpenedRun:
-    """Check that the run can end well, and open its MLflow run.
+    """Check that the run can end well, and open its MLflow run, or set the one that it has to RUNNING again.
 
     Raises:
-        BadParameter: the parameters name a model that git or MLflow knows otherwise, or that is served elsewhere.
+        BadParameter: the parameters name a model that git knows otherwise, or that is served elsewhere.
+        RegistryError: MLflow lost the version that git pins, or cannot take what a run leaves in it.
     """
     params, target = context.lifecycle_params(), context.target()
     dag_id, dag_run_id = context.dag_run_ids()
@@ -51,12 +53,20 @@ def open_run() -> OpenedRun:
     _check(pinned, target, wanted)
     _check_served_here(target)
     hook = MlflowHook.from_settings()
-    with hook.session() as client:
+    # A server that says no is not asked again; one that is down is asked by the task's own retries.
+    with hook.session(retries=0) as client:
+        experiment = runs.open_experiment(client, wanted)
+        check_server(client, experiment)
         if pinned.pin.version is not None:
-            versions.existing(client, wanted, pinned.pin.version)
+            where = f"argocd-apps/{target.environment}/{target.app}/values.yaml"
+            versions.pinned(client, wanted, pinned.pin.version, where)
+    with hook.session() as client:
         tags = {names.DATASET: params["dataset"]}
-        run_id = runs.open_run(client, wanted, dag_id=dag_id, dag_run_id=dag_run_id, tags=tags)
-        experiment_id = str(client.get_run(run_id).info.experiment_id)
+        page = context.dag_run_page()
+        run_id = runs.open_run(client, experiment, dag_id=dag_id, dag_run_id=dag_run_id, tags=tags, page=page)
+        for left in runs.close_left(client, experiment, dag_id, context.end_of_dag_run):
+            log.info("Ended the MLflow run of %s, which had ended before", left)
+    experiment_id = str(experiment.experiment_id)
     log.info("MLflow run: %s/#/experiments/%s/runs/%s", hook.tracking_uri, experiment_id, run_id)
     log.info("Live at commit %s: %s", commit, pinned.pin)
     return {
@@ -95,6 +105,8 @@ def _check_served_here(target: Target) -> None:
 
 @task.short_circuit(
     execution_timeout=QUICK,
+    # The tasks that follow are skipped each by the one before, and `close_run` is not.
+    ignore_downstream_trigger_rules=False,
     doc_md="Skips everything after it if the candidate is not good enough, and says by how much.",
 )
 def gate(opened: OpenedRun) -> str | None:
@@ -150,7 +162,8 @@ def register(opened: OpenedRun) -> RegisteredVersion:
     """Register the candidate once per DAG run."""
     name = context.lifecycle_params()["registered_model"]
     with MlflowHook.from_settings().session() as client:
-        version = versions.register(client, name, client.get_run(opened["run_id"]))
+        run = client.get_run(opened["run_id"])
+        version = versions.register(client, name, run, context.dag_run_page())
     log.info("Version %s of %s", version.version, name)
     pin = Pin(int(version.version), versions.sha256_of(version), opened["run_id"])
     return {**pin.version_xcom(), "dataset_digest": version.tags[names.DATASET_DIGEST]}

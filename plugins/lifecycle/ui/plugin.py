@@ -1,9 +1,10 @@
-"""Puts the page into Airflow's navigation."""
+"""Puts the page into Airflow's navigation, and the listener into its API server."""
 
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from lifecycle.listeners import marked
 from lifecycle.ui.app import app
 
 PREFIX = "/lifecycle"
@@ -18,3 +19,4 @@ class LifecyclePlugin(AirflowPlugin):
     external_views = [  # noqa: RUF012
         {"name": "Models", "href": f"{PREFIX}/", "destination": "nav", "category": "browse", "url_route": "models"}
     ]
+    listeners = [marked]  # noqa: RUF012

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,8 +31,9 @@ def trained(client: Any, name: str, dag_run_id: str, sha256: str = "a" * 64) -> 
     """A run as `prepare` and `train` leave it."""
     from lifecycle.mlflow import runs
 
-    run_id = runs.open_run(client, name, dag_id="d", dag_run_id=dag_run_id, tags={"dataset": "digits"})
-    model = client.create_logged_model(client.get_run(run_id).info.experiment_id, name="m", source_run_id=run_id)
+    experiment = runs.open_experiment(client, name)
+    run_id = runs.open_run(client, experiment, dag_id="d", dag_run_id=dag_run_id, tags={"dataset": "digits"})
+    model = client.create_logged_model(experiment.experiment_id, name="m", source_run_id=run_id)
     tags = {
         "model_uri": f"models:/{model.model_id}",
         "sha256": sha256,
@@ -52,13 +54,76 @@ def test_run_is_found_again_by_its_dag_run(client: Any, name: str) -> None:
     assert again.info.status == "RUNNING"
 
 
+def test_run_that_ended_is_running_again_when_its_dag_run_is_repeated(client: Any, name: str) -> None:
+    from lifecycle.mlflow import runs
+    from lifecycle.policy.outcome import Outcome
+
+    run_id = trained(client, name, "r1").info.run_id
+    runs.close(client, run_id, Outcome("FAILED", "failed in train"))
+    ended = client.get_run(run_id)
+    assert (ended.info.status, ended.data.tags["outcome"]) == ("FAILED", "failed in train")
+    assert ended.info.end_time
+    assert ended.data.tags["mlflow.note.content"] == "Run of the DAG: `d/r1`.\n\n**Outcome:** failed in train."
+    assert trained(client, name, "r1").info.status == "RUNNING"
+    for key, value in (("test/mAP50", 0.91234), ("test/mAP50-95", 0.75)):
+        client.log_metric(run_id, key, value)
+    client.set_tag(run_id, "mlflow.note.content", "Ask Ann.")
+    runs.close(client, run_id, Outcome("FINISHED", "live"))
+    runs.close(client, run_id, Outcome("FINISHED", "live"))
+    said = "**Outcome:** live. On the test split of `digits`: mAP50 0.9123, mAP50-95 0.7500."
+    assert client.get_run(run_id).data.tags["mlflow.note.content"] == f"Ask Ann.\n\n{said}"
+
+
+def test_runs_that_were_left_running_are_ended_as_their_dag_runs_were(client: Any, name: str) -> None:
+    from lifecycle.mlflow import runs
+    from lifecycle.policy.outcome import Outcome
+
+    ends = {"r1": Outcome("FINISHED", "success"), "r2": None, "r3": Outcome("KILLED", "DAG run deleted")}
+    ids = {dag_run: trained(client, name, dag_run).info.run_id for dag_run in ends}
+    closed = runs.close_left(client, runs.open_experiment(client, name), "d", ends.__getitem__)
+    assert closed == ["r1", "r3"]
+    assert [client.get_run(run_id).info.status for run_id in ids.values()] == ["FINISHED", "RUNNING", "KILLED"]
+    assert runs.find(client, "d", "r2") == ids["r2"]
+    assert runs.find(client, "d", "never") is None
+
+
+def test_pages_of_model_and_version_say_what_a_person_asks(client: Any, name: str) -> None:
+    from lifecycle.mlflow import versions
+
+    run_id = trained(client, name, "r1").info.run_id
+    for key, value in (("test/mAP50", 0.91234), ("test/mAP50-95", 0.75)):
+        client.log_metric(run_id, key, value)
+    versions.register(client, name, client.get_run(run_id), "http://airflow/dags/d/runs/r1")
+    versions.set_champion(client, name, 1, commit="c" * 40, environment="sandbox")
+    versions.set_champion(client, name, 1, commit="d" * 40, environment="production")
+    versions.set_champion(client, name, 1, commit="e" * 40, environment="sandbox")
+    said = client.get_model_version(name, "1").description
+    assert said.startswith("Trained by [d/r1](http://airflow/dags/d/runs/r1) on `digits` (digest `dddddddddddd`)")
+    assert "On the test split: mAP50 0.9123, mAP50-95 0.7500." in said
+    lines = [line for line in said.splitlines() if line.startswith("Went live")]
+    assert [re.sub(r" at .*, by", ", by", line) for line in lines] == [
+        "Went live in `production`, by commit `dddddddddddd`.",
+        "Went live in `sandbox`, by commit `eeeeeeeeeeee`.",
+    ]
+    assert client.get_registered_model(name).description == f"YOLO detector of the DAG `d`.\n\n**Version 1.** {said}"
+
+
+def test_a_persons_own_description_of_a_model_stays(client: Any, name: str) -> None:
+    from lifecycle.mlflow import versions
+
+    client.create_registered_model(name, description="Ask Ann.")
+    versions.register(client, name, trained(client, name, "r1"))
+    versions.set_champion(client, name, 1, commit="c", environment="sandbox")
+    assert client.get_registered_model(name).description == "Ask Ann."
+
+
 def test_deleted_experiment_is_told_with_the_way_out(client: Any, name: str) -> None:
     from lifecycle.errors import RegistryError
     from lifecycle.mlflow import runs
 
     client.delete_experiment(client.create_experiment(name))
     with pytest.raises(RegistryError, match=r"deleted\. Restore it"):
-        runs.open_run(client, name, dag_id="d", dag_run_id="r", tags={})
+        runs.open_experiment(client, name)
 
 
 def test_one_dag_run_makes_one_version_however_often_it_is_tried(client: Any, name: str) -> None:

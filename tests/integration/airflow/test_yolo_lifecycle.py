@@ -18,6 +18,12 @@ def states(ended: Finished, *tasks: str) -> list[str]:
     return [ended.tasks[task] for task in tasks]
 
 
+def mlflow_end(platform: Platform, ended: Finished) -> tuple[str, str | None]:
+    """What MLflow says of the run's end: its status and the tag `outcome`."""
+    run = platform.client.get_run(ended.pull("open_run")["run_id"])
+    return run.info.status, run.data.tags.get("outcome")
+
+
 def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run: Run) -> None:
     ended = run(**platform.params())
     assert ended.state == "success", ended.text[-5000:]
@@ -47,6 +53,7 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
     assert (served["images"], served["matched"]) == (2, 2)
     pictures = platform.client.list_artifacts(opened["run_id"], "serving")
     assert [item.path for item in pictures] == ["serving/detections.png"]
+    assert mlflow_end(platform, ended) == ("FINISHED", "live")
 
 
 def test_second_run_is_compared_with_the_first_and_changes_three_lines(platform: Platform, run: Run) -> None:
@@ -73,6 +80,7 @@ def test_candidate_that_is_not_good_enough_changes_nothing(platform: Platform, r
         assert (platform.repository.tip, platform.versions(), platform.served.version) == (before, [1], 1)
         tags = platform.client.get_run(ended.pull("open_run")["run_id"]).data.tags
         assert tags["gate"] == "rejected" and said in tags["gate_reason"]
+        assert mlflow_end(platform, ended) == ("FINISHED", "rejected")
 
 
 def test_version_with_other_classes_stops_at_the_gate_unless_the_run_allows_it(platform: Platform, run: Run) -> None:
@@ -103,6 +111,8 @@ def test_bad_dataset_fails_at_once_and_leaves_nothing(platform: Platform, run: R
     assert states(ended, "train", *LATE) == ["upstream_failed"] * 6
     assert ended.tasks["restore"] == "skipped"
     assert "ERROR: the dataset bad has no images" in ended.text
+    assert (ended.tasks["close_run"], ended.tries["close_run"]) == ("failed", 1)
+    assert mlflow_end(platform, ended) == ("FAILED", "failed in prepare")
     assert (platform.repository.tip, platform.versions()) == (before, [])
 
 
@@ -141,6 +151,7 @@ def test_mlflow_away_is_an_error_and_never_a_decision(
     ended = run(**platform.params())
     assert (ended.state, ended.tasks["open_run"], ended.tries["open_run"]) == ("failed", "failed", 3)
     assert "does not answer" in ended.text
+    assert "It opened no MLflow run" in one_line(ended.text) and ended.tries["close_run"] == 1
     assert platform.repository.tip == before
 
 
@@ -150,4 +161,5 @@ def test_model_on_hold_is_trained_and_registered_and_not_promoted(platform: Plat
     assert ended.state == "success"
     assert states(ended, *LATE, "restore") == ["success", *["skipped"] * 5]
     assert "is on hold" in one_line(ended.text)
+    assert mlflow_end(platform, ended) == ("FINISHED", "not promoted")
     assert (platform.repository.tip, platform.versions()) == (before, [1])

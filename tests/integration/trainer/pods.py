@@ -42,6 +42,7 @@ class Server:
 
     folder: Path
     port: int
+    artifacts: tuple[str, ...] = ()  # its arguments for artifacts; by default it serves those of its folder
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -52,7 +53,7 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         command = [str(MLFLOW), "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        command += self.artifacts or ("--artifacts-destination", str(self.folder / "artifacts"))
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,

@@ -1,4 +1,4 @@
-"""Where weights come from: a web server and an S3 server on loopback."""
+"""Where weights come from, and where artifacts go: a web server and an S3 server on loopback."""
 
 from __future__ import annotations
 
@@ -96,6 +96,15 @@ class S3:
             filesystem.mkdir(BUCKET)
         filesystem.put_file(str(file), f"{BUCKET}/{key}")
         return f"s3://{BUCKET}/{key}"
+
+    def stored(self) -> set[str]:
+        """What is stored."""
+        import s3fs
+
+        filesystem = s3fs.S3FileSystem(
+            key="test", secret="test", endpoint_url=self.variables["AWS_ENDPOINT_URL"], skip_instance_cache=True
+        )
+        return {str(path).removeprefix(f"{BUCKET}/") for path in filesystem.find(BUCKET)}
 
     def close(self) -> None:
         self._process.terminate()

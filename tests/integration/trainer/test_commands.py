@@ -45,6 +45,30 @@ def test_prepare_records_what_the_dataset_is(pods: Pods, tmp_path: Path) -> None
         assert picture.size == (4 * 320, 3 * 320)
 
 
+def test_prepare_logs_the_dataset_as_mlflows_input_once(pods: Pods) -> None:
+    pods.ok("prepare")
+    pods.ok("prepare")
+    inputs = pods.client.get_run(pods.run_id).inputs.dataset_inputs
+    found = {item.tags[0].value: item.dataset for item in inputs}
+    assert [item.tags[0].key for item in inputs] == ["mlflow.data.context"] * 3
+    assert {split: dataset.name for split, dataset in found.items()} == {
+        "train": "digits/train",
+        "val": "digits/val",
+        "test": "digits/test",
+    }
+    digest = pods.tags["dataset_digest"]
+    assert {dataset.digest for dataset in found.values()} == {digest[:36]}
+    assert json.loads(found["train"].source) == {"uri": f"digits?images=60&size=64&seed={SEED}"}
+    assert json.loads(found["train"].profile)["images"] == 48
+    assert json.loads(found["train"].profile)["digest"] == digest
+
+
+def test_a_command_of_a_run_that_ended_sets_it_to_running_again(pods: Pods) -> None:
+    pods.client.set_terminated(pods.run_id, "FAILED")
+    pods.ok("prepare")
+    assert pods.client.get_run(pods.run_id).info.status == "RUNNING"
+
+
 def test_train_logs_every_epoch_params_plots_and_weights(trained: Pods) -> None:
     run = trained.client.get_run(trained.run_id)
     for name in ("train/box_loss", "train/cls_loss", "val/mAP50", "val/mAP50-95", "val/precision", "val/recall"):

@@ -76,7 +76,7 @@ def test_defaults_are_valid(any_dag: Any) -> None:
 
 def test_tasks_follow_each_other(lifecycle: Any) -> None:
     assert [task.task_id for task in lifecycle.topological_sort() if task.task_id in ORDER] == ORDER
-    assert set(lifecycle.task_dict) == {*ORDER, "restore"}
+    assert set(lifecycle.task_dict) == {*ORDER, "restore", "close_run"}
     for before, after in pairwise(ORDER):
         assert before in lifecycle.get_task(after).upstream_task_ids, after
 
@@ -104,6 +104,16 @@ def test_setting_proves_a_candidate_before_it_goes_live(load: Load) -> None:
         assert task.doc_md and task.retries >= 1 and isinstance(task.retry_policy, RetryTransientFailures)
     restored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     assert set(restored.task_dict) == set(dag.task_dict)
+
+
+@pytest.mark.parametrize("proof", ["after", "candidate"])
+def test_the_last_task_ends_the_mlflow_run_whatever_happened_and_alone_decides_the_state_of_the_dag_run(
+    load: Load, proof: str
+) -> None:
+    dag = load(PROOF=proof)["digits"]
+    assert dag.get_task("close_run").trigger_rule == "all_done"
+    assert [task.task_id for task in dag.leaves] == ["close_run"]
+    assert not dag.teardowns, "with a pending teardown, Airflow does not mark a queued run as failed"
 
 
 def test_setting_puts_a_person_between_version_and_commit(load: Load) -> None:

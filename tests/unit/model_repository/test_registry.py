@@ -3,7 +3,7 @@
 import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
-from yolo_server.registry import is_transient, status_of
+from yolo_server.registry import is_transient, status_of, without_line_breaks
 
 
 def http_error(status: int) -> requests.HTTPError:
@@ -41,8 +41,20 @@ def wrapped(error: Exception) -> Exception:
         (wrapped(requests.Timeout("slow")), None, True),
         (ConnectionRefusedError("refused"), None, True),
         (TimeoutError("slow"), None, True),
+        (ModuleNotFoundError("No module named 'boto3'", name="boto3"), None, False),
     ],
 )
 def test_status_and_retry(error: Exception, status: int | None, helps: bool) -> None:
     assert status_of(error) == status
     assert is_transient(error) is helps
+
+
+def test_line_breaks_of_a_secret_are_left_out() -> None:
+    environment = {"MLFLOW_TRACKING_TOKEN": "secret\n", "AWS_REGION": "eu\r\n", "MLFLOW_MODEL_NAME": "m", "PS1": "$\n"}
+    assert without_line_breaks(environment) == ["MLFLOW_TRACKING_TOKEN", "AWS_REGION"]
+    assert environment == {
+        "MLFLOW_TRACKING_TOKEN": "secret",
+        "AWS_REGION": "eu",
+        "MLFLOW_MODEL_NAME": "m",
+        "PS1": "$\n",
+    }

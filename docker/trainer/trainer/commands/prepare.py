@@ -13,6 +13,7 @@ from trainer.datasets.cache import materialise
 from trainer.datasets.labels import parse_labels
 from trainer.datasets.model import SPLITS, Dataset
 from trainer.drawing import draw_boxes, grid, load_image, scale_to_tile
+from trainer.logged_dataset import log_dataset
 from trainer.progress import say
 from trainer.settings import Settings
 from trainer.tracking import Run
@@ -21,6 +22,8 @@ from trainer.transfer import shown
 from trainer.weights.start import Weights, check_model, prepare_weights
 
 SAMPLES_A_SPLIT = 4
+OPTIONS = "options.json"
+KEPT = ("epochs", "image_size", "batch", "seed", "device", "gpus", "registered_model", "live_version")
 
 
 def prepare(settings: Settings) -> None:
@@ -32,6 +35,8 @@ def prepare(settings: Settings) -> None:
     reference = check_model(settings)
     check_hyperparameters(settings.hyperparameters)
     run = Run(settings.tracking_uri, settings.run_id)
+    # First of all, because it tells whether the pod can write to the artifact store.
+    run.log_json(_options(settings), OPTIONS)
     # Before the dataset, which may take an hour.
     weights = prepare_weights(reference, settings, run) if reference else None
     dataset = materialise(settings.dataset, settings.workspace)
@@ -48,6 +53,12 @@ def prepare(settings: Settings) -> None:
     say(f"Dataset digest: {dataset.digest}")
 
 
+def _options(settings: Settings) -> dict[str, object]:
+    """What the run was asked to do, without the signatures of addresses."""
+    addresses = {"dataset": shown(settings.dataset), "model": shown(settings.model)}
+    return {name: getattr(settings, name) for name in KEPT} | addresses
+
+
 def _record(run: Run, dataset: Dataset, model: str, weights: Weights | None) -> None:
     params = {"dataset": dataset.summary["dataset"], "model": model} | (weights.params if weights else {})
     for split, counts in dataset.summary["splits"].items():
@@ -55,6 +66,7 @@ def _record(run: Run, dataset: Dataset, model: str, weights: Weights | None) -> 
     run.log_params(params)
     run.log_json(dataset.summary, "dataset/summary.json")
     run.log_json(dataset.names, ARTIFACT)
+    log_dataset(run, dataset)
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "samples.png"
         draw_samples(dataset).save(picture)

@@ -7,7 +7,7 @@ import ast
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,6 +27,15 @@ SIBLINGS = "extra_files"
 
 TRANSIENT_STATUSES = {408, 425, 429}
 
+# Which package has the client of an artifact store that is read directly, by the module that mlflow then imports.
+PACKAGES = {
+    "boto3": "boto3",
+    "google": "google-cloud-storage",
+    "azure": "azure-storage-blob, azure-storage-file-datalake and azure-identity",
+}
+# Variables that a Secret may give a line break at the end, which no address and no password has.
+SECRETS = ("MLFLOW_", "AWS_", "AZURE_", "GOOGLE_")
+
 
 class Registry:
     """One MLflow server, as one load sees it: every call shares the load's time limit, which starts here."""
@@ -34,6 +43,8 @@ class Registry:
     def __init__(self, settings: Settings, log: Log) -> None:
         self._settings = settings
         self._log = log
+        for variable in without_line_breaks(os.environ):
+            log(f"{variable} ends with a line break, which was left out: store it in the Secret without one")
         self._client = _client(settings)
         self._deadline = Deadline(settings.load_timeout)
 
@@ -122,6 +133,11 @@ class Registry:
 
     def _explain(self, what: str, error: Exception) -> str:
         status, uri = status_of(error), self._settings.tracking_uri
+        if isinstance(error, ImportError):
+            return (
+                f"MLflow at {uri} keeps {what} in a store whose client this image lacks ({error}): add "
+                f"{_package(error)} to docker/triton/requirements.in and build the image again"
+            )
         if status in (401, 403):
             return (
                 f"MLflow at {uri} refused access to {what} (HTTP {status}): set MLFLOW_TRACKING_USERNAME and "
@@ -147,6 +163,19 @@ def _client(settings: Settings) -> "MlflowClient":
     return MlflowClient(tracking_uri=settings.tracking_uri)
 
 
+def without_line_breaks(environment: MutableMapping[str, str]) -> list[str]:
+    """Leaves out the line break at the end of values that a Secret gave; returns which ones had one."""
+    changed = [name for name, value in environment.items() if name.startswith(SECRETS) and value.endswith(("\r", "\n"))]
+    for name in changed:
+        environment[name] = environment[name].rstrip("\r\n")
+    return changed
+
+
+def _package(error: ImportError) -> str:
+    module = error.name or "the missing module"
+    return PACKAGES.get(module.partition(".")[0], module)
+
+
 def status_of(error: BaseException) -> int | None:
     """The HTTP status behind an error of mlflow's client, however deep it is wrapped; None: there is none."""
     seen: BaseException | None = error
@@ -163,7 +192,9 @@ def status_of(error: BaseException) -> int | None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether a retry may succeed: not where MLflow understood the call and said no."""
+    """Whether a retry may succeed: not where MLflow understood the call and said no, or a module is missing."""
+    if isinstance(error, ImportError):
+        return False
     status = status_of(error)
     return status is None or status >= 500 or status in TRANSIENT_STATUSES
 

@@ -49,6 +49,17 @@ def test_password_alone_is_a_token(connect: Connect) -> None:
         assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
 
 
+def test_line_breaks_that_were_stored_with_a_secret_are_left_out(connect: Connect) -> None:
+    host = {"conn_type": "http", "host": "http://mlflow:5000\n"}
+    connect("mlflow_default", {**host, "password": "token\n"})
+    assert MlflowHook().tracking_uri == "http://mlflow:5000"
+    with MlflowHook().session():
+        assert os.environ["MLFLOW_TRACKING_TOKEN"] == "token"
+    connect("mlflow_default", {**host, "login": "ann\r\n", "password": " secret \n"})
+    with MlflowHook().session():
+        assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == ("ann", " secret ")
+
+
 def test_environment_is_put_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEFT", "old")
     with pytest.raises(ZeroDivisionError), environment({"LEFT": "new", "MADE": "x", "KEPT": None}):

@@ -32,6 +32,25 @@ def test_a_cause_that_was_hidden_on_purpose_does_not_decide() -> None:
         assert why_no_retry(outer, None) is None
 
 
+def test_a_missing_module_is_never_tried_again() -> None:
+    missing = ModuleNotFoundError("No module named 'boto3'", name="boto3")
+    assert "boto3 is missing" in str(why_no_retry(missing, None))
+    try:
+        raise RuntimeError("around it") from missing
+    except RuntimeError as outer:
+        assert why_no_retry(outer, None)
+
+
+def test_an_outage_behind_an_import_that_a_library_does_without_is_tried_again() -> None:
+    try:
+        try:
+            raise ModuleNotFoundError("No module named 'brotli'", name="brotli")
+        except ModuleNotFoundError:
+            raise RegistryUnavailable("unreachable")  # noqa: B904 — as libraries do
+    except RegistryUnavailable as outer:
+        assert why_no_retry(outer, None) is None
+
+
 @pytest.mark.parametrize(("code", "again"), [(2, False), (1, True), (137, True), (None, True)])
 def test_exit_code_of_the_pod_decides(code: int | None, again: bool) -> None:
     assert (why_no_retry(RuntimeError("pod failed"), code) is None) is again

@@ -1,0 +1,1 @@
+"""What Airflow calls when the state of a DAG run changes."""

@@ -29,15 +29,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def letters(root: Path, name: str = "letters", **changes: str) -> list[str]:
-    given = {
-        "model": f"{name}-detector",
-        "dataset": "s3://bucket/letters.zip",
-        "stages": "staging production",
-        **changes,
-    }
-    written, stages = make(root, name, **{**given, "stages": given["stages"].split()})
-    told = said(root, name, written, stages)
+def letters(
+    root: Path,
+    name: str = "letters",
+    *,
+    model: str = "",
+    dataset: str = "s3://bucket/letters.zip",
+    stages: str = "staging production",
+) -> list[str]:
+    written, made = make(root, name, model=model or f"{name}-detector", dataset=dataset, stages=stages.split())
+    told = said(root, name, written, made)
     assert all(f"\n  {number}. " in told for number in (1, 2, 3)), "the next steps"
     return [path.relative_to(root).as_posix() for path in written]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lifecycle.errors import BadPipeline
 from lifecycle.gitops.errors import FileRefused
-from lifecycle.gitops.file.edit import read_models
+from lifecycle.gitops.file.entry import read_models
 from lifecycle.gitops.file.yamltree import parse_with_ruamel
 from lifecycle.pipelines import Stage, load
 from lifecycle.pipelines.files import check_name

@@ -1,4 +1,4 @@
-"""A release updates the asset of its registered model, and what hangs on that asset runs: the example of dags/README.md."""
+"""A release updates its registered model's asset, and what hangs on it runs: the example of dags/README.md."""
 
 from __future__ import annotations
 

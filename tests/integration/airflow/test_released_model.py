@@ -28,10 +28,10 @@ def consumer(platform: Platform, tmp_path: Path) -> str:
     bag = DagBag(str(folder))
     assert bag.import_errors == {}
     (dag_id,) = bag.dags
-    DagBundlesManager().sync_bundles_to_db()
+    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
     sync_bag_to_db(bag, "dags-folder", None)
     with create_session() as session:
-        session.get(DagModel, dag_id).is_paused = False
+        session.get_one(DagModel, dag_id).is_paused = False
     return str(dag_id)
 
 

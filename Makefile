@@ -6,7 +6,7 @@ TESTS = $(PYTHON) -m tools.tests
 export AIRFLOW_PORT MLFLOW_PORT SANDBOX_HOME DEMO_PARAMS IMAGES VARIANT IMAGES_HOME IMAGES_BASES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests up demo status down clean test soak lint types unit integration e2e lock bench bench-handoff bench-datasets \
+.PHONY: help setup setup-tests up demo pipeline status down clean test soak lint types unit integration e2e lock bench bench-handoff bench-datasets \
 	images images-tools images-clean
 
 help: ## this list
@@ -23,6 +23,11 @@ up: setup ## start the platform (Airflow, MLflow, git, Kubernetes and Argo CD st
 
 demo: setup ## start the platform, run the pipeline once, report (DEMO_PARAMS='{"epochs": 4}' changes its parameters)
 	@$(SANDBOX) demo
+
+pipeline: ## a new detector's files: NAME=letters (MODEL=letters-detector DATASET=s3://… STAGES="staging production")
+	@$(PYTHON) -m tools.environments airflow
+	@PYTHONPATH=plugins .venv/airflow/bin/python -m tools.pipeline "$(NAME)" --model "$(MODEL)" --dataset "$(DATASET)" \
+		--stages "$(STAGES)"
 
 status: setup ## addresses, and which version of each model is in git and which answers
 	@$(SANDBOX) status

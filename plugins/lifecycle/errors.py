@@ -19,6 +19,12 @@ class BadPipeline(LifecycleError):
     """A file in `dags/pipelines/` is wrong; Airflow shows the message as its import error."""
 
 
+class DatasetUnreadable(LifecycleError):
+    """A dataset that is watched is not there, may not be read, or its store does not answer."""
+
+    retryable = True
+
+
 class RegistryError(LifecycleError):
     """MLflow answered, and the answer is not what the run needs: a tag, a version or an artifact is missing."""
 

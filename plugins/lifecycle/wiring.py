@@ -6,9 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule, chain
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule, chain
 
 from lifecycle import params, pipelines
+from lifecycle.assets import watched_dataset
 from lifecycle.candidate import candidate_tasks
 from lifecycle.model.names import RESTORE, WAIT_FOR_ROLLOUT
 from lifecycle.operators.approval import approvals
@@ -78,7 +79,7 @@ def pipeline_dag(entry: str) -> DAG:
         dag_id=file.stem,
         description=f"{pipeline.dataset} → {pipeline.registered_model} → {pipeline.stages[0].entry}",
         doc_md=DOC.format(name=file.stem, text=file.read_text(encoding="utf-8")),
-        schedule=_schedule(pipeline),
+        schedule=_schedule(file.stem, pipeline),
         start_date=datetime(2026, 1, 1),
         catchup=False,
         max_active_runs=chosen.max_active_runs,
@@ -105,9 +106,13 @@ def settings_for(pipeline: Pipeline, common: Settings) -> Settings:
     return common.model_copy(update=over)
 
 
-def _schedule(pipeline: Pipeline) -> CronTriggerTimetable | None:
+def _schedule(name: str, pipeline: Pipeline) -> CronTriggerTimetable | AssetOrTimeSchedule | Asset | None:
     run = pipeline.run
-    return None if run.schedule is None else CronTriggerTimetable(run.schedule, timezone=run.timezone)
+    cron = None if run.schedule is None else CronTriggerTimetable(run.schedule, timezone=run.timezone)
+    if run.on_dataset_change is None:
+        return cron
+    dataset = watched_dataset(name, pipeline.dataset, run.on_dataset_change)
+    return dataset if cron is None else AssetOrTimeSchedule(timetable=cron, assets=[dataset])
 
 
 def _wire(chosen: Settings) -> None:

@@ -134,3 +134,23 @@ class RolloutEvent(TypedDict):
     accepted: list[str]
     older: list[str]
     deadline: float
+
+
+class DatasetChange(TypedDict):
+    """What the trigger of a watched dataset fires: fingerprints of `hooks.dataset`, now and at the event before."""
+
+    dataset: str
+    fingerprint: str
+    former: str
+
+
+class Release(TypedDict):
+    """The extra of a registered model's asset event: which version went live where, and by which commit."""
+
+    version: int
+    commit: str
+    environment: str
+    app: str
+    served_model: str
+    mlflow_run: str
+    dag_run: str

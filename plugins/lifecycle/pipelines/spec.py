@@ -19,6 +19,7 @@ from lifecycle.pipelines.values import (
     Schedule,
     ServedModel,
     Timezone,
+    watchable,
 )
 
 # Made on the spot by the trainer: never other than it was.
@@ -112,7 +113,8 @@ class Run(Part):
     on_dataset_change: Duration | None = Field(
         default=None,
         title="On a change of the dataset",
-        description="Looks that often whether the dataset is another one, such as 15m, and starts a run then.",
+        description="Looks that often whether the dataset is another one, such as 15m, and starts a run then. The "
+        "dataset has to be `http(s)://`, `s3://` or a path that Airflow's triggerer sees as the pods do.",
     )
     skip_unchanged: bool = Field(
         default=False,
@@ -254,9 +256,12 @@ class Pipeline(Part):
 
     @model_validator(mode="after")
     def _dataset_can_change(self) -> Pipeline:
-        made = self.dataset.split("?")[0] == MADE
-        if made and self.run.on_dataset_change is not None:
-            raise PydanticCustomError(
-                "on_dataset_change", "run.on_dataset_change: the dataset digits is made on the spot and never changes"
-            )
+        if self.run.on_dataset_change is None:
+            return self
+        if self.dataset.split("?")[0] == MADE:
+            reason: str | None = f"the dataset {MADE} is made on the spot and never changes"
+        else:
+            reason = watchable(self.dataset)
+        if reason is not None:
+            raise PydanticCustomError("on_dataset_change", "run.on_dataset_change: {reason}", {"reason": reason})
         return self

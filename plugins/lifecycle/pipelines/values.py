@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterError, croniter
@@ -23,6 +24,24 @@ Release = Annotated[str, StringConstraints(pattern=DNS_LABEL, max_length=53)]
 ServedModel = Annotated[str, StringConstraints(pattern=MODEL_NAME, max_length=63)]
 RegisteredModel = Annotated[str, StringConstraints(pattern=MODEL_NAME, max_length=200)]
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
+
+
+def watchable(dataset: str) -> str | None:
+    """Why Airflow cannot watch this address; None if it can."""
+    parts = urlsplit(dataset)
+    if parts.scheme in ("http", "https", "s3"):
+        # The address is stored with the watcher, and is part of the asset that Airflow shows.
+        if parts.query or parts.fragment or "@" in parts.netloc:
+            return (
+                "the dataset's address has a query or credentials in it, which Airflow would store and show; give an "
+                "address without, and credentials as S3's or a netrc file's"
+            )
+        return None
+    if parts.scheme not in ("", "file"):
+        return f"a dataset of the scheme {parts.scheme} cannot be watched; http(s), s3, file or an absolute path can"
+    if not parts.path.startswith("/"):
+        return "a relative path is another one in the pods; give an absolute path that the triggerer has too"
+    return None
 
 
 def _duration(value: Any) -> timedelta:

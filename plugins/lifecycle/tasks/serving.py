@@ -6,12 +6,13 @@ import logging
 
 from airflow.sdk import task
 
+from lifecycle.assets import RELEASED
 from lifecycle.hooks.mlflow import MlflowHook
 from lifecycle.mlflow import versions
 from lifecycle.model import names
 from lifecycle.model.pin import Pin, VersionDict
 from lifecycle.model.results import RolledOut, ServedVersion
-from lifecycle.tasks import context, proof
+from lifecycle.tasks import context, proof, released
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.failures import handed_on
 
@@ -29,10 +30,15 @@ def verify_serving(pin: VersionDict) -> ServedVersion:
         return proof.prove(context.target(), Pin.from_xcom(pin))
 
 
-@task(execution_timeout=QUICK, doc_md="Moves the alias `champion` to the version that answers.")
+@task(
+    execution_timeout=QUICK,
+    outlets=[RELEASED],
+    doc_md="Moves the alias `champion` to the version that answers, and updates the registered model's asset.",
+)
 def set_champion(registered_model: str, pin: VersionDict, rolled: RolledOut) -> None:
     """Move the alias to the version that was proved live."""
     number, environment = Pin.from_xcom(pin).number, context.target().environment
     with MlflowHook.from_settings().session() as client:
         versions.set_champion(client, registered_model, number, commit=rolled["commit"], environment=environment)
     log.info("%s@%s is version %s", registered_model, names.CHAMPION, number)
+    released.announce(registered_model, Pin.from_xcom(pin), rolled["commit"])

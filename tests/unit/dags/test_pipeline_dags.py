@@ -93,12 +93,44 @@ def test_the_dags_page_shows_the_file(made: Any) -> None:
     ],
 )
 def test_the_schedule_is_the_files(made: Any, run: dict[str, str], summary: str | None, zone: str | None) -> None:
-    restored = DagSerialization.from_dict(DagSerialization.to_dict(made(run=run)))
+    read = restored(made(run=run))
     if summary is None:
-        assert not restored.timetable.can_be_scheduled
+        assert not read.timetable.can_be_scheduled
     else:
-        assert restored.timetable.summary == summary
-        assert restored.timetable.serialize()["timezone"] == zone
+        assert read.timetable.summary == summary
+        assert read.timetable.serialize()["timezone"] == zone
+
+
+def test_a_dataset_that_is_watched_starts_the_dag_beside_its_schedule(made: Any) -> None:
+    address = "https://example.com/letters.zip"
+    alone = restored(made(dataset=address, run={"on_dataset_change": "15m"}))
+    both = restored(made(dataset=address, run={"on_dataset_change": "5s", "schedule": "0 3 * * 0"}))
+    assert (alone.timetable.summary, both.timetable.summary) == ("Asset", "Asset or 0 3 * * 0")
+    for dag, interval, settle in ((alone, 900.0, 60.0), (both, 5.0, 5.0)):
+        ((_, asset),) = dag.timetable.asset_condition.iter_assets()
+        assert (asset.uri, asset.extra) == ("dataset:/letters", {"dataset": address})
+        (watcher,) = asset.watchers
+        assert watcher.trigger["classpath"] == "lifecycle.triggers.dataset.DatasetTrigger"
+        arguments = {"pipeline": "letters", "dataset": address, "interval": interval, "settle": settle}
+        assert watcher.trigger["kwargs"] == arguments
+
+
+def test_a_package_that_watching_needs_is_named_in_the_import_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lifecycle.errors import BadPipeline
+    from lifecycle.hooks import dataset
+    from lifecycle.wiring import pipeline_dag
+
+    monkeypatch.setitem(dataset.PACKAGES, "s3", "no_such_package")
+    file = write(tmp_path, "letters", letters(run__on_dataset_change="15m"))
+    with pytest.raises(BadPipeline, match="needs the package no_such_package"):
+        pipeline_dag(str(file.with_suffix(".py")))
+
+
+def restored(dag: Any) -> Any:
+    """The DAG as the scheduler has it."""
+    return DagSerialization.from_dict(DagSerialization.to_dict(dag))
 
 
 def test_pods_are_placed_by_the_file_over_the_settings(made: Any) -> None:

@@ -87,6 +87,19 @@ STAGE = letters()["stages"][0]
         ({"run__timezone": "Mars/Olympus"}, r"run\.timezone: there is no such time zone.*Mars/Olympus"),
         ({"run__on_dataset_change": 15}, r"run\.on_dataset_change: a duration is a whole number with s, m, h or d"),
         ({"dataset": "digits?images=9", "run__on_dataset_change": "15m"}, "run.on_dataset_change: .*never changes"),
+        (
+            {"dataset": "https://b/a.zip?key=s", "run__on_dataset_change": "15m"},
+            "run.on_dataset_change: .*a query or cred",
+        ),
+        (
+            {"dataset": "https://u:p@b/a.zip", "run__on_dataset_change": "15m"},
+            "run.on_dataset_change: .*or credentials in",
+        ),
+        ({"dataset": "data/mine", "run__on_dataset_change": "15m"}, "run.on_dataset_change: a relative path"),
+        (
+            {"dataset": "ftp://b/a.zip", "run__on_dataset_change": "15m"},
+            "run.on_dataset_change: .* the scheme ftp cannot",
+        ),
         ({"resources__gpus": -1}, r"resources\.gpus: "),
         ({"resources__memory": "16 GB"}, r"resources\.memory: .*16 GB"),
         ({"stages": []}, r"stages: .*at least 1 item"),

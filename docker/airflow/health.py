@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PINS = Path(__file__).with_name("requirements.txt")
-# What a cluster needs beside what the sandbox has: PostgreSQL, the log-in of the official chart, S3 (artifacts, datasets).
+# What a cluster needs beside what the sandbox has: PostgreSQL, the log-in of the official chart, S3.
 CLUSTER = ("psycopg2", "asyncpg", "boto3", "s3fs", "airflow.providers.fab.auth_manager.fab_auth_manager")
 # What tasks import only when they run: the client of the served detector.
 LATE = ("yolo_client",)

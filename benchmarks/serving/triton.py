@@ -91,9 +91,9 @@ def _set_instances(config: Path, instances: int) -> None:
 
 
 def build_image(folder: Path) -> Path:
-    """Makes the sandbox's stand-in for the Triton image; returns its `tritonserver`."""
+    """Makes a folder with the server of the nvidia-pytriton wheel; returns its `tritonserver`."""
     import runpy
 
-    build = runpy.run_path(str(ROOT / "sandbox" / "images" / "triton" / "build.py"))["build"]
+    build = runpy.run_path(str(ROOT / "tools" / "tritonserver" / "build.py"))["build"]
     binary: Path = build(ROOT / ".venv" / "triton", folder)
     return binary

@@ -68,6 +68,7 @@ DAG_RUN_TRAILER = "Dag-Run"
 REVERTS_TRAILER = "Reverts"
 DELIVERY_TRAILER = "Delivery"
 REASON_TRAILER = "Reason"
+PROMOTED_FROM_TRAILER = "Promoted-From"
 CLASS_CHANGE_TRAILER = "Class-Change"
 
 # Airflow: task ids that other tasks ask, and XCom keys besides `return_value`

@@ -16,7 +16,7 @@ from typing import Any
 from tools.rest import Airflow, Mlflow
 
 DAG = "digits"  # the demo: dags/pipelines/digits.yaml
-LAST = "set_champion"
+LAST = "set_alias"
 CLOSE = "close_run"
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 SHOWN = {"running", "deferred", "awaiting_input", "up_for_retry", *ENDED}

@@ -174,14 +174,22 @@ def register(opened: OpenedRun) -> RegisteredVersion:
     execution_timeout=QUICK,
     doc_md="Writes version, sha256 and run id into the values file: one commit.",
 )
-def promote(registered: RegisteredVersion) -> DeliveredCommit:
-    """Commit the version's pin; skip what follows if a newer version or a hold is in its way."""
+def promote(registered: RegisteredVersion, delivery: str = "") -> DeliveredCommit:
+    """Commit the version's pin; skip what follows if a newer version or a hold is in its way.
+
+    `delivery`: how the stage has its commits delivered; empty: as the setting says.
+    """
     wanted = context.lifecycle_params()["registered_model"]
     promoted = handoff.promote(
-        context.target(), wanted, registered, dag_run=context.dag_run_name(), classes=context.class_change()
+        context.target(),
+        wanted,
+        registered,
+        dag_run=context.dag_run_name(),
+        classes=context.class_change(),
+        delivery=delivery,
     )
     if promoted["outcome"] not in handoff.CONTINUES:
         context.task_instance().xcom_push(key="return_value", value=promoted)
-        take_away(registered)
+        take_away(registered, delivery)
         raise AirflowSkipException(f"Nothing was committed ({promoted['outcome']}): {promoted['detail']}")
     return promoted

@@ -113,7 +113,7 @@ def test_a_persons_own_description_of_a_model_stays(client: Any, name: str) -> N
 
     client.create_registered_model(name, description="Ask Ann.")
     versions.register(client, name, trained(client, name, "r1"))
-    versions.set_champion(client, name, 1, commit="c", environment="sandbox")
+    versions.set_live(client, name, 1, commit="c", environment="sandbox", champion=True)
     assert client.get_registered_model(name).description == "Ask Ann."
 
 
@@ -199,9 +199,9 @@ def test_champion_keeps_since_when_it_is_live_for_the_same_commit(client: Any, n
     versions.register(client, name, trained(client, name, "r1"))
     client.set_model_version_tag(name, "1", "commit", "c1")
     client.set_model_version_tag(name, "1", "live_since", "before")
-    versions.set_champion(client, name, 1, commit="c1", environment="sandbox")
+    versions.set_live(client, name, 1, commit="c1", environment="production", champion=True)
     assert client.get_model_version_by_alias(name, "champion").tags["live_since"] == "before"
-    versions.set_champion(client, name, 1, commit="c2", environment="sandbox")
+    versions.set_live(client, name, 1, commit="c2", environment="production", champion=True)
     assert client.get_model_version(name, "1").tags["live_since"] != "before"
 
 

@@ -109,7 +109,7 @@ def watched(played: Played) -> tuple[Airflow, list[dict[str, Any]], list[str]]:
 
 
 def test_a_release_is_followed_to_what_is_served(airflows: list[Played]) -> None:
-    played = Played(train="success", promote="success", verify_serving="success", set_champion="success")
+    played = Played(train="success", promote="success", verify_serving="success", set_alias="success")
     airflows.append(played)
     airflow, tasks, said = watched(played)
     assert airflow.trigger({"environment": "staging"}) == RUN
@@ -132,7 +132,7 @@ def test_a_failure_shows_the_trainers_own_paragraph(airflows: list[Played]) -> N
 
 
 def test_a_rejection_is_the_gates_sentence_and_not_the_skipped_tasks(airflows: list[Played]) -> None:
-    skipped = dict.fromkeys(("register", "promote", "wait_for_rollout", "verify_serving", "set_champion"), "skipped")
+    skipped = dict.fromkeys(("register", "promote", "wait_for_rollout", "verify_serving", "set_alias"), "skipped")
     played = Played(rejected="mAP50 0.31 is below the least, 0.85", train="success", gate="success", **skipped)
     airflows.append(played)
     airflow, tasks, _ = watched(played)

@@ -87,7 +87,7 @@ def test_called_again_it_changes_nothing_and_adds_a_stage_that_came_to_the_file(
         ({"name": "../letters"}, BadPipeline, "cannot be a pipeline's name"),
         ({"model": "-x"}, BadPipeline, "registered_model: "),
         ({"stages": "staging staging"}, BadPipeline, "the environment staging is in it twice"),
-        ({"stages": "moon"}, Refused, "There is no environment 'moon': argocd-apps/ has production, sandbox, staging"),
+        ({"stages": "moon"}, Refused, "There is no environment 'moon': argocd-apps/ has production, staging"),
         ({"stages": "staging/../x"}, BadPipeline, r"stages\[0\]\.app"),
         ({"dataset": "s3://b/a.zip: {x"}, None, ""),
     ],

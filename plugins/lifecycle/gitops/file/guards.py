@@ -20,9 +20,7 @@ class Stop:
     detail: str
 
 
-def why_stop(
-    bump: Bump, there: PinnedModel, reverted: Pin | None, source: PinnedModel | None = None
-) -> Stop | None:
+def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None, source: PinnedModel | None = None) -> Stop | None:
     """The reason not to make this bump on this file, or None if it should be made.
 
     `reverted` is the pin that the commit `bump.reverts` wrote, for a restore; `source` is what the entry `bump.source`

@@ -82,6 +82,7 @@ class OpenedRun(TypedDict):
     run_id: str
     experiment_id: str
     registered_model: str
+    environment: str
     served_model: str
     live: PinDict
 

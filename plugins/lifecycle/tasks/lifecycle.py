@@ -73,6 +73,7 @@ def open_run() -> OpenedRun:
         "run_id": run_id,
         "experiment_id": experiment_id,
         "registered_model": wanted,
+        "environment": target.environment,
         "served_model": target.model,
         "live": pinned.pin.xcom(),
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from lifecycle.ui import overview
 
 from tests.integration.airflow.dag_runs import Finished, Platform, Run
 from tests.integration.airflow.servers import one_line
@@ -103,6 +104,7 @@ def test_a_person_sees_both_versions_and_approves(platform: Platform, staged: St
     assert "| mAP50 | 0.9000 | – |" in body
     assert f"![version 1](lifecycle/picture?run_id={ended.pull('open_run')['run_id']})" in body
     assert "would go on to **production/detector**" in body
+    assert overview.picture(ended.pull("open_run")["run_id"]).startswith(b"\x89PNG")
 
 
 @pytest.mark.usefixtures("person")

@@ -64,7 +64,7 @@ def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
     first = [stage.environment for stage in staged[name].stages[:2]] if staged else ["", ""]
 
     def choice(value: str, among: list[str], title: str, description: str) -> Param:
-        enum = {"enum": among} if among else {}
+        enum: dict[str, Any] = {"enum": among} if among else {}
         return Param(value, type="string", title=title, section=section, description=description, **enum)
 
     return {

@@ -31,8 +31,8 @@ def side_by_side(new: Shown, live: Shown | None, source: str, to: str) -> str:
     """
     former = "nothing is live" if live is None else f"version {live.version}"
     rows = [
-        ("mAP50", _number(new.map50), _number(live and live.map50)),
-        ("mAP50-95", _number(new.map50_95), _number(live and live.map50_95)),
+        ("mAP50", _number(new.map50), _number(live.map50 if live else None)),
+        ("mAP50-95", _number(new.map50_95), _number(live.map50_95 if live else None)),
         ("dataset", _dataset(new), _dataset(live)),
         ("DAG run", _code(new.dag_run), _code(live.dag_run if live else "")),
         ("MLflow run", _code(new.run_id), _code(live.run_id if live else "")),

@@ -44,6 +44,11 @@ def after(task: str, state: str) -> dict[str, str | None]:
             {"verify_serving": "failed", "set_alias": "upstream_failed", "restore": "failed"},
             Outcome("FAILED", "failed in restore, verify_serving"),
         ),
+        (
+            {"production.promote": "skipped", "production.restore": "skipped"},
+            Outcome("FINISHED", "live"),
+        ),
+        ({"production.soak": "failed"}, Outcome("FAILED", "failed in production.soak")),
         # Tried again, after its first try had failed because of the others.
         ({"close_run": "failed"}, Outcome("FINISHED", "live")),
     ],

@@ -8,8 +8,8 @@ from typing import Any
 
 from airflow.sdk import dag
 from lifecycle import params
+from lifecycle.catalog import catalog, stage_dict, stages_of
 from lifecycle.model.names import CHOOSE_PROMOTION
-from lifecycle.pipelines import catalog, stage_dict, stages_of
 from lifecycle.stages import release
 from lifecycle.tasks.defaults import default_args
 from lifecycle.tasks.promotion import choose_asked

@@ -8,8 +8,8 @@ from typing import Any
 
 from airflow.sdk import chain, dag
 from lifecycle import params
+from lifecycle.catalog import catalog, stages_of
 from lifecycle.model.names import WAIT_FOR_ROLLOUT
-from lifecycle.pipelines import catalog, stages_of
 from lifecycle.sensors.application import ApplicationRolloutSensor
 from lifecycle.tasks.defaults import default_args
 from lifecycle.tasks.rollback import choose_version, roll_back

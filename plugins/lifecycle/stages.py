@@ -8,12 +8,13 @@ from typing import Any, Literal
 from airflow.sdk import TaskGroup, TriggerRule, chain
 
 from lifecycle.candidate import candidate_tasks
+from lifecycle.catalog import stage_dict
 from lifecycle.model import names
 from lifecycle.model.results import StageDict, StagesDict
 from lifecycle.operators.approval import approve_promotion
 from lifecycle.operators.restore import RestoreOperator
 from lifecycle.operators.soak import SoakOperator
-from lifecycle.pipelines import Pipeline, Stage, stage_dict
+from lifecycle.pipelines import Pipeline, Stage
 from lifecycle.sensors.application import ApplicationRolloutSensor
 from lifecycle.settings import Settings
 from lifecycle.tasks.promotion import choose_own, promote_on

@@ -11,12 +11,13 @@ from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, T
 from lifecycle import params, pipelines
 from lifecycle.assets import watched_dataset
 from lifecycle.candidate import candidate_tasks
+from lifecycle.catalog import stages_of
 from lifecycle.errors import BadPipeline
 from lifecycle.model.names import RESTORE, WAIT_FOR_ROLLOUT
 from lifecycle.operators.approval import approvals
 from lifecycle.operators.pods import trainer_pods
 from lifecycle.operators.restore import RestoreOperator
-from lifecycle.pipelines import Pipeline, stages_of
+from lifecycle.pipelines import Pipeline
 from lifecycle.sensors.application import ApplicationRolloutSensor
 from lifecycle.settings import Settings, settings
 from lifecycle.stages import later_stages

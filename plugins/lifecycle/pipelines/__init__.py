@@ -1,7 +1,6 @@
 """A detector as a file: what `dags/pipelines/<name>.yaml` may say, and how it is read."""
 
-from lifecycle.pipelines.catalog import catalog, stage_dict, stages_of
 from lifecycle.pipelines.files import load
 from lifecycle.pipelines.spec import Pipeline, Stage
 
-__all__ = ["Pipeline", "Stage", "catalog", "load", "stage_dict", "stages_of"]
+__all__ = ["Pipeline", "Stage", "load"]

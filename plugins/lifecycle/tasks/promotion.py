@@ -17,15 +17,13 @@ from lifecycle.model import names
 from lifecycle.model.pin import Pin, VersionDict
 from lifecycle.model.results import DeliveredCommit, Promotion, StageDict
 from lifecycle.model.target import Target
-from lifecycle.policy.promotion import Shown, side_by_side
+from lifecycle.policy.promotion import side_by_side
 from lifecycle.policy.stages import neighbours
 from lifecycle.tasks import context, handoff, proof
 from lifecycle.tasks.candidate import take_away
 from lifecycle.tasks.defaults import QUICK
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from lifecycle.gitops import PinnedModel
 
 log = logging.getLogger(__name__)
@@ -100,8 +98,8 @@ def _choose(source: StageDict, to: StageDict, *, expected: Pin | None = None, re
     with MlflowHook.from_settings().session() as client:
         version = versions.existing(client, model, held.pin.number)
         change = classes.change(client, held.pin.run_id, model, there.pin.version)
-        live = None if there.pin.version is None else _shown(client, there.pin)
-        table = side_by_side(_shown(client, held.pin), live, origin.environment, target.environment)
+        live = None if there.pin.version is None else runs.shown(client, there.pin)
+        table = side_by_side(runs.shown(client, held.pin), live, origin.environment, target.environment)
     log.info("%s", table)
     return {
         **held.pin.version_xcom(),
@@ -148,19 +146,6 @@ def _check_answers(origin: Target, pin: Pin) -> None:
         if error.retryable:
             raise
         raise _refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}") from error
-
-
-def _shown(client: MlflowClient, pin: Pin) -> Shown:
-    facts = runs.describe(client.get_run(pin.run_id))
-    return Shown(
-        version=pin.number,
-        run_id=pin.run_id,
-        map50=facts.map50,
-        map50_95=facts.map50_95,
-        dataset=facts.dataset,
-        dataset_digest=facts.dataset_digest,
-        dag_run=facts.dag_run,
-    )
 
 
 def _promote(chosen: Promotion) -> DeliveredCommit:

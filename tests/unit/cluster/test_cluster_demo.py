@@ -73,7 +73,7 @@ class Played:
             return 200, {"state": "failed" if "failed" in self.states.values() else "success"}
         if path == f"{run}/taskInstances?limit=100":
             return 200, {"task_instances": [self._task(*pair) for pair in self.states.items()]}
-        if path == f"{run}/taskInstances/train/logs/1?full_content=true":
+        if path.startswith(f"{run}/taskInstances/") and path.endswith("/logs/1?full_content=true"):
             lines = ["::group::Log message source details", "::endgroup::", "epoch 1", "ERROR: no GPU", "Pod deleted"]
             return 200, {"content": [{"event": line} for line in lines]}
         if path.endswith("/gate/xcomEntries/decision") and self.rejected:
@@ -120,6 +120,15 @@ def test_a_release_is_followed_to_what_is_served(airflows: list[Played]) -> None
     assert "+    version: 3" in text
     assert "version 3, sha256 5f2d, MLflow run 8c1f" in text
     assert "8 of 8" in text
+
+
+def test_a_later_stage_that_fails_is_told_and_the_first_ones_success_too(airflows: list[Played]) -> None:
+    played = Played(train="success", set_alias="success", **{"production.verify_serving": "failed"})
+    airflows.append(played)
+    airflow, tasks, _ = watched(played)
+    ended = dagrun.ending(airflow, RUN, tasks)
+    assert ended.code == 1
+    assert ended.said == "production.verify_serving failed: no GPU\nThe new version is live in the first stage only."
 
 
 def test_a_failure_shows_the_trainers_own_paragraph(airflows: list[Played]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lifecycle.catalog import stages_of
 from lifecycle.errors import BadParameter
-from lifecycle.pipelines import Pipeline, stages_of
+from lifecycle.pipelines import Pipeline
 from lifecycle.policy.promotion import Shown, side_by_side
 from lifecycle.policy.stages import is_last, neighbours
 

@@ -22,6 +22,7 @@ from lifecycle.policy.stages import neighbours
 from lifecycle.tasks import context, handoff, proof
 from lifecycle.tasks.candidate import take_away
 from lifecycle.tasks.defaults import QUICK
+from lifecycle.tasks.served import check_served_here
 
 if TYPE_CHECKING:
     from lifecycle.gitops import PinnedModel
@@ -92,6 +93,7 @@ def _choose(source: StageDict, to: StageDict, *, expected: Pin | None = None, re
     held, _ = repository().read(origin.environment, origin.app, origin.model)
     there, tip = repository().read(target.environment, target.app, target.model)
     _check(origin, held, target, there, expected)
+    check_served_here(target, "Nothing was committed.")
     _check_answers(origin, held.pin)
     model = held.registered_model
     log.info("At %s, %s holds %s and %s %s", tip, origin.entry, held.pin.words, target.entry, there.pin.words)

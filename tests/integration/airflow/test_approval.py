@@ -13,9 +13,9 @@ from tests.support.processes import until
 
 
 def answer_with(
-    choice: str, seen: dict[str, Any], task: str = "approve", first: Callable[[], None] = lambda: None
+    choice: str, seen: dict[str, Any], task: str = "approve", first: Callable[[Any], None] = lambda _: None
 ) -> threading.Thread:
-    """Answer the pending question as Airflow's UI does, after doing something else; keep what it showed."""
+    """Answer the pending question as Airflow's UI does, after `first`; keep what it showed."""
     from airflow.api_fastapi.app import create_app
     from starlette.testclient import TestClient
 
@@ -35,7 +35,7 @@ def answer_with(
 
             question = until("the question", pending, seconds=90)
             seen.update(question)
-            first()
+            first(client)
             instance = question["task_instance"]
             path = f"/api/v2/dags/digits/dagRuns/{instance['dag_run_id']}/taskInstances/{task}/-1/hitlDetails"
             said = client.patch(path, json={"chosen_options": [choice], "params_input": {}})

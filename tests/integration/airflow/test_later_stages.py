@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-from lifecycle.ui import overview
 
 from tests.integration.airflow.dag_runs import Finished, Platform, Run
 from tests.integration.airflow.servers import one_line
@@ -94,7 +94,14 @@ def person(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("person")
 def test_a_person_sees_both_versions_and_approves(platform: Platform, staged: Staged) -> None:
     seen: dict[str, Any] = {}
-    answer = answer_with("Approve", seen, task="production.approve")
+
+    def look(client: Any) -> None:
+        (link,) = re.findall(r"\]\((lifecycle/picture\S+)\)", seen["body"])
+        seen["picture"] = client.get(f"/{link}")
+        seen["stranger"] = client.get(f"/{link}", headers={"Authorization": ""})
+        seen["other"] = client.get("/lifecycle/picture?run_id=../../etc")
+
+    answer = answer_with("Approve", seen, task="production.approve", first=look)
     ended = staged(by="approval")
     answer.join()
     assert ended.state == "success", ended.text[-5000:]
@@ -104,14 +111,17 @@ def test_a_person_sees_both_versions_and_approves(platform: Platform, staged: St
     assert "| mAP50 | 0.9000 | – |" in body
     assert f"![version 1](lifecycle/picture?run_id={ended.pull('open_run')['run_id']})" in body
     assert "would go on to **production/detector**" in body
-    assert overview.picture(ended.pull("open_run")["run_id"]).startswith(b"\x89PNG")
+    picture = seen["picture"]
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png"), picture.text
+    assert picture.content.startswith(b"\x89PNG")
+    assert (seen["stranger"].status_code, seen["other"].status_code) == (401, 422)
 
 
 @pytest.mark.usefixtures("person")
 def test_what_staging_lost_while_the_person_thought_about_it_is_not_promoted(
     platform: Platform, staged: Staged
 ) -> None:
-    def roll_back() -> None:
+    def roll_back(client: Any) -> None:
         text = platform.repository.text()
         platform.repository.write(text.replace("version: 1", "version: 7"))
 

@@ -1,17 +1,19 @@
-"""Back to a former version, on a person's word: one commit, rollout, proof, champion."""
+"""Back to a former version, on a person's word: one commit, rollout, proof, aliases."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import chain, dag
 from lifecycle import params
+from lifecycle.catalog import catalog, stages_of
 from lifecycle.model.names import WAIT_FOR_ROLLOUT
 from lifecycle.sensors.application import ApplicationRolloutSensor
 from lifecycle.tasks.defaults import default_args
 from lifecycle.tasks.rollback import choose_version, roll_back
-from lifecycle.tasks.serving import set_champion, verify_serving
+from lifecycle.tasks.serving import set_alias, verify_serving
 
 DOC = """
 ### yolo_rollback
@@ -23,6 +25,7 @@ over it until a person sets `hold: false` in that file.
 
 Rolling back in Argo CD itself does not last: it puts back what git says. Git is the only thing that deploys.
 """
+STAGES = stages_of(catalog(Path(__file__).parent / "pipelines").values())
 
 
 @dag(
@@ -50,7 +53,7 @@ def yolo_rollback() -> None:
     )
     rolled: Any = rollout.output
     served = verify_serving(chosen)
-    chain(rollout, served, set_champion(chosen["registered_model"], chosen, rolled))
+    chain(rollout, served, set_alias(chosen["registered_model"], chosen, rolled, STAGES))
 
 
 yolo_rollback()

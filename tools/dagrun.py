@@ -16,7 +16,7 @@ from typing import Any
 from tools.rest import Airflow, Mlflow
 
 DAG = "digits"  # the demo: dags/pipelines/digits.yaml
-LAST = "set_champion"
+LAST = "set_alias"
 CLOSE = "close_run"
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 SHOWN = {"running", "deferred", "awaiting_input", "up_for_retry", *ENDED}
@@ -110,13 +110,16 @@ class Ending:
 
 def ending(airflow: Airflow, run: str, tasks: Tasks) -> Ending:
     """Whether the run's version is live; if not, the sentence of the task that decided it, and no other's."""
+    # `restore` fails after the others and tells both what failed and what was done; `close_run` only repeats that.
+    failed = [task for task in tasks if task["state"] == "failed" and task["task_id"] != CLOSE]
+    if succeeded(tasks, LAST) and failed:
+        said = f"{failed[-1]['task_id']} failed: {_sentence(airflow, run, failed[-1])}"
+        return Ending(FAILED, f"{said}\nThe new version is live in the first stage only.")
     if succeeded(tasks, LAST):
         return Ending(LIVE, "The new version is live.")
     decision = airflow.xcom(run, "gate", "decision") if succeeded(tasks, "gate") else None
     if decision and not decision["passed"]:
         return Ending(REJECTED, f"gate rejected the candidate: {decision['reason']}.\n{decision['table']}\n{STAYS}")
-    # `restore` fails after the others and tells both what failed and what was done; `close_run` only repeats that.
-    failed = [task for task in tasks if task["state"] == "failed" and task["task_id"] != CLOSE]
     if failed:
         return Ending(FAILED, f"{failed[-1]['task_id']} failed: {_sentence(airflow, run, failed[-1])}\n{STAYS}")
     stopped = next((task for task in tasks if task["state"] == "skipped" and task["start_date"]), None)
@@ -145,6 +148,8 @@ ERRORS = (
     "RolloutTimeout",
     "RolloutReverted",
     "CandidateRefused",
+    "PromotionRefused",
+    "SoakFailed",
     "RegistryUnavailable",
 )
 

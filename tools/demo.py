@@ -86,7 +86,8 @@ def report(
         "sha256": found["tags"]["sha256"],
         "commit": promoted["commit"],
         "served_version": int(served["mlflow_model_version"]["string_value"]),
-        "champion": mlflow.alias(opened["registered_model"], "champion"),
+        "environment": opened["environment"],
+        "alias": mlflow.alias(opened["registered_model"], opened["environment"]),
         "picture": str(picture),
         "seconds": {task["task_id"]: round(task["duration"], 1) for task in tasks if task["duration"]},
         "urls": {
@@ -113,12 +114,13 @@ def text(found: dict[str, Any], options: argparse.Namespace) -> str:
         *(f"    {line}" for line in commit.splitlines()),
         "",
         f"rollout      synced and healthy after {rollout:.1f} s",
-        f"served       Triton says version {found['served_version']} of {found['model_name']}",
+        f"served       {found['environment']}: Triton says version {found['served_version']} of {found['model_name']}",
         f"picture      {os.path.relpath(found['picture'])}",
         f"report       {os.path.relpath(options.home / 'report.json')}",
         *(f"{name:<12} {found['urls'][name]}" for name in ("airflow", "mlflow", "triton")),
         "",
         f"All of it took {found['seconds']['total']:.0f} s.",
+        f"To put it into production too: {found['urls']['airflow']}/dags/yolo_promote, Trigger; its form is filled in.",
         "`make status` shows what is live; `make down` stops the platform.",
     ]
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-FILE = "argocd-apps/sandbox/detector/values.yaml"
+FILE = "argocd-apps/staging/detector/values.yaml"
 
 
 def values(models: int, first_version: int) -> bytes:

@@ -17,7 +17,7 @@ def ours(url: str, model: str, version: int, time_limit: float) -> bool:
     """This project's handoff."""
     gitops = GitOps(GitOpsSettings(url=url, time_limit=time_limit))
     bump = Bump(
-        environment="sandbox",
+        environment="staging",
         app="detector",
         model=model,
         registered_model=f"{model}-detector",

@@ -45,7 +45,7 @@ LIMIT_SECONDS = 180
 class Target:
     """What is rolled: a model of an app of an environment."""
 
-    environment: str = "sandbox"
+    environment: str = "staging"
     app: str = "detector"
     model: str = "digits"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from airflow.sdk import TriggerRule
@@ -13,7 +14,16 @@ from lifecycle.sensors.application import ApplicationRolloutSensor
 from lifecycle.tasks.candidate import commit_candidate, prove_candidate
 
 
-def candidate_tasks(proof: Literal["after", "candidate"], registered: Any, promoted: Any) -> list[Any]:
+def candidate_tasks(
+    proof: Literal["after", "candidate"],
+    registered: Any,
+    promoted: Any,
+    *,
+    delivery: str = "",
+    target: Mapping[str, Any] = params.TARGET,
+    registered_model: str = "{{ params.registered_model }}",
+    promotion: Any = None,
+) -> list[Any]:
     """What goes before `promote`, in its order; nothing with `proof: after`.
 
     A candidate that fails is taken away by `discard_candidate`, which is wired here.
@@ -22,24 +32,30 @@ def candidate_tasks(proof: Literal["after", "candidate"], registered: Any, promo
         proof: of the stage.
         registered: the task `register`, of which this takes the version.
         promoted: the task `promote`, which moves the pin and takes the candidate away in one commit.
+        delivery: how the stage has its commits delivered; empty: as the setting says.
+        target: the stage's entry, as operators take it.
+        registered_model: MLflow's; templated.
+        promotion: the task `choose_promotion` of a stage after the first.
     """
     if proof == "after":
         return []
-    tried: Any = commit_candidate(registered)
+    tried: Any = commit_candidate(registered, delivery, promotion)
     rollout = ApplicationRolloutSensor(
         task_id=WAIT_FOR_CANDIDATE,
-        **params.TARGET,
+        **target,
         candidate=True,
+        delivery=delivery,
         commit=tried["commit"],
         version=registered["version"],
         request_url=tried["request_url"],
         doc_md="Waits, holding no worker, until Argo CD reports the candidate healthy beside the live version.",
     )
-    proved = prove_candidate.override(retries=4)(registered, tried)
+    proved = prove_candidate.override(retries=4)(registered, tried, promotion)
     discard = DiscardCandidateOperator(
         task_id=DISCARD_CANDIDATE,
-        **params.TARGET,
-        registered_model="{{ params.registered_model }}",
+        **target,
+        registered_model=registered_model,
+        delivery=delivery,
         trigger_rule=TriggerRule.ONE_FAILED,
     )
     [rollout, proved, promoted] >> discard

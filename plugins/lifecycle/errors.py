@@ -49,6 +49,20 @@ class ClusterUnavailable(LifecycleError):
     retryable = True
 
 
+class StatisticsUnavailable(LifecycleError):
+    """Prometheus or a server did not tell how it does."""
+
+    retryable = True
+
+
+class SoakFailed(LifecycleError):
+    """A version did not do well enough in a stage to go to the next."""
+
+
+class PromotionRefused(LifecycleError):
+    """What a stage holds may not go to the next; nothing was committed."""
+
+
 class RolloutFailed(LifecycleError):
     """Argo CD or the serving pods say that the wanted revision does not work."""
 

@@ -16,7 +16,7 @@ TARGET: dict[str, Any] = {
     "model": "{{ params.served_model }}",
 }
 # What the form of yolo_rollback, which is no pipeline's, begins with.
-DEMO = Stage(environment="sandbox", app="detector", model="digits")
+DEMO = Stage(environment="staging", app="detector", model="digits")
 
 
 def target(stage: Stage = DEMO) -> dict[str, Param]:
@@ -53,6 +53,33 @@ def _form(part: Part, keys: tuple[str, ...], section: str, named: Mapping[str, s
         schema = {name: value for name, value in schemas[key].items() if name != "default"}
         fields[(named or {}).get(key, key)] = Param(getattr(part, key), section=section, **schema)
     return fields
+
+
+def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
+    """Parameters of `yolo_promote`: any two stages of a pipeline that follow each other; at first, those of one."""
+    section = "What goes on"
+    staged = {name: pipeline for name, pipeline in pipelines.items() if len(pipeline.stages) > 1}
+    every = dict.fromkeys(stage.environment for each in staged.values() for stage in each.stages)
+    name = next(iter(staged), "")
+    first = [stage.environment for stage in staged[name].stages[:2]] if staged else ["", ""]
+
+    def choice(value: str, among: list[str], title: str, description: str) -> Param:
+        enum: dict[str, Any] = {"enum": among} if among else {}
+        return Param(value, type="string", title=title, section=section, description=description, **enum)
+
+    return {
+        "pipeline": choice(name, list(staged), "Pipeline", "The file in `dags/pipelines/`, with its stages."),
+        "from": choice(first[0], list(every), "From", "The stage whose version goes on; it must answer there now."),
+        "to": choice(first[1], list(every), "To", "The stage after it."),
+        "reason": Param(
+            "",
+            type="string",
+            title="Reason",
+            maxLength=500,
+            section=section,
+            description="Goes into the commit and the log.",
+        ),
+    }
 
 
 def rollback() -> dict[str, Param]:

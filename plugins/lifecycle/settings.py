@@ -37,6 +37,20 @@ class Settings(BaseSettings):
         description="How many times as long as the live version a candidate may take for a picture; 0: not judged",
     )
 
+    # Between two stages of a pipeline
+    soak_max_failure_ratio: float = Field(
+        default=0.05, ge=0, le=1, description="Share of a version's requests in a stage that may fail before the next"
+    )
+    soak_max_latency_ms: float = Field(
+        default=1000,
+        ge=0,
+        description="Milliseconds that they may take: Triton's mean, or Prometheus' 99th percentile; 0: not judged",
+    )
+    soak_poll: float = Field(default=30, gt=0, description="Seconds between two looks at the servers' statistics")
+    prometheus_url: str = Field(
+        default="", description="Prometheus with the chart's rules; empty: Triton's own statistics"
+    )
+
     # The pods
     trainer_image: str = Field(
         default="ghcr.io/your-org/yolo-trainer:latest", description="Image of prepare, train and evaluate"

@@ -11,6 +11,8 @@ from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, T
 from lifecycle import params, pipelines
 from lifecycle.assets import watched_dataset
 from lifecycle.candidate import candidate_tasks
+from lifecycle.catalog import stages_of
+from lifecycle.errors import BadPipeline
 from lifecycle.model.names import RESTORE, WAIT_FOR_ROLLOUT
 from lifecycle.operators.approval import approvals
 from lifecycle.operators.pods import trainer_pods
@@ -18,11 +20,12 @@ from lifecycle.operators.restore import RestoreOperator
 from lifecycle.pipelines import Pipeline
 from lifecycle.sensors.application import ApplicationRolloutSensor
 from lifecycle.settings import Settings, settings
+from lifecycle.stages import later_stages
 from lifecycle.tasks.changes import find_changes
 from lifecycle.tasks.closing import close_run
 from lifecycle.tasks.defaults import default_args
 from lifecycle.tasks.lifecycle import gate, open_run, promote, register
-from lifecycle.tasks.serving import set_champion, verify_serving
+from lifecycle.tasks.serving import set_alias, verify_serving
 
 DOC = """
 ### {name}
@@ -37,6 +40,9 @@ away by `discard_candidate`: what is live is never touched.
 A candidate below the least mAP50, or worse than the live version, is not promoted: the run ends with skipped tasks.
 A rollout that fails is taken back by `restore`, and the run fails. `close_run` ends the MLflow run in the same state.
 To go back by hand: `yolo_rollback`.
+
+A stage after the first gets the same version by itself, after a person's approval or by merge request, in a group of
+its name here. One that is `manual` gets it from `yolo_promote`.
 
 `dags/pipelines/{name}.yaml`, whose values are the form's defaults:
 
@@ -75,9 +81,12 @@ def pipeline_dag(entry: str) -> DAG:
     file = Path(entry).with_suffix(".yaml")
     pipeline = pipelines.load(file)
     chosen = settings_for(pipeline, settings())
+    _check_requests(file, pipeline, chosen)
     with DAG(
         dag_id=file.stem,
-        description=f"{pipeline.dataset} → {pipeline.registered_model} → {pipeline.stages[0].entry}",
+        description=" → ".join(
+            [pipeline.dataset, pipeline.registered_model, *(stage.entry for stage in pipeline.stages)]
+        ),
         doc_md=DOC.format(name=file.stem, text=file.read_text(encoding="utf-8")),
         schedule=_schedule(file.stem, pipeline),
         start_date=datetime(2026, 1, 1),
@@ -87,10 +96,20 @@ def pipeline_dag(entry: str) -> DAG:
         params=params.lifecycle(pipeline),
         default_args=default_args(retries=2),
     ) as dag:
-        _wire(chosen)
+        _wire(pipeline, chosen)
         # After all others, whatever the file and the settings make of them.
         dag.leaves >> close_run()
     return dag
+
+
+def _check_requests(file: Path, pipeline: Pipeline, chosen: Settings) -> None:
+    """A merge request needs a host, which the setting names where the stage does not."""
+    for number, stage in enumerate(pipeline.stages):
+        if stage.by == "request" and (stage.delivery or chosen.gitops_delivery) == "push":
+            raise BadPipeline(
+                f"{file.parent.name}/{file.name}: stages[{number}].by: request needs a git host, and "
+                "LIFECYCLE_GITOPS_DELIVERY is push. Set the stage's delivery to github, gitlab or gitea."
+            )
 
 
 def settings_for(pipeline: Pipeline, common: Settings) -> Settings:
@@ -115,30 +134,34 @@ def _schedule(name: str, pipeline: Pipeline) -> CronTriggerTimetable | AssetOrTi
     return dataset if cron is None else AssetOrTimeSchedule(timetable=cron, assets=[dataset])
 
 
-def _wire(chosen: Settings) -> None:
-    """Wire the tasks."""
+def _wire(pipeline: Pipeline, chosen: Settings) -> None:
+    """Wire the tasks: those up to the first stage, then the other stages'."""
+    delivery, stages = pipeline.stages[0].delivery or "", stages_of([pipeline])
     opened: Any = open_run()
     registered: Any = register(opened)
-    promoted: Any = promote(registered)
+    promoted: Any = promote(registered, delivery)
     rollout = ApplicationRolloutSensor(
         task_id=WAIT_FOR_ROLLOUT,
         **params.TARGET,
         commit=promoted["commit"],
         version=registered["version"],
         request_url=promoted["request_url"],
+        delivery=delivery,
     )
     served: Any = verify_serving.override(retries=4)(registered)
     restore = RestoreOperator(
         task_id=RESTORE,
         **params.TARGET,
         registered_model="{{ params.registered_model }}",
+        delivery=delivery,
         trigger_rule=TriggerRule.ONE_FAILED,
     )
     prepare, train, evaluate = trainer_pods(chosen, run_id=opened["run_id"])
     changes: Any = find_changes(opened, image=chosen.trainer_image)
-    candidate = candidate_tasks(chosen.proof, registered, promoted)
+    candidate = candidate_tasks(chosen.proof, registered, promoted, delivery=delivery)
     tried = [*approvals(chosen), *candidate, promoted]
     chain(prepare, changes, train, evaluate, gate(opened), registered, *tried, rollout, served)
     rolled: Any = rollout.output
-    set_champion.override(retries=4)("{{ params.registered_model }}", served, rolled)
+    live = set_alias.override(retries=4)("{{ params.registered_model }}", served, rolled, stages)
     [rollout, served] >> restore
+    later_stages(pipeline, stages, chosen, registered, live)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -66,11 +67,11 @@ def secret(name: str, namespace: str, data: dict[str, str], **meta: dict[str, st
     }
 
 
-def bootstrap(api: KubernetesApi, mlflow_url: str) -> None:
+def bootstrap(api: KubernetesApi, mlflow_url: str, environments: Sequence[str]) -> None:
     """Apply what everything else expects to be there, then argocd-apps/root.yaml as it is in the repository."""
-    for namespace in ("lifecycle", "argocd", "sandbox"):
+    for namespace in ("lifecycle", "argocd", *environments):
         api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    for namespace in ("lifecycle", "sandbox"):
+    for namespace in ("lifecycle", *environments):
         api.apply(secret("mlflow", namespace, {"MLFLOW_TRACKING_URI": mlflow_url}))
     api.apply(
         {
@@ -85,7 +86,10 @@ def bootstrap(api: KubernetesApi, mlflow_url: str) -> None:
             "in-cluster",
             "argocd",
             {"name": "in-cluster", "server": "https://kubernetes.default.svc", "config": "{}"},
-            labels={"argocd.argoproj.io/secret-type": "cluster", "yolo-lifecycle/environment-sandbox": "true"},
+            labels={
+                "argocd.argoproj.io/secret-type": "cluster",
+                **{f"yolo-lifecycle/environment-{environment}": "true" for environment in environments},
+            },
         )
     )
     for manifest in yaml.safe_load_all((REPOSITORY_ROOT / "argocd-apps" / "root.yaml").read_text()):

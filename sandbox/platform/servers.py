@@ -90,7 +90,9 @@ def argocd(config: Config) -> Server:
 
 
 def airflow_variables(config: Config, airflow_port: int, mlflow_port: int) -> dict[str, str]:
-    """Airflow's settings: SQLite, LocalExecutor, this checkout's dags/ and plugins/, connections as variables."""
+    """Airflow's settings: SQLite, LocalExecutor, this checkout's dags/ (unless a person's environment names another
+    folder) and plugins/, connections as variables.
+    """
     home = config.home / "airflow"
     kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(config.kubeconfig)}}
     tracking = {"conn_type": "http", "host": "127.0.0.1", "port": mlflow_port, "schema": "http"}
@@ -98,7 +100,7 @@ def airflow_variables(config: Config, airflow_port: int, mlflow_port: int) -> di
         "PATH": f"{config.python('airflow').parent}:{os.environ['PATH']}",
         "AIRFLOW_HOME": str(home),
         "PYTHONPATH": f"{home}/config:{REPOSITORY_ROOT / 'clients' / 'python'}",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY_ROOT / "dags"),
+        "AIRFLOW__CORE__DAGS_FOLDER": os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or str(REPOSITORY_ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY_ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",

@@ -23,23 +23,24 @@ def show(config: Config) -> int:
     print(f"  {'kubectl':<12} kubectl --kubeconfig {config.kubeconfig} get pods,deployments,services,applications -A\n")
     api = cluster.KubernetesApi(config)
     print(f"  {'model':<28} {'in git':<8} {'answers':<8} {'Argo CD':<24} address")
-    for app, model in _models(config):
-        application = _application(api, f"sandbox-{app}")
-        address = _address(api, app, model["name"])
+    for environment, app, model in _models(config):
+        application = _application(api, f"{environment}-{app}")
+        address = _address(api, environment, app, model["name"])
         answers = _served(address, model["name"]) if address else "-"
-        name, version = f"{app}/{model['name']}", model["version"] or "-"
+        name, version = f"{environment}/{app}/{model['name']}", model["version"] or "-"
         print(f"  {name:<28} {version:<8} {answers:<8} {application:<24} {address or '-'}")
     return 0
 
 
-def _models(config: Config) -> list[tuple[str, dict[str, Any]]]:
+def _models(config: Config) -> list[tuple[str, str, dict[str, Any]]]:
     bare = config.bare_repository
     branch = repository_branch()
-    names = gitremote.git("ls-tree", "-r", "--name-only", branch, "argocd-apps/sandbox/", cwd=bare).splitlines()
+    names = gitremote.git("ls-tree", "-r", "--name-only", branch, "argocd-apps/", cwd=bare).splitlines()
     found = []
     for name in (name for name in names if name.endswith("/values.yaml")):
         content = yaml.safe_load(gitremote.git("show", f"{branch}:{name}", cwd=bare))
-        found += [(name.split("/")[2], model) for model in content["models"]]
+        _, environment, app, _ = name.split("/")
+        found += [(environment, app, model) for model in content["models"]]
     return found
 
 
@@ -51,9 +52,9 @@ def _application(api: cluster.KubernetesApi, name: str) -> str:
     return f"{got.get('sync', {}).get('status', '?')}, {got.get('health', {}).get('status', '?')}"
 
 
-def _address(api: cluster.KubernetesApi, app: str, model: str) -> str | None:
+def _address(api: cluster.KubernetesApi, environment: str, app: str, model: str) -> str | None:
     selector = f"app.kubernetes.io/instance%3D{app}%2Capp.kubernetes.io/component%3D{model}"
-    items = api.request("GET", f"api/v1/namespaces/sandbox/services?labelSelector={selector}")["items"]
+    items = api.request("GET", f"api/v1/namespaces/{environment}/services?labelSelector={selector}")["items"]
     return f"http://{items[0]['spec']['clusterIP']}:8000" if items else None
 
 

@@ -100,10 +100,15 @@ class Platform:
         claim = self.home / "kube" / "volumes" / "lifecycle" / "workspace"
         return sorted(claim.glob("runs/*/checkpoint/state.json"))
 
-    def served(self) -> int:
-        """The version that Triton says it serves."""
-        config = rest.call("GET", f"{self.report()['urls']['triton']}/v2/models/digits/config")
+    def served(self, url: str = "") -> int:
+        """The version that Triton says it serves: in staging, or at another address."""
+        config = rest.call("GET", f"{url or self.report()['urls']['triton']}/v2/models/digits/config")
         return int(config["parameters"]["mlflow_model_version"]["string_value"])
+
+    def aliases(self) -> tuple[str | None, ...]:
+        """The versions with the aliases staging, production and champion."""
+        mlflow = rest.Mlflow(self.state()["urls"]["mlflow"])
+        return tuple(mlflow.alias("digits-detector", name) for name in ("staging", "production", "champion"))
 
     def versions(self) -> list[int]:
         """All registered versions of the demo's model."""

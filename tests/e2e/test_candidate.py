@@ -21,7 +21,7 @@ from tools import rest
 
 pytestmark = pytest.mark.slow
 
-FILE = "argocd-apps/sandbox/detector/values.yaml"
+FILE = "argocd-apps/staging/detector/values.yaml"
 CANDIDATE = ("commit_candidate", "wait_for_candidate", "prove_candidate")
 
 
@@ -50,7 +50,7 @@ def subjects(platform: Platform) -> list[str]:
 def candidate_pods(platform: Platform) -> list[str]:
     """Names of the pods of candidates."""
     api = cluster.KubernetesApi(Config(platform.home, 0, 0))
-    path = "api/v1/namespaces/sandbox/pods?labelSelector=yolo-lifecycle/track%3Dcandidate"
+    path = "api/v1/namespaces/staging/pods?labelSelector=yolo-lifecycle/track%3Dcandidate"
     return [pod["metadata"]["name"] for pod in api.request("GET", path)["items"]]
 
 

@@ -25,12 +25,13 @@ from tests.e2e.platform_under_test import DEMO, TINY, Platform
 from tools import rest
 
 pytestmark = pytest.mark.slow
+STAGES = ("staging", "production")
 
 
 def test_first_demo_serves_what_it_registered(platform: Platform) -> None:
     report = platform.report()
     assert report["model_version"] == report["served_version"] == 1
-    assert report["champion"] == "1"
+    assert (report["environment"], report["alias"]) == ("staging", "1")
     assert report["map50"] >= DEMO["min_map50"]
     assert Path(report["picture"]).read_bytes().startswith(b"\x89PNG")
     assert len(report["dataset_digest"]) == len(report["sha256"]) == 64
@@ -93,7 +94,7 @@ def test_second_commit_touches_only_the_versions_lines(platform: Platform) -> No
     diff = platform.git("show", "--format=", "--unified=0", platform.report()["commit"])
     changed = [line[1:].strip() for line in diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     assert sorted(line.split(":")[0] for line in changed) == sorted(["version", "sha256", "runId"] * 2)
-    assert platform.git("show", "--format=", "--name-only", "HEAD") == "argocd-apps/sandbox/detector/values.yaml"
+    assert platform.git("show", "--format=", "--name-only", "HEAD") == "argocd-apps/staging/detector/values.yaml"
 
 
 def test_broken_dataset_fails_at_the_first_step_that_reads_it(platform: Platform, tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_version_below_the_least_map_is_not_promoted_and_the_gate_says_why(platf
 
 
 def test_version_that_cannot_be_served_is_taken_back_while_the_old_one_answers(platform: Platform) -> None:
-    urls, before = platform.report()["urls"], platform.git("show", "main:argocd-apps/sandbox/detector/values.yaml")
+    urls, before = platform.report()["urls"], platform.git("show", "main:argocd-apps/staging/detector/values.yaml")
     with Asking(urls["triton"], urls["triton_grpc"], 160) as asking:
         loser = threading.Thread(target=lose_the_next_model, args=(platform,))
         loser.start()
@@ -136,7 +137,7 @@ def test_version_that_cannot_be_served_is_taken_back_while_the_old_one_answers(p
     log = platform.log(run, "restore")
     assert "digits-detector" in log and "version 2" in log
     assert "its server ends again and again" in platform.log(run, "wait_for_rollout")
-    assert platform.git("show", "main:argocd-apps/sandbox/detector/values.yaml") == before
+    assert platform.git("show", "main:argocd-apps/staging/detector/values.yaml") == before
     assert "Reverts: " in platform.git("show", "-s", "--format=%B", "main")
     assert platform.served() == 2
     assert not asking.failures, asking.failures[:5]
@@ -156,18 +157,44 @@ def lose_the_next_model(platform: Platform) -> None:
 
 
 def test_rollback_puts_a_named_version_back(platform: Platform) -> None:
-    params = {"environment": "sandbox", "app": "detector", "served_model": "digits", "version": 1, "hold": False}
+    params = {"environment": "staging", "app": "detector", "served_model": "digits", "version": 1, "hold": False}
     run, state = platform.finish(params, dag="yolo_rollback")
     assert state == "success", platform.tasks(run, "yolo_rollback")
     assert platform.served() == 1
-    alias = rest.Mlflow(platform.state()["urls"]["mlflow"]).alias("digits-detector", "champion")
-    assert alias == "1"
+    assert platform.aliases() == ("1", None, None)
+
+
+def test_promotion_brings_to_production_what_staging_serves(platform: Platform) -> None:
+    before, version = platform.tip(), platform.served()
+    run, state = platform.finish({"pipeline": "digits", "from": "staging", "to": "production"}, dag="yolo_promote")
+    assert state == "success", platform.tasks(run, "yolo_promote")
+    url = platform.airflow("yolo_promote").xcom(run, "verify_serving")["url"]
+    assert platform.served(url) == platform.served() == version
+    assert url != platform.report()["urls"]["triton"]
+    assert platform.git("rev-list", "--count", f"{before}..main") == "1"
+    assert platform.git("show", "-s", "--format=%s") == f"promote production/detector/digits {version} from staging"
+    values = [platform.git("show", f"main:argocd-apps/{stage}/detector/values.yaml") for stage in STAGES]
+    assert values[0] == values[1]
+    assert platform.aliases() == (str(version),) * 3
+
+
+def test_rollback_in_production_leaves_staging_alone(platform: Platform) -> None:
+    staging = platform.git("show", "main:argocd-apps/staging/detector/values.yaml")
+    params = {"environment": "production", "app": "detector", "served_model": "digits", "version": 2, "hold": False}
+    run, state = platform.finish(params, dag="yolo_rollback")
+    assert state == "success", platform.tasks(run, "yolo_rollback")
+    url = platform.airflow("yolo_rollback").xcom(run, "verify_serving")["url"]
+    assert (platform.served(url), platform.served()) == (2, 1)
+    assert platform.git("show", "main:argocd-apps/staging/detector/values.yaml") == staging
+    assert platform.aliases() == ("1", "2", "2")
 
 
 def test_status_names_what_is_live(platform: Platform) -> None:
-    shown = platform.make("status").stdout
-    row = next(line.split() for line in shown.splitlines() if "detector/digits" in line)
-    assert row[1:5] == ["1", "1", "Synced,", "Healthy"]
+    shown = [line.split() for line in platform.make("status").stdout.splitlines() if "/detector/digits" in line]
+    assert [row[:5] for row in shown] == [
+        ["production/detector/digits", "2", "2", "Synced,", "Healthy"],
+        ["staging/detector/digits", "1", "1", "Synced,", "Healthy"],
+    ]
 
 
 def test_occupied_port_is_named_with_the_way_out(platform: Platform, tmp_path: Path) -> None:

@@ -43,9 +43,10 @@ def migrate() -> None:
     """Make the database."""
     program = Path(sys.executable).with_name("airflow")
     subprocess.run([str(program), "db", "migrate"], check=True, capture_output=True, timeout=120)
+    shutil.copy(HOME / "airflow.db", HOME / "empty.db")
 
 
 def copy_database(file: Path) -> None:
-    """A database of a test's own, for programs that read DAGs which other tests must not see."""
+    """A database of a test's own, without the DAGs of tests before it and for DAGs that other tests must not see."""
     migrate()
-    shutil.copy(HOME / "airflow.db", file)
+    shutil.copy(HOME / "empty.db", file)

@@ -1,4 +1,4 @@
-"""A release repository of one model, and commits to it as a person would make them."""
+"""A release repository of one model in two environments, and commits to it as a person would make them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-FILE = "argocd-apps/sandbox/detector/values.yaml"
+FILE = "argocd-apps/staging/detector/values.yaml"
+PRODUCTION = "argocd-apps/production/detector/values.yaml"
 VALUES = """\
 models:
   - name: digits  # Triton's name
@@ -21,27 +22,28 @@ models:
 
 
 class Repository:
-    """A bare repository with one values file, and commits to it as a person would make them."""
+    """A bare repository with a values file for each environment, and commits to it as a person would make them."""
 
     def __init__(self, folder: Path, registered_model: str) -> None:
         self.bare, self.work = folder / "release.git", folder / "work"
         git("init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
         git("clone", "--quiet", str(self.bare), str(self.work))
-        self.write(VALUES.format(model=registered_model))
+        for file in (PRODUCTION, FILE):
+            self.write(VALUES.format(model=registered_model), file)
 
     @property
     def tip(self) -> str:
         return git("-C", str(self.bare), "rev-parse", "main")
 
-    def text(self, commit: str = "main") -> str:
-        return git("-C", str(self.bare), "show", f"{commit}:{FILE}") + "\n"
+    def text(self, commit: str = "main", path: str = FILE) -> str:
+        return git("-C", str(self.bare), "show", f"{commit}:{path}") + "\n"
 
     def message(self, commit: str = "main") -> str:
         return git("-C", str(self.bare), "show", "-s", "--format=%B", commit)
 
-    def pin(self) -> dict[str, Any]:
-        """The entry of the only model."""
-        entry: dict[str, Any] = yaml.safe_load(self.text())["models"][0]
+    def pin(self, path: str = FILE) -> dict[str, Any]:
+        """The entry of the only model of an environment."""
+        entry: dict[str, Any] = yaml.safe_load(self.text(path=path))["models"][0]
         return entry
 
     def write(self, text: str, path: str = FILE) -> str:

@@ -137,7 +137,7 @@ class GitOps:
             hold=bump.hold,
             candidate=candidate_after(bump, before),
         )
-        stop = why_stop(bump, before, self._reverted(clone, bump, path))
+        stop = why_stop(bump, before, self._reverted(clone, bump, path), self._source(clone, bump, tip))
         if stop is not None:
             return Delivery(stop.outcome, tip, before.pin, "", stop.detail)
         diff = _diff(file.content, edit.content, path)
@@ -164,6 +164,13 @@ class GitOps:
         return Delivery(
             "already_there", note.commit, former, diff, f"This run made the commit {note.commit[:12]} earlier."
         )
+
+    def _source(self, clone: Clone, bump: Bump, tip: str) -> PinnedModel | None:
+        """What the stage that the pin comes from holds at the tip."""
+        if bump.source is None:
+            return None
+        path = self._settings.path(bump.source.environment, bump.source.app)
+        return read_model(_present(clone, tip, path).content, bump.source.model, path=path)
 
     def _reverted(self, clone: Clone, bump: Bump, path: str) -> Pin | None:
         """What the commit that a restore takes back had written."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from lifecycle.gitops.errors import BumpInvalid
 from lifecycle.gitops.models import Bump, PinnedModel
-from lifecycle.gitops.settings import GitOpsSettings
+from lifecycle.gitops.settings import DEFAULT_MESSAGE, PROMOTION_MESSAGE, GitOpsSettings
 from lifecycle.model import names
 from lifecycle.model.pin import Pin
 
@@ -34,6 +34,7 @@ def trailers_of(bump: Bump) -> dict[str, str]:
         names.DATASET_DIGEST_TRAILER: bump.trailers.get(names.DATASET_DIGEST_TRAILER, ""),
         names.DAG_RUN_TRAILER: bump.trailers.get(names.DAG_RUN_TRAILER, ""),
         names.REVERTS_TRAILER: bump.reverts or "",
+        names.PROMOTED_FROM_TRAILER: bump.source.entry if bump.source else "",
         names.DELIVERY_TRAILER: f"{bump.kind} {target_of(bump)}",
     }
     found = {key: value for key, value in found.items() if value} | {
@@ -81,9 +82,13 @@ def message_of(bump: Bump, before: PinnedModel, settings: GitOpsSettings) -> str
         "effect": effect_of(bump, before),
         "dag_run": bump.trailers.get(names.DAG_RUN_TRAILER, ""),
         "reverts": bump.reverts or "",
+        "source": bump.source.environment if bump.source else "",
     }
+    template = settings.message_template
+    if bump.source and template == DEFAULT_MESSAGE:
+        template = PROMOTION_MESSAGE
     try:
-        text = settings.message_template.format_map(words).strip()
+        text = template.format_map(words).strip()
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise BumpInvalid(
             f"The commit message template cannot be filled ({error!r}); it may use {', '.join(words)}."

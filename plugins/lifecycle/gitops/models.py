@@ -8,6 +8,7 @@ from typing import Literal
 
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import Outcome
+from lifecycle.model.target import Target
 
 Kind = Literal["promote", "restore", "rollback", "candidate", "discard"]
 
@@ -35,6 +36,9 @@ class Bump:
     `candidate` writes the pin beside the live one, and `discard` takes just that one away again: neither touches what
     is live. A candidate stops for a newer version and for a hold, and takes the place of an older run's candidate.
 
+    `source`: the entry of the stage before, which the pin of a `promote` comes from. The commit is made only while that
+    entry pins the same and is not on hold, in the very commit that the new one is put on.
+
     `trailers` are written into the commit; `Dag-Run` among them makes the delivery happen once per DAG run.
     """
 
@@ -47,6 +51,7 @@ class Bump:
     trailers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     reverts: str | None = None
     hold: bool | None = None
+    source: Target | None = None
 
 
 @dataclass(frozen=True)

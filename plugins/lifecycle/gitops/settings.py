@@ -11,6 +11,10 @@ from lifecycle.gitops.errors import BumpInvalid, CredentialsInvalid
 DEFAULT_MESSAGE = """{verb} {what} in {environment}/{app} as {model}
 
 {effect}"""
+# Of a version that comes from the stage before.
+PROMOTION_MESSAGE = """promote {environment}/{app}/{model} {version} from {source}
+
+{effect}"""
 
 _BRANCH = re.compile(r"(?!.*(//|\.\.|@\{|\.lock(/|$)|/$|\.$))[A-Za-z0-9_][A-Za-z0-9_./@+#-]*")
 
@@ -20,11 +24,11 @@ class GitOpsSettings:
     """Where the values files are, how commits look, and how long to insist.
 
     `message_template` may use {verb} {kind} {what} {environment} {app} {model} {registered_model} {version} {former}
-    {effect} {dag_run} {reverts}; the trailers follow it and cannot be changed. `signing_key` is a key id of the
-    worker's GPG keyring, or the path of an SSH key; an SSH key from the connection goes before it. `delivery` other
-    than `push` opens a merge request at that kind of host, whose API is found from the URL unless `api_url` names it.
-    Times are in seconds. `search_depth`: how many commits back a delivery looks for its own commit of an earlier,
-    killed attempt.
+    {effect} {dag_run} {reverts} {source} (the stage that a promotion comes from); the trailers follow it and cannot be
+    changed. `signing_key` is a key id of the worker's GPG keyring, or the path of an SSH key; an SSH key from the
+    connection goes before it. `delivery` other than `push` opens a merge request at that kind of host, whose API is
+    found from the URL unless `api_url` names it. Times are in seconds. `search_depth`: how many commits back a delivery
+    looks for its own commit of an earlier, killed attempt.
     """
 
     url: str

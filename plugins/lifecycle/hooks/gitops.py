@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseHook
 
@@ -35,11 +35,11 @@ class GitOpsHook(BaseHook):
         """With the connection that the settings name."""
         return cls(settings().gitops_conn_id)
 
-    def get_conn(self) -> GitOps:
-        """Return the repository; nothing is asked of it yet."""
+    def get_conn(self, delivery: str = "") -> GitOps:
+        """Return the repository; nothing is asked of it yet. `delivery`: a stage's; empty: as the setting says."""
         from lifecycle.gitops import GitOps
 
-        return GitOps(_chosen(), self.credentials())
+        return GitOps(_chosen(delivery), self.credentials())
 
     def credentials(self) -> GitCredentials | None:
         """Return the connection's credentials, or None if no connection is named.
@@ -64,12 +64,12 @@ class GitOpsHook(BaseHook):
         )
 
 
-def repository() -> GitOps:
-    """The GitOps repository that the settings name."""
-    return GitOpsHook.from_settings().get_conn()
+def repository(delivery: str = "") -> GitOps:
+    """The GitOps repository that the settings name; `delivery`: how a stage has its commits delivered."""
+    return GitOpsHook.from_settings().get_conn(delivery)
 
 
-def _chosen() -> GitOpsSettings:
+def _chosen(delivery: str) -> GitOpsSettings:
     """Where the repository is, how commits look and how they are delivered."""
     from lifecycle.gitops import GitOpsSettings
     from lifecycle.gitops.settings import DEFAULT_MESSAGE
@@ -83,7 +83,7 @@ def _chosen() -> GitOpsSettings:
         message_template=chosen.gitops_message or DEFAULT_MESSAGE,
         signing=chosen.gitops_signing,
         signing_key=chosen.gitops_signing_key,
-        delivery=chosen.gitops_delivery,
+        delivery=cast(Any, delivery) or chosen.gitops_delivery,
         api_url=chosen.gitops_api_url,
         time_limit=chosen.gitops_time_limit,
     )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import RegistryError
 from lifecycle.model import names
+from lifecycle.model.pin import Pin
+from lifecycle.policy.promotion import Shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -199,6 +201,20 @@ def describe(run: Run) -> RunFacts:
         classes=_classes(tags.get(names.CLASS_NAMES, "[]")),
         map50=metrics.get(names.metric(names.CANDIDATE_SPLIT, names.MAP50)),
         map50_95=metrics.get(names.metric(names.CANDIDATE_SPLIT, names.MAP50_95)),
+    )
+
+
+def shown(client: MlflowClient, pin: Pin) -> Shown:
+    """A version as an approval shows it."""
+    facts = describe(client.get_run(pin.run_id))
+    return Shown(
+        version=pin.number,
+        run_id=pin.run_id,
+        map50=facts.map50,
+        map50_95=facts.map50_95,
+        dataset=facts.dataset,
+        dataset_digest=facts.dataset_digest,
+        dag_run=facts.dag_run,
     )
 
 

@@ -1,4 +1,4 @@
-"""Registered versions: made once per DAG run, and the alias `champion` on the one proved live."""
+"""Registered versions: made once per DAG run, and the aliases on those proved live: one an environment, `champion`."""
 
 from __future__ import annotations
 
@@ -184,17 +184,23 @@ def pin_of(version: ModelVersion) -> Pin:
     return Pin.from_tags(int(version.version), {SHA256: sha256_of(version), RUN_ID: run_id})
 
 
-def set_champion(client: MlflowClient, name: str, version: int, *, commit: str, environment: str) -> None:
-    """Move the alias to the version that answers, and say on its page, and in tags, where and since when."""
+def set_live(client: MlflowClient, name: str, version: int, *, commit: str, environment: str, champion: bool) -> None:
+    """Move the environment's alias to the version that answers, and say on its page, and in tags, where and since when.
+
+    `champion`: the environment is the last stage, whose version is the champion too. What a stage before it does
+    leaves the champion's tags as they are: these tell of the last stage. The page has a line for each environment.
+    """
     number = str(version)
     found = client.get_model_version(name, number)
     since = found.tags.get(LIVE_SINCE)
     if found.tags.get(COMMIT) != commit or not since:
         since = datetime.now(UTC).isoformat(timespec="seconds")
+    if champion or client.get_registered_model(name).aliases.get(CHAMPION) != number:
         client.set_model_version_tag(name, number, LIVE_SINCE, since)
-    client.set_model_version_tag(name, number, COMMIT, commit)
-    client.set_model_version_tag(name, number, ENVIRONMENT, environment)
-    client.set_registered_model_alias(name, CHAMPION, number)
+        client.set_model_version_tag(name, number, COMMIT, commit)
+        client.set_model_version_tag(name, number, ENVIRONMENT, environment)
+    for alias in (environment, CHAMPION) if champion else (environment,):
+        client.set_registered_model_alias(name, alias, number)
     text = descriptions.live(str(found.description or ""), environment, commit, since)
     told = client.update_model_version(name, number, text)
     # A version that was registered by hand may name no run.

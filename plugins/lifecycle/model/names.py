@@ -68,6 +68,7 @@ DAG_RUN_TRAILER = "Dag-Run"
 REVERTS_TRAILER = "Reverts"
 DELIVERY_TRAILER = "Delivery"
 REASON_TRAILER = "Reason"
+PROMOTED_FROM_TRAILER = "Promoted-From"
 CLASS_CHANGE_TRAILER = "Class-Change"
 
 # Airflow: task ids that other tasks ask, and XCom keys besides `return_value`
@@ -79,7 +80,9 @@ WAIT_FOR_CANDIDATE = "wait_for_candidate"
 PROVE_CANDIDATE = "prove_candidate"
 DISCARD_CANDIDATE = "discard_candidate"
 REGISTER = "register"
+CHOOSE_PROMOTION = "choose_promotion"
 PROMOTE = "promote"
+SET_ALIAS = "set_alias"
 WAIT_FOR_ROLLOUT = "wait_for_rollout"
 VERIFY_SERVING = "verify_serving"
 RESTORE = "restore"
@@ -88,6 +91,12 @@ FAILURE_KEY = "failure"  # why a task failed, for the task that reports it
 COMMIT_KEY = "commit"  # the commit on the branch, also where the rollout then fails
 REASON_KEY = "reason"  # why a task was skipped, in a sentence
 DECISION_KEY = "decision"  # the gate's outcome and table, for the approval
+
+
+def beside(task_id: str, name: str) -> str:
+    """The id of a task in the same group as another: `production.promote` beside `production.restore`."""
+    group, dot, _ = task_id.rpartition(".")
+    return f"{group}{dot}{name}"
 
 
 def metric(split: str, name: str) -> str:

@@ -44,12 +44,45 @@ class RollbackParams(TargetParams):
     reason: str
 
 
+# The keys of `yolo_promote`'s params; two of them are words of Python.
+PromoteParams = TypedDict("PromoteParams", {"pipeline": str, "from": str, "to": str, "reason": str})
+
+
+class StageDict(TargetParams):
+    """A stage of a pipeline, as a DAG hands it to its tasks; `delivery` empty: as the setting says."""
+
+    delivery: str
+
+
+class StagesDict(TypedDict):
+    """What DAGs know of stages: whether an entry is the last of its pipeline, and the pipelines' registered models."""
+
+    entries: dict[str, bool]
+    registered_models: list[str]
+
+
+class Promotion(VersionDict, StageDict):
+    """`choose_promotion`: the version, the stage that it goes to (in this dictionary) and the one it comes from.
+
+    `live` is what the former holds now; `table` is Markdown, both versions side by side; `classes`: which come and go.
+    """
+
+    registered_model: str
+    source: TargetParams
+    live: PinDict
+    dataset_digest: str
+    table: str
+    classes: str
+    reason: str
+
+
 class OpenedRun(TypedDict):
     """`open_run`: the MLflow run, and the pin in git, whose version is None if nothing is served."""
 
     run_id: str
     experiment_id: str
     registered_model: str
+    environment: str
     served_model: str
     live: PinDict
 
@@ -117,6 +150,16 @@ class ProvedCandidate(ServedVersion):
     latency_ms: float
     live_latency_ms: float | None
     memory_bytes: int | None
+
+
+class SoakEvent(TypedDict):
+    """What the trigger of `soak` fires: sums over `servers`; `trouble`: what hindered the last look."""
+
+    requests: int
+    failures: int
+    nanoseconds: int
+    servers: int
+    trouble: str
 
 
 class RolloutEvent(TypedDict):

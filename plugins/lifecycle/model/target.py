@@ -30,6 +30,11 @@ class Target:
         return f"{self.model}-candidate" if self.candidate else self.model
 
     @property
+    def entry(self) -> str:
+        """The entry of a values file that the target is."""
+        return f"{self.environment}/{self.app}/{self.model}"
+
+    @property
     def application(self) -> str:
         """Name of the Argo CD Application."""
         return f"{self.environment}-{self.app}"

@@ -23,6 +23,32 @@ MLflow.
 """
 
 
+PROMOTION = """
+{% set chosen = ti.xcom_pull(task_ids='GROUP.choose_promotion') -%}
+{{ chosen['table'] }}
+
+{% if chosen['classes'] -%}
+**Other classes than the live version's: clients must be ready for it.** {{ chosen['classes'] }}.
+
+{% endif -%}
+Version **{{ chosen['version'] }}** of `{{ chosen['registered_model'] }}` answers in
+**{{ chosen['source']['environment'] }}**, and would go on to **{{ chosen['environment'] }}/{{ chosen['app'] }}** as
+`{{ chosen['served_model'] }}`. Rejecting leaves everything as it is.
+"""
+
+
+def approve_promotion(group: str, settings: Settings) -> ApprovalOperator:
+    """The task `approve` of a stage after the first, whose tasks are in a group; unanswered, it rejects."""
+    return ApprovalOperator(
+        task_id="approve",
+        subject="Put this version into the next stage?",
+        body=PROMOTION.replace("GROUP", group),
+        defaults=ApprovalOperator.REJECT,
+        response_timeout=timedelta(seconds=settings.approval_timeout),
+        doc_md="Waits for a person, who sees both versions side by side, with the boxes that their servers found.",
+    )
+
+
 def approvals(settings: Settings) -> list[ApprovalOperator]:
     """The task `approve`, or none; unanswered, it rejects."""
     if not settings.require_approval:

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from lifecycle.errors import CandidateRefused, LifecycleError
-from lifecycle.model.names import COMMIT_CANDIDATE, PROVE_CANDIDATE, WAIT_FOR_CANDIDATE
+from lifecycle.model.names import COMMIT_CANDIDATE, PROVE_CANDIDATE, WAIT_FOR_CANDIDATE, beside
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, RolloutEvent
 from lifecycle.model.target import Target
@@ -36,16 +36,20 @@ class DiscardCandidateOperator(BaseOperator):
     :param app: folder under the environment. (templated)
     :param model: Triton's model name. (templated)
     :param registered_model: MLflow's registered model. (templated)
+    :param delivery: how the stage has its commits delivered; empty: as the setting says. (templated)
     """
 
-    template_fields: Sequence[str] = ("environment", "app", "model", "registered_model")
+    template_fields: Sequence[str] = ("environment", "app", "model", "registered_model", "delivery")
 
-    def __init__(self, *, environment: str, app: str, model: str, registered_model: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, environment: str, app: str, model: str, registered_model: str, delivery: str = "", **kwargs: Any
+    ) -> None:
         super().__init__(**{"doc_md": DOC, **kwargs})
         self.environment = environment
         self.app = app
         self.model = model
         self.registered_model = registered_model
+        self.delivery = delivery
 
     @property
     def target(self) -> Target:
@@ -54,11 +58,17 @@ class DiscardCandidateOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Commit, and hand the waiting over to the triggerer: the candidate's pod holds memory, perhaps a GPU."""
-        tried = _tried(context)
+        tried = self._tried(context)
         if tried is None:
             raise AirflowSkipException("This run has no candidate, so there is nothing to take away.")
         run, pin = context["dag_run"], Pin.from_xcom(tried["pin"])
-        gone = handoff.discard(self.target, self.registered_model, pin, dag_run=f"{run.dag_id}/{run.run_id}")
+        gone = handoff.discard(
+            self.target,
+            self.registered_model,
+            pin,
+            dag_run=f"{run.dag_id}/{run.run_id}",
+            delivery=self.delivery,
+        )
         if gone.outcome == "requested":
             raise self._refused(
                 context, f"The merge request {gone.request_url} takes the candidate away: merge it now."
@@ -85,16 +95,16 @@ class DiscardCandidateOperator(BaseOperator):
         raise self._refused(context, f"Commit {commit} took the candidate away, and its server is gone.")
 
     def _refused(self, context: Context, what_became: str) -> CandidateRefused:
-        said = reasons(context["ti"], [WAIT_FOR_CANDIDATE, PROVE_CANDIDATE])
+        said = reasons(context["ti"], [beside(self.task_id, WAIT_FOR_CANDIDATE), beside(self.task_id, PROVE_CANDIDATE)])
         why = said[-1] if said else "see the log of the task that failed."
-        tried = _tried(context)
+        tried = self._tried(context)
         words = (
             f"The candidate {Pin.from_xcom(tried['pin']).words}" if tried else "The candidate of a run that was cleared"
         )
         live = f" What is live was not touched: {Pin.from_xcom(tried['former']).words}." if tried else ""
         return CandidateRefused(f"{words} of {self.registered_model} did not go live: {why} {what_became}{live}")
 
-
-def _tried(context: Context) -> DeliveredCommit | None:
-    """What `commit_candidate` returned; None: it changed nothing, or the run was cleared."""
-    return cast(DeliveredCommit | None, context["ti"].xcom_pull(task_ids=COMMIT_CANDIDATE))
+    def _tried(self, context: Context) -> DeliveredCommit | None:
+        """What `commit_candidate` returned; None: it changed nothing, or the run was cleared."""
+        tried = context["ti"].xcom_pull(task_ids=beside(self.task_id, COMMIT_CANDIDATE))
+        return cast(DeliveredCommit | None, tried)

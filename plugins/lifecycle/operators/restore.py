@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from lifecycle.errors import LifecycleError, RolloutReverted
+from lifecycle.model import names
 from lifecycle.model.names import COMMIT_KEY, PROMOTE, VERIFY_SERVING, WAIT_FOR_ROLLOUT
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, RolloutEvent
@@ -38,16 +39,20 @@ class RestoreOperator(BaseOperator):
     :param app: folder under the environment. (templated)
     :param model: Triton's model name. (templated)
     :param registered_model: MLflow's registered model. (templated)
+    :param delivery: how the stage has its commits delivered; empty: as the setting says. (templated)
     """
 
-    template_fields: Sequence[str] = ("environment", "app", "model", "registered_model")
+    template_fields: Sequence[str] = ("environment", "app", "model", "registered_model", "delivery")
 
-    def __init__(self, *, environment: str, app: str, model: str, registered_model: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, environment: str, app: str, model: str, registered_model: str, delivery: str = "", **kwargs: Any
+    ) -> None:
         super().__init__(**{"doc_md": DOC, **kwargs})
         self.environment = environment
         self.app = app
         self.model = model
         self.registered_model = registered_model
+        self.delivery = delivery
 
     @property
     def target(self) -> Target:
@@ -68,7 +73,13 @@ class RestoreOperator(BaseOperator):
 
     def _commit_back(self, context: Context, promoted: DeliveredCommit) -> str:
         run = context["dag_run"]
-        delivery = handoff.restore(self.target, self.registered_model, promoted, dag_run=f"{run.dag_id}/{run.run_id}")
+        delivery = handoff.restore(
+            self.target,
+            self.registered_model,
+            promoted,
+            dag_run=f"{run.dag_id}/{run.run_id}",
+            delivery=self.delivery,
+        )
         failed = self._what_failed(context, promoted)
         if delivery.outcome == "requested":
             former = _words(Pin.from_xcom(promoted["former"]))
@@ -108,19 +119,23 @@ class RestoreOperator(BaseOperator):
         proof.prove_identity(self.target, former)
         return f"The former {name} is back and answers"
 
+    def _beside(self, name: str) -> str:
+        """The id of a task of the same stage: those of a stage after the first are in a group."""
+        return names.beside(self.task_id, name)
+
     def _promoted(self, context: Context) -> DeliveredCommit | None:
         """What `promote` returned, with the commit on the branch; None if this run brought none there."""
         ti = context["ti"]
-        promoted = cast(DeliveredCommit | None, ti.xcom_pull(task_ids=PROMOTE))
+        promoted = cast(DeliveredCommit | None, ti.xcom_pull(task_ids=self._beside(PROMOTE)))
         if not promoted or not promoted["ours"]:
             return None
         if promoted["outcome"] != "requested":
             return promoted
-        merged: str | None = ti.xcom_pull(task_ids=WAIT_FOR_ROLLOUT, key=COMMIT_KEY)
+        merged: str | None = ti.xcom_pull(task_ids=self._beside(WAIT_FOR_ROLLOUT), key=COMMIT_KEY)
         return {**promoted, "commit": merged} if merged else None
 
     def _what_failed(self, context: Context, promoted: DeliveredCommit) -> str:
-        said = reasons(context["ti"], [WAIT_FOR_ROLLOUT, VERIFY_SERVING])
+        said = reasons(context["ti"], [self._beside(WAIT_FOR_ROLLOUT), self._beside(VERIFY_SERVING)])
         why = said[-1] if said else "see the log of the task that failed."
         version = promoted["pin"]["version"]
         return f"Version {version} of {self.registered_model} (commit {promoted['commit']}) did not go live: {why}"

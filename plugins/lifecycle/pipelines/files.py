@@ -35,7 +35,7 @@ def load(path: Path) -> Pipeline:
         BadPipeline: the message names the file, every key that is wrong, and what it may be; or the other file that
             writes the same entry.
     """
-    pipeline = _parsed(path)
+    pipeline = parse(path)
     _check_neighbours(path, pipeline)
     return pipeline
 
@@ -53,7 +53,8 @@ def check_name(name: str) -> None:
         )
 
 
-def _parsed(path: Path) -> Pipeline:
+def parse(path: Path) -> Pipeline:
+    """Read one file by itself, whatever the others say; see `load`."""
     check_name(path.stem)
     shown = f"{path.parent.name}/{path.name}"
     try:
@@ -99,7 +100,7 @@ def _check_neighbours(path: Path, pipeline: Pipeline) -> None:
         if other == path:
             continue
         try:
-            theirs = {stage.entry for stage in _parsed(other).stages}
+            theirs = {stage.entry for stage in parse(other).stages}
         except BadPipeline:  # that file's own DAG says it
             continue
         if shared := sorted(entries & theirs):

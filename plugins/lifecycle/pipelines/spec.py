@@ -5,6 +5,7 @@ The trigger form (`lifecycle.params`) and `dags/pipelines/schema.json` are made 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -22,6 +23,8 @@ from lifecycle.pipelines.values import (
     watchable,
 )
 
+# MLflow's own names of aliases, this project's, and what MLflow refuses.
+RESERVED = "champion|latest|v[0-9]+"
 # Made on the spot by the trainer: never other than it was.
 MADE = "digits"
 
@@ -160,7 +163,7 @@ class Stage(Part):
     environment: Label = Field(
         title="Environment",
         description="Folder under `argocd-apps/`, and the namespace that serves.",
-        examples=["sandbox", "staging", "production"],
+        examples=["staging", "production"],
     )
     app: Release = Field(
         title="App",
@@ -182,7 +185,9 @@ class Stage(Part):
         "request at the git host. manual: a run of yolo_promote. Of the first stage auto, of the others manual.",
     )
     soak: Duration | None = Field(
-        default=None, description="How long a version has to be live in the stage before, such as 30m."
+        default=None,
+        description="How long a version has to be live in the stage before, such as 30m; the share of its requests "
+        "that failed there, and how long they took, must have stayed within LIFECYCLE_SOAK_….",
     )
     delivery: Literal["push", "github", "gitlab", "gitea"] | None = Field(
         default=None, description="How the commit reaches the branch; without it, as LIFECYCLE_GITOPS_DELIVERY says."
@@ -198,6 +203,26 @@ class Stage(Part):
         if self.by == "request" and self.delivery == "push":
             raise PydanticCustomError("by", "by: request needs delivery: github, gitlab or gitea, not push")
         return self
+
+
+def _check_order(stages: tuple[Stage, ...]) -> None:
+    """A stage that no run reaches, or that nothing waits for, is a mistake."""
+    manual = None
+    for number, stage in enumerate(stages[1:], 1):
+        if manual is not None and stage.by != "manual":
+            raise PydanticCustomError(
+                "stages",
+                "[{number}].by: a run does not get past [{manual}], which is manual; write manual here too",
+                {"number": number, "manual": manual},
+            )
+        if stage.by == "manual":
+            manual = number
+            if stage.soak is not None:
+                raise PydanticCustomError(
+                    "stages",
+                    "[{number}].soak: a person decides when yolo_promote runs; leave it out, or choose another `by`",
+                    {"number": number},
+                )
 
 
 class Pipeline(Part):
@@ -246,6 +271,14 @@ class Pipeline(Part):
                     {"name": stage.environment, "first": seen[stage.environment], "second": number},
                 )
             seen[stage.environment] = number
+            if re.fullmatch(RESERVED, stage.environment):
+                raise PydanticCustomError(
+                    "stages",
+                    "[{number}].environment: {name} cannot be an environment's name, since MLflow's alias of that name "
+                    "has another meaning",
+                    {"number": number, "name": stage.environment},
+                )
+        _check_order(stages)
         if stages and stages[0].by == "manual":
             raise PydanticCustomError("stages", "[0].by: a run releases to the first stage; auto, approval or request")
         if stages and stages[0].soak is not None:

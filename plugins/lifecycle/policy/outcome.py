@@ -33,12 +33,13 @@ def outcome(states: Mapping[str, str | None]) -> Outcome:
     """The outcome of a DAG run whose tasks are in these states.
 
     A candidate that the gate or a person rejects was still trained, measured and kept: its run is FINISHED. So is one
-    that had nothing to train.
+    that had nothing to train. A stage after the first (its tasks are in a group) that a version was not let into leaves
+    it live in the one before.
     """
     failed = sorted(task for task, state in states.items() if state == "failed" and task != CLOSE_RUN)
     if failed:
         return Outcome("FAILED", f"failed in {', '.join(failed)}")
-    skipped = {task for task, state in states.items() if state == "skipped"} - ON_FAILURE
+    skipped = {task for task, state in states.items() if state == "skipped" and "." not in task} - ON_FAILURE
     if not skipped:
         return Outcome("FINISHED", LIVE)
     if FIND_CHANGES in skipped:

@@ -43,11 +43,12 @@ class ApplicationRolloutSensor(BaseOperator):
     :param commit: the commit to wait for. (templated)
     :param version: the version that this commit pins. (templated)
     :param request_url: the merge request that brings the commit; none: the commit is on the branch. (templated)
+    :param delivery: how the stage has its commits delivered; empty: as the setting says. (templated)
     :param candidate: whether the commit brings a candidate, which is then what is waited for; not templated.
     :param timeout: seconds; none: the setting LIFECYCLE_ROLLOUT_TIMEOUT.
     """
 
-    template_fields: Sequence[str] = ("environment", "app", "model", "commit", "version", "request_url")
+    template_fields: Sequence[str] = ("environment", "app", "model", "commit", "version", "request_url", "delivery")
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class ApplicationRolloutSensor(BaseOperator):
         commit: Any,
         version: Any,
         request_url: Any = None,
+        delivery: Any = "",
         candidate: bool = False,
         timeout: int | None = None,
         **kwargs: Any,
@@ -69,6 +71,7 @@ class ApplicationRolloutSensor(BaseOperator):
         self.commit = commit
         self.version = version
         self.request_url = request_url
+        self.delivery = delivery
         self.candidate = candidate
         self.timeout = timeout
 
@@ -82,7 +85,9 @@ class ApplicationRolloutSensor(BaseOperator):
         ti = context["ti"]
         if self.request_url:
             with handed_on(ti):
-                self.commit = merged_commit(self.request_url, since=ti.get_first_reschedule_date(context))
+                self.commit = merged_commit(
+                    self.request_url, since=ti.get_first_reschedule_date(context), delivery=self.delivery
+                )
         ti.xcom_push(key=COMMIT_KEY, value=self.commit)
         limit = self.timeout or settings().rollout_timeout
         self.log.info("Waiting up to %d s for %s at commit %s", limit, self.target.application, self.commit)
@@ -143,7 +148,7 @@ class ApplicationRolloutSensor(BaseOperator):
         self._watch(event["accepted"], [*event["older"], revision], event["deadline"])
 
 
-def merged_commit(request_url: str, *, since: datetime | None) -> str:
+def merged_commit(request_url: str, *, since: datetime | None, delivery: str = "") -> str:
     """Return the commit that a merge request became; until then, ask Airflow to look again later.
 
     Raises:
@@ -151,7 +156,7 @@ def merged_commit(request_url: str, *, since: datetime | None) -> str:
         AirflowRescheduleException: it is open.
     """
     now, chosen = datetime.now(UTC), settings()
-    state = repository().request_state(request_url)
+    state = repository(delivery).request_state(request_url)
     if state.state == "merged" and state.merge_commit:
         return state.merge_commit
     if state.state == "closed":

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from lifecycle.model import names
 from lifecycle.model.pin import Pin, VersionDict
-from lifecycle.model.results import DeliveredCommit, ProvedCandidate, RegisteredVersion
+from lifecycle.model.results import DeliveredCommit, Promotion, ProvedCandidate, RegisteredVersion, TargetParams
 from lifecycle.tasks import candidate_proof, context, handoff
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.failures import handed_on
@@ -24,11 +24,23 @@ log = logging.getLogger(__name__)
     execution_timeout=QUICK,
     doc_md="Writes the version beside the live one, as its candidate: one commit. No client reaches it.",
 )
-def commit_candidate(registered: RegisteredVersion) -> DeliveredCommit:
-    """Commit the candidate; skip what follows if a newer version or a hold is in its way."""
-    wanted = context.lifecycle_params()["registered_model"]
+def commit_candidate(
+    registered: RegisteredVersion, delivery: str = "", promotion: Promotion | None = None
+) -> DeliveredCommit:
+    """Commit the candidate; skip what follows if a newer version or a hold is in its way.
+
+    Args:
+        registered: the version.
+        delivery: how the stage has its commits delivered; empty: as the setting says.
+        promotion: what `choose_promotion` of a stage after the first returned.
+    """
     tried = handoff.try_candidate(
-        context.target(), wanted, registered, dag_run=context.dag_run_name(), classes=context.class_change()
+        context.target(promotion),
+        _registered_model(promotion),
+        registered,
+        dag_run=context.dag_run_name(),
+        classes=promotion["classes"] if promotion else context.class_change(),
+        delivery=delivery,
     )
     if tried["outcome"] not in handoff.CONTINUES:
         raise AirflowSkipException(f"Nothing was committed ({tried['outcome']}): {tried['detail']}")
@@ -41,15 +53,25 @@ def commit_candidate(registered: RegisteredVersion) -> DeliveredCommit:
     execution_timeout=QUICK,
     doc_md="Asks the candidate's server: which version, the right boxes, how long beside the live one, what memory.",
 )
-def prove_candidate(pin: VersionDict, live: DeliveredCommit) -> ProvedCandidate:
+def prove_candidate(pin: VersionDict, live: DeliveredCommit, where: TargetParams | None = None) -> ProvedCandidate:
     """Prove the version at the candidate's own Service; leave the reason for `discard_candidate` if it fails."""
     with handed_on(context.task_instance()):
-        return candidate_proof.prove(context.target(), Pin.from_xcom(pin), Pin.from_xcom(live["former"]))
+        return candidate_proof.prove(context.target(where), Pin.from_xcom(pin), Pin.from_xcom(live["former"]))
 
 
-def take_away(registered: RegisteredVersion) -> None:
+def take_away(registered: VersionDict, delivery: str = "", promotion: Promotion | None = None) -> None:
     """Take this run's candidate away, if it made one: for a version that turned out not to go live."""
-    tried = cast(DeliveredCommit | None, context.task_instance().xcom_pull(task_ids=names.COMMIT_CANDIDATE))
-    if tried is not None:
-        wanted = context.lifecycle_params()["registered_model"]
-        handoff.discard(context.target(), wanted, Pin.from_xcom(registered), dag_run=context.dag_run_name())
+    ti = context.task_instance()
+    committed = names.beside(ti.task_id, names.COMMIT_CANDIDATE)
+    if cast(DeliveredCommit | None, ti.xcom_pull(task_ids=committed)) is not None:
+        handoff.discard(
+            context.target(promotion),
+            _registered_model(promotion),
+            Pin.from_xcom(registered),
+            dag_run=context.dag_run_name(),
+            delivery=delivery,
+        )
+
+
+def _registered_model(promotion: Promotion | None) -> str:
+    return promotion["registered_model"] if promotion else context.lifecycle_params()["registered_model"]

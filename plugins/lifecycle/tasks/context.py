@@ -9,7 +9,7 @@ from airflow.sdk import get_current_context
 from airflow.sdk.configuration import conf
 
 from lifecycle.model import names
-from lifecycle.model.results import GateDecision, LifecycleParams, RollbackParams, TargetParams
+from lifecycle.model.results import GateDecision, LifecycleParams, PromoteParams, RollbackParams, TargetParams
 from lifecycle.model.target import Target
 from lifecycle.policy.outcome import DELETED, Outcome
 
@@ -24,9 +24,14 @@ def rollback_params() -> RollbackParams:
     return cast(RollbackParams, get_current_context()["params"])
 
 
-def target() -> Target:
-    """The served model that the run is about, in a task of either DAG."""
-    chosen = cast(TargetParams, get_current_context()["params"])
+def promote_params() -> PromoteParams:
+    """The run's params, in a task of `yolo_promote`."""
+    return cast(PromoteParams, get_current_context()["params"])
+
+
+def target(where: TargetParams | None = None) -> Target:
+    """The served model of a stage after the first (`where`), or the one that the run's params name."""
+    chosen = where or cast(TargetParams, get_current_context()["params"])
     return Target(chosen["environment"], chosen["app"], chosen["served_model"])
 
 

@@ -21,7 +21,13 @@ CONTINUES = ("pushed", "already_there", "requested")
 
 
 def promote(
-    target: Target, registered_model: str, registered: RegisteredVersion, *, dag_run: str, classes: str = ""
+    target: Target,
+    registered_model: str,
+    registered: RegisteredVersion,
+    *,
+    dag_run: str,
+    classes: str = "",
+    delivery: str = "",
 ) -> DeliveredCommit:
     """Write the registered version into git.
 
@@ -31,19 +37,28 @@ def promote(
         registered: what `register` returned.
         dag_run: `<dag id>/<run id>`; with it a retry finds its own commit.
         classes: which came and went against the live version, for the commit; empty: none.
+        delivery: how the stage has its commits delivered; empty: as the setting says.
     """
     pin = Pin.from_xcom(registered)
     trailers = _release_trailers(registered, dag_run, classes)
-    return described(deliver(bump(target, registered_model, pin, kind="promote", trailers=trailers)), pin)
+    wanted = bump(target, registered_model, pin, kind="promote", trailers=trailers)
+    return described(deliver(wanted, delivery), pin)
 
 
 def try_candidate(
-    target: Target, registered_model: str, registered: RegisteredVersion, *, dag_run: str, classes: str = ""
+    target: Target,
+    registered_model: str,
+    registered: RegisteredVersion,
+    *,
+    dag_run: str,
+    classes: str = "",
+    delivery: str = "",
 ) -> DeliveredCommit:
     """Write the registered version beside the live one, as its candidate; the arguments are those of `promote`."""
     pin = Pin.from_xcom(registered)
     trailers = _release_trailers(registered, dag_run, classes)
-    return described(deliver(bump(target, registered_model, pin, kind="candidate", trailers=trailers)), pin)
+    wanted = bump(target, registered_model, pin, kind="candidate", trailers=trailers)
+    return described(deliver(wanted, delivery), pin)
 
 
 def _release_trailers(registered: RegisteredVersion, dag_run: str, classes: str) -> dict[str, str]:
@@ -54,27 +69,29 @@ def _release_trailers(registered: RegisteredVersion, dag_run: str, classes: str)
     }
 
 
-def discard(target: Target, registered_model: str, pin: Pin, *, dag_run: str) -> Delivery:
+def discard(target: Target, registered_model: str, pin: Pin, *, dag_run: str, delivery: str = "") -> Delivery:
     """Take the candidate with that pin away from beside the live one; nothing happens where it is not there."""
-    return deliver(bump(target, registered_model, pin, kind="discard", trailers={names.DAG_RUN_TRAILER: dag_run}))
+    wanted = bump(target, registered_model, pin, kind="discard", trailers={names.DAG_RUN_TRAILER: dag_run})
+    return deliver(wanted, delivery)
 
 
-def restore(target: Target, registered_model: str, promoted: DeliveredCommit, *, dag_run: str) -> Delivery:
+def restore(
+    target: Target, registered_model: str, promoted: DeliveredCommit, *, dag_run: str, delivery: str = ""
+) -> Delivery:
     """Write the version that was live before `promoted` (what `promote` returned) back into git."""
     former = Pin.from_xcom(promoted["former"])
     trailers = {names.DAG_RUN_TRAILER: dag_run}
-    return deliver(
-        bump(target, registered_model, former, kind="restore", trailers=trailers, reverts=promoted["commit"])
-    )
+    wanted = bump(target, registered_model, former, kind="restore", trailers=trailers, reverts=promoted["commit"])
+    return deliver(wanted, delivery)
 
 
-def deliver(wanted: Bump) -> Delivery:
-    """Deliver a bump and log what became of it."""
-    delivery = repository().deliver(wanted)
-    log.info("%s: %s", delivery.outcome, delivery.detail)
-    if delivery.diff:
-        log.info("Commit %s\n%s", delivery.commit, delivery.diff)
-    return delivery
+def deliver(wanted: Bump, delivery: str = "") -> Delivery:
+    """Deliver a bump as the stage (`delivery`) or the setting says, and log what became of it."""
+    made = repository(delivery).deliver(wanted)
+    log.info("%s: %s", made.outcome, made.detail)
+    if made.diff:
+        log.info("Commit %s\n%s", made.commit, made.diff)
+    return made
 
 
 def described(delivery: Delivery, pin: Pin) -> DeliveredCommit:

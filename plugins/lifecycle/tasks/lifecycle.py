@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from lifecycle.errors import BadParameter, ObjectMissing, RegistryError
+from lifecycle.errors import BadParameter, RegistryError
 from lifecycle.hooks.gitops import repository
-from lifecycle.hooks.kubernetes import ClusterHook
 from lifecycle.hooks.mlflow import MlflowHook
 from lifecycle.mlflow import classes, evaluation, runs, versions
 from lifecycle.mlflow.server import check_server
@@ -22,10 +21,10 @@ from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, GateDecision, OpenedRun, RegisteredVersion
 from lifecycle.policy import gate as policy
 from lifecycle.policy.classes import decide_classes
-from lifecycle.settings import settings
 from lifecycle.tasks import context, handoff
 from lifecycle.tasks.candidate import take_away
 from lifecycle.tasks.defaults import QUICK
+from lifecycle.tasks.served import check_served_here
 
 if TYPE_CHECKING:
     from lifecycle.gitops import PinnedModel
@@ -51,7 +50,7 @@ def open_run() -> OpenedRun:
     wanted = params["registered_model"]
     pinned, commit = repository().read(target.environment, target.app, target.model)
     _check(pinned, target, wanted)
-    _check_served_here(target)
+    check_served_here(target, "Nothing was trained.")
     hook = MlflowHook.from_settings()
     # A server that says no is not asked again; one that is down is asked by the task's own retries.
     with hook.session(retries=0) as client:
@@ -73,6 +72,7 @@ def open_run() -> OpenedRun:
         "run_id": run_id,
         "experiment_id": experiment_id,
         "registered_model": wanted,
+        "environment": target.environment,
         "served_model": target.model,
         "live": pinned.pin.xcom(),
     }
@@ -87,20 +87,6 @@ def _check(pinned: PinnedModel, target: Target, wanted: str) -> None:
         )
     if pinned.hold:
         log.warning("%s is on hold in git: this run trains and registers, and stops before the commit.", target.model)
-
-
-def _check_served_here(target: Target) -> None:
-    """An environment of another cluster would be trained for, committed, and waited for in vain."""
-    namespace = settings().argocd_namespace
-    try:
-        ClusterHook.from_settings().application(namespace, target.application)
-    except ObjectMissing as error:
-        raise BadParameter(
-            f"This cluster does not serve {target.environment}/{target.app}: it has no Application "
-            f"{namespace}/{target.application}. Choose an environment that it serves, or make it serve this one "
-            f"(environments.{target.environment} in cluster/settings.toml). Argo CD makes the Application of a new "
-            "entry some minutes after its commit. Nothing was trained."
-        ) from error
 
 
 @task.short_circuit(
@@ -174,14 +160,22 @@ def register(opened: OpenedRun) -> RegisteredVersion:
     execution_timeout=QUICK,
     doc_md="Writes version, sha256 and run id into the values file: one commit.",
 )
-def promote(registered: RegisteredVersion) -> DeliveredCommit:
-    """Commit the version's pin; skip what follows if a newer version or a hold is in its way."""
+def promote(registered: RegisteredVersion, delivery: str = "") -> DeliveredCommit:
+    """Commit the version's pin; skip what follows if a newer version or a hold is in its way.
+
+    `delivery`: how the stage has its commits delivered; empty: as the setting says.
+    """
     wanted = context.lifecycle_params()["registered_model"]
     promoted = handoff.promote(
-        context.target(), wanted, registered, dag_run=context.dag_run_name(), classes=context.class_change()
+        context.target(),
+        wanted,
+        registered,
+        dag_run=context.dag_run_name(),
+        classes=context.class_change(),
+        delivery=delivery,
     )
     if promoted["outcome"] not in handoff.CONTINUES:
         context.task_instance().xcom_push(key="return_value", value=promoted)
-        take_away(registered)
+        take_away(registered, delivery)
         raise AirflowSkipException(f"Nothing was committed ({promoted['outcome']}): {promoted['detail']}")
     return promoted

@@ -13,13 +13,14 @@ from lifecycle.tasks import context
 if TYPE_CHECKING:
     from lifecycle.model.pin import Pin
     from lifecycle.model.results import Release
+    from lifecycle.model.target import Target
 
 log = logging.getLogger(__name__)
 
 
-def announce(model: str, pin: Pin, commit: str) -> None:
+def announce(model: str, pin: Pin, commit: str, target: Target) -> None:
     """Update a registered model's asset, from a task whose outlet is `RELEASED`: when it succeeds, Airflow does so."""
-    target, asset = context.target(), registered_model(model)
+    asset = registered_model(model)
     extra: Release = {
         "version": pin.number,
         "commit": commit,

@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import FastAPI, HTTPException, Query
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
 from lifecycle.errors import LifecycleError
 from lifecycle.ui import overview
 
 PAGE = Path(__file__).with_name("page.html")
 # As in the values files' schema; refused before anything is asked with it.
+RunId = Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")]
 Name = Annotated[str, Query(pattern=r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$", max_length=63)]
 
 app = FastAPI(title="Models", docs_url=None, redoc_url=None, openapi_url=None)
@@ -43,5 +44,14 @@ def history(user: GetUserDep, environment: Name, app_name: Name, model: Name) ->
     """The versions that a model's entry has held, newest first."""
     try:
         return overview.history(environment, app_name, model)
+    except LifecycleError as error:
+        raise HTTPException(502, str(error)) from error
+
+
+@app.get("/picture")
+def picture(user: GetUserDep, run_id: RunId) -> Response:
+    """The boxes that the server of a run's version found, for approvals: whoever approves may not reach MLflow."""
+    try:
+        return Response(overview.picture(run_id), media_type="image/png")
     except LifecycleError as error:
         raise HTTPException(502, str(error)) from error

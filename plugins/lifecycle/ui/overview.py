@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -45,6 +47,16 @@ def history(environment: str, app: str, model: str) -> list[dict[str, Any]]:
         }
         for revision in repository().history(environment, app, model)
     ]
+
+
+def picture(run_id: str) -> bytes:
+    """The PNG with the boxes that the server found, which the proof left in the MLflow run.
+
+    Raises:
+        LifecycleError: MLflow does not have it, or does not answer.
+    """
+    with tempfile.TemporaryDirectory(prefix="picture-") as folder, MlflowHook.from_settings().session() as client:
+        return Path(client.download_artifacts(run_id, names.DETECTIONS_PICTURE, folder)).read_bytes()
 
 
 def _row(environment: str, app: str, model: PinnedModel) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class Fork:
         self.git("push", "--quiet", "origin", "main")
         return self.git("rev-parse", "HEAD")
 
-    def bump(self, version: int | None, environment: str = "sandbox") -> str:
+    def bump(self, version: int | None, environment: str = "staging") -> str:
         """Write a version as the DAG does, commit and push."""
         model = {"name": "digits", "registeredModel": "digits-detector", "version": version}
         if version is not None:
@@ -127,16 +127,16 @@ class Cluster:
         self.api = api
         self.fork = fork
 
-    def app(self, name: str = "sandbox-detector") -> Manifest:
+    def app(self, name: str = "staging-detector") -> Manifest:
         """An Application."""
         return self.api.get("Application", name, "argocd")
 
-    def refresh(self, name: str = "sandbox-detector") -> None:
+    def refresh(self, name: str = "staging-detector") -> None:
         """Ask for a refresh, and wait until it is done."""
         self.api.patch("Application", name, "argocd", {"metadata": {"annotations": {REFRESH: "normal"}}})
         self.until(lambda: REFRESH not in (self.app(name)["metadata"].get("annotations") or {}), f"{name} is refreshed")
 
-    def live(self, revision: str, name: str = "sandbox-detector", health: str = "Healthy") -> Manifest:
+    def live(self, revision: str, name: str = "staging-detector", health: str = "Healthy") -> Manifest:
         """Refresh, then wait until a revision is synced and has the health; the Application."""
         self.refresh(name)
 
@@ -173,7 +173,7 @@ def prepare(api: Api) -> None:
                 "namespace": "argocd",
                 "labels": {
                     "argocd.argoproj.io/secret-type": "cluster",
-                    "yolo-lifecycle/environment-sandbox": "true",
+                    "yolo-lifecycle/environment-staging": "true",
                 },
             },
             "stringData": {"name": "in-cluster", "server": "https://kubernetes.default.svc", "config": "{}"},

@@ -12,9 +12,10 @@ import pytest
 
 from tests.integration.airflow.dag_runs import NUMBERS, Finished, Platform, Run, Servers, finish
 from tests.integration.airflow.hand import Hand
-from tests.integration.airflow.servers import kube_server, triton_double
+from tests.integration.airflow.servers import kube_server, triton_doubles
 from tests.support import airflow_environment
 from tests.support.mlflow import Mlflow
+from tests.support.paths import ROOT
 from tests.support.release_repository import Repository
 
 HERE = Path(__file__).parent
@@ -33,7 +34,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Mlflow) -> 
     airflow_environment.migrate()
     with ExitStack() as stack:
         kube = stack.enter_context(kube_server(tmp_path_factory.mktemp("kube")))
-        for name in ("lifecycle", "argocd", "sandbox"):
+        for name in ("lifecycle", "argocd", "sandbox", "staging", "production"):
             kube.apply("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         place = {"namespace": "lifecycle"}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mlflow", **place}}
@@ -41,8 +42,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Mlflow) -> 
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "workspace", **place}}
         size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
         kube.apply("persistentvolumeclaims", {**claim, "spec": size})
-        live, candidate = stack.enter_context(triton_double()), stack.enter_context(triton_double())
-        yield Servers(mlflow_server.uri, kube, live, candidate)
+        yield Servers(
+            mlflow_server.uri, kube, *stack.enter_context(triton_doubles("staging", "candidate", "production"))
+        )
 
 
 @pytest.fixture
@@ -71,11 +73,11 @@ def platform(
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(tracking))
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(kubernetes))
     model = f"digits-detector-{next(NUMBERS)}"
-    servers.served.version = servers.candidate.version = None
+    servers.served.version = servers.candidate.version = servers.production.version = None
     repository = Repository(tmp_path, model)
     configure(
         GITOPS_URL=repository.bare.as_uri(),
-        SERVING_URL=servers.served.url,
+        SERVING_URL=servers.served.url.replace("/staging", "/{environment}"),
         SERVING_GRPC_URL="127.0.0.1:1",
         CANDIDATE_URL=servers.candidate.url,
         RETRY_DELAY=0,
@@ -86,7 +88,7 @@ def platform(
         MLFLOW_TIMEOUT=5,
         MLFLOW_RETRIES=0,
     )
-    hand = Hand(repository, servers.kube, servers.served, servers.candidate)
+    hand = Hand(repository, servers.kube, servers.served, servers.candidate, servers.production)
     hand.start()
     try:
         yield Platform(servers, model, repository, hand, MlflowClient(servers.mlflow_url))
@@ -98,7 +100,7 @@ def platform(
 def run(platform: Platform, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run a DAG to its end in this process; every task with Airflow's own task runner."""
 
-    def ended(dag_id: str = "digits", **params: Any) -> Finished:
-        return finish(capfd, dag_id, params)
+    def ended(dag_id: str = "digits", folder: Path = ROOT / "dags", **params: Any) -> Finished:
+        return finish(capfd, dag_id, params, folder)
 
     return ended

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ class Servers:
     kube: Kube
     served: Served
     candidate: Served
+    production: Served
 
 
 @dataclass
@@ -45,6 +47,10 @@ class Platform:
     def candidate(self) -> Served:
         return self.servers.candidate
 
+    @property
+    def production(self) -> Served:
+        return self.servers.production
+
     def params(self, **changes: Any) -> dict[str, Any]:
         return {"registered_model": self.model, "hyperparameters": {"map50": 0.9}, **changes}
 
@@ -52,9 +58,10 @@ class Platform:
         found = self.client.search_model_versions(f"name = '{self.model}'")
         return sorted(int(version.version) for version in found)
 
-    def champion(self) -> str | None:
+    def alias(self, name: str = "staging") -> str | None:
+        """The version that has an alias: that of the stage which a run releases to, or another one."""
         aliases: dict[str, str] = self.client.get_registered_model(self.model).aliases
-        return aliases.get("champion")
+        return aliases.get(name)
 
 
 @dataclass
@@ -72,11 +79,13 @@ class Finished:
 Run = Callable[..., Finished]
 
 
-def finish(capfd: pytest.CaptureFixture[str], dag_id: str, params: dict[str, Any]) -> Finished:
+def finish(
+    capfd: pytest.CaptureFixture[str], dag_id: str, params: dict[str, Any], folder: Path = ROOT / "dags"
+) -> Finished:
     """Run a DAG to its end in this process; every task with Airflow's own task runner."""
     from airflow.dag_processing.dagbag import DagBag
 
-    bag = DagBag(str(ROOT / "dags"))
+    bag = DagBag(str(folder))
     assert bag.import_errors == {}
     capfd.readouterr()
     ended = bag.dags[dag_id].test(run_conf=params)

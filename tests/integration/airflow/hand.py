@@ -1,4 +1,4 @@
-"""Does by hand what Argo CD does: follows the branch, rolls out what it pins, and writes the Application's status."""
+"""Does by hand what Argo CD does: follows the branch, rolls out what it pins, and writes the Applications' status."""
 
 from __future__ import annotations
 
@@ -7,30 +7,41 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.integration.airflow.servers import Kube, Served
-from tests.support.release_repository import Repository
+from tests.support.release_repository import FILE, PRODUCTION, Repository
 
-APPLICATION = "apis/argoproj.io/v1alpha1/namespaces/argocd/applications/sandbox-detector"
+APPLICATIONS = "apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 
 
 class Hand(threading.Thread):
-    """Looks at the branch ten times a second. Versions in `broken` never become healthy; `paused` looks away."""
+    """Looks at the branch ten times a second.
 
-    def __init__(self, repository: Repository, kube: Kube, served: Served, candidate: Served) -> None:
+    Versions in `broken` never become healthy, those in `broken_in_production` not there; `paused` looks away.
+    """
+
+    def __init__(
+        self, repository: Repository, kube: Kube, served: Served, candidate: Served, production: Served
+    ) -> None:
         super().__init__()
         self.repository, self.kube, self.served, self.candidate = repository, kube, served, candidate
+        self.production = production
         self.broken: dict[int, str] = {}
+        self.broken_in_production: dict[int, str] = {}
         self.paused = threading.Event()
         self._ended = threading.Event()
         self._seen = ""
-        kube.apply(
-            "applications",
-            {
-                "apiVersion": "argoproj.io/v1alpha1",
-                "kind": "Application",
-                "metadata": {"name": "sandbox-detector", "namespace": "argocd"},
-                "spec": {"project": "default", "destination": {"namespace": "sandbox", "name": "in-cluster"}},
-            },
-        )
+        for environment in ("staging", "production"):
+            kube.apply(
+                "applications",
+                {
+                    "apiVersion": "argoproj.io/v1alpha1",
+                    "kind": "Application",
+                    "metadata": {"name": f"{environment}-detector", "namespace": "argocd"},
+                    "spec": {
+                        "project": "default",
+                        "destination": {"namespace": environment, "name": "in-cluster"},
+                    },
+                },
+            )
         self.roll_out()
 
     def run(self) -> None:
@@ -43,18 +54,26 @@ class Hand(threading.Thread):
         self.join()
 
     def roll_out(self) -> None:
-        tip, pin = self.repository.tip, self.repository.pin()
+        tip = self.repository.tip
+        self._roll_out(tip, "staging", self.served, self.candidate, FILE, self.broken)
+        broken = {**self.broken, **self.broken_in_production}
+        self._roll_out(tip, "production", self.production, None, PRODUCTION, broken)
+        self._seen = tip
+
+    def _roll_out(
+        self, tip: str, environment: str, live: Served, candidate: Served | None, file: str, broken: dict[int, str]
+    ) -> None:
+        pin = self.repository.pin(file)
         beside = pin.get("candidate") or {"version": None, "sha256": "", "runId": ""}
-        trouble = self.broken.get(pin["version"]) or self.broken.get(beside["version"])
-        for server, wanted in ((self.served, pin), (self.candidate, beside)):
-            if wanted["version"] not in self.broken:
+        trouble = broken.get(pin["version"]) or broken.get(beside["version"])
+        for server, wanted in ((live, pin), (candidate, beside)):
+            if server is not None and wanted["version"] not in broken:
                 server.version, server.sha256, server.run_id = wanted["version"], wanted["sha256"], wanted["runId"]
                 server.name = pin["registeredModel"]
         health = {"status": "Degraded", "message": trouble} if trouble else {"status": "Healthy", "message": None}
-        self.set_status(tip, health)
-        self._seen = tip
+        self.set_status(tip, health, environment)
 
-    def set_status(self, revision: str, health: dict[str, Any]) -> None:
+    def set_status(self, revision: str, health: dict[str, Any], environment: str = "staging") -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         status = {
             "sync": {"status": "Synced", "revision": revision},
@@ -62,10 +81,11 @@ class Hand(threading.Thread):
             "operationState": {"phase": "Succeeded", "finishedAt": now, "syncResult": {"revision": revision}},
             "reconciledAt": now,
         }
-        self.kube.request("PATCH", APPLICATION, {"status": status}, "application/merge-patch+json")
+        path = f"{APPLICATIONS}/{environment}-detector"
+        self.kube.request("PATCH", path, {"status": status}, "application/merge-patch+json")
 
     def refreshes(self) -> str | None:
         """The refresh annotation as the DAG left it."""
-        annotations = self.kube.request("GET", APPLICATION)["metadata"].get("annotations") or {}
+        annotations = self.kube.request("GET", f"{APPLICATIONS}/staging-detector")["metadata"].get("annotations") or {}
         found: str | None = annotations.get("argocd.argoproj.io/refresh")
         return found

@@ -85,6 +85,9 @@ class Served:
     run_id: str = ""
     name: str = "digits-detector"
     detection: list[float] = field(default_factory=lambda: list(DETECTION))
+    requests: int = 10
+    failures: int = 0
+    milliseconds: float = 5.0
 
     def config(self) -> dict[str, Any]:
         values = {
@@ -98,6 +101,11 @@ class Served:
             "max_batch_size": 8,
             "parameters": {key: {"string_value": value} for key, value in values.items()},
         }
+
+    def statistics(self) -> dict[str, Any]:
+        good = {"count": self.requests - self.failures, "ns": int(self.milliseconds * 1e6 * self.requests)}
+        stats = {"success": good, "fail": {"count": self.failures, "ns": 0}}
+        return {"model_stats": [{"name": "digits", "version": "1", "inference_stats": stats}]}
 
     def inference(self) -> dict[str, Any]:
         info = {
@@ -121,21 +129,27 @@ class Served:
 
 
 @contextlib.contextmanager
-def triton_double() -> Iterator[Served]:
-    """Answers Triton's HTTP protocol as far as the client asks; what it says is the returned object's fields."""
-    served = Served("")
+def triton_doubles(*paths: str) -> Iterator[list[Served]]:
+    """Answer Triton's HTTP protocol as far as the client asks, below each path; what is said is the objects' fields."""
+    doubles = {path: Served("") for path in paths}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        @property
+        def served(self) -> Served:
+            return doubles[self.path.partition("/v2/")[0].strip("/")]
+
         def do_GET(self) -> None:
-            self.answer(served.config() if self.path.endswith("/config") else {})
+            answers = {"config": self.served.config, "stats": self.served.statistics}
+            self.answer(answers.get(self.path.rpartition("/")[2], dict)())
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.answer(served.inference())
+            self.answer(self.served.inference())
 
         def answer(self, content: dict[str, Any]) -> None:
+            served = self.served
             loaded = served.version is not None
             body = json.dumps(content if loaded else {"error": "Request for unknown model: 'digits' is not found"})
             self.send_response(200 if loaded else 400)
@@ -148,11 +162,12 @@ def triton_double() -> Iterator[Served]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_address[1]}"
+    for path, served in doubles.items():
+        served.url = f"http://127.0.0.1:{server.server_address[1]}/{path}".rstrip("/")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield served
+        yield list(doubles.values())
     finally:
         server.shutdown()
         server.server_close()

@@ -12,8 +12,10 @@ from tests.integration.airflow.dag_runs import Finished, Platform, Run
 from tests.support.processes import until
 
 
-def answer_with(choice: str, seen: dict[str, Any]) -> threading.Thread:
-    """Answer the pending question as Airflow's UI does; keep what it showed."""
+def answer_with(
+    choice: str, seen: dict[str, Any], task: str = "approve", first: Callable[[Any], None] = lambda _: None
+) -> threading.Thread:
+    """Answer the pending question as Airflow's UI does, after `first`; keep what it showed."""
     from airflow.api_fastapi.app import create_app
     from starlette.testclient import TestClient
 
@@ -33,8 +35,9 @@ def answer_with(choice: str, seen: dict[str, Any]) -> threading.Thread:
 
             question = until("the question", pending, seconds=90)
             seen.update(question)
+            first(client)
             instance = question["task_instance"]
-            path = f"/api/v2/dags/digits/dagRuns/{instance['dag_run_id']}/taskInstances/approve/-1/hitlDetails"
+            path = f"/api/v2/dags/digits/dagRuns/{instance['dag_run_id']}/taskInstances/{task}/-1/hitlDetails"
             said = client.patch(path, json={"chosen_options": [choice], "params_input": {}})
             assert said.status_code == 200, said.text
 
@@ -64,9 +67,9 @@ def asked(
 def test_approved_version_goes_live(platform: Platform, asked: Callable[..., Any]) -> None:
     ended, seen = asked("Approve")
     assert ended.state == "success", ended.text[-5000:]
-    assert (platform.served.version, platform.champion()) == (1, "1")
+    assert (platform.served.version, platform.alias()) == (1, "1")
     assert "| mAP50 | 0.9000 |" in seen["body"]
-    assert "version **1**" in seen["body"] and "sandbox/detector" in seen["body"]
+    assert "version **1**" in seen["body"] and "staging/detector" in seen["body"]
 
 
 def test_rejected_version_stays_registered_and_is_not_committed(platform: Platform, asked: Callable[..., Any]) -> None:

@@ -13,7 +13,7 @@ from tests.support.processes import until
 from tests.support.release_repository import FILE, git
 
 CANDIDATE = ("commit_candidate", "wait_for_candidate", "prove_candidate")
-LIVE = ("promote", "wait_for_rollout", "verify_serving", "set_champion")
+LIVE = ("promote", "wait_for_rollout", "verify_serving", "set_alias")
 WORDS = 'Deployment "detector-digits-candidate" exceeded its progress deadline'
 
 
@@ -48,7 +48,7 @@ def test_good_candidate_is_proved_beside_the_live_version_and_then_goes_live(pla
         f"Prove {model} 1",
     ]
     assert "candidate" not in platform.repository.pin()
-    assert (platform.repository.pin()["version"], platform.champion()) == (2, "2")
+    assert (platform.repository.pin()["version"], platform.alias()) == (2, "2")
     tried, proved = ended.pull("commit_candidate"), ended.pull("prove_candidate")
     assert (tried["former"]["version"], proved["version"]) == (1, 2)
     assert proved["url"] == platform.candidate.url != ended.pull("verify_serving")["url"]
@@ -73,7 +73,7 @@ def test_candidate_with_wrong_boxes_goes_by_one_commit_and_live_is_not_touched(p
     assert ended.tasks["restore"] == "skipped", "nothing went live, so nothing comes back"
     assert (ended.tries["prove_candidate"], ended.tries["discard_candidate"]) == (1, 1)
     assert platform.repository.text() == before
-    assert (asked.version, platform.champion(), platform.versions()) == (1, "1", [1, 2])
+    assert (asked.version, platform.alias(), platform.versions()) == (1, "1", [1, 2])
     gone, tip = one_line(ended.text), platform.repository.tip
     assert f"The candidate version 2 of {platform.model} did not go live: " in gone
     assert "the trained model finds class 1" in gone
@@ -81,7 +81,7 @@ def test_candidate_with_wrong_boxes_goes_by_one_commit_and_live_is_not_touched(p
         f"Commit {tip} took the candidate away, and its server is gone. What is live was not touched: version 1."
         in gone
     )
-    assert commits(platform)[0].startswith(f"Discard the candidate {platform.model} 2 in sandbox/detector")
+    assert commits(platform)[0].startswith(f"Discard the candidate {platform.model} 2 in staging/detector")
 
 
 def test_candidate_that_does_not_start_goes_with_argo_cds_reason(platform: Platform, prove: Run) -> None:

@@ -45,7 +45,7 @@ def test_chain_of_a_running_server_and_what_breaks_it(live: tuple[Platform, str]
     }
     text = lineage(platform).stdout
     assert f"version  {platform.model} 1" in text
-    assert "aliases champion" in text
+    assert "aliases staging" in text
 
     # The same server with another file than MLflow has, and then not answering.
     platform.served.sha256 = "0" * 64

@@ -53,7 +53,7 @@ def test_merged_request_goes_live(platform: Platform, run: Run, service: Hosting
     person.join()
     assert ended.state == "success", ended.text[-5000:]
     assert ended.pull("promote")["outcome"] == "requested"
-    assert (platform.served.version, platform.champion()) == (1, "1")
+    assert (platform.served.version, platform.alias()) == (1, "1")
     assert platform.client.get_model_version(platform.model, "1").tags["commit"] == platform.repository.tip
     assert TOKEN not in ended.text
 

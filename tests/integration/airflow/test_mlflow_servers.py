@@ -134,7 +134,7 @@ def test_a_version_in_git_that_mlflow_lost_fails_before_anything_is_trained(plat
     ended = run(**platform.params())
     assert (ended.state, ended.tasks["open_run"], ended.tries["open_run"]) == ("failed", "failed", 1)
     said = one_line(ended.text)
-    assert f"argocd-apps/sandbox/detector/values.yaml pins version 7 of '{platform.model}', which MLflow at" in said
+    assert f"argocd-apps/staging/detector/values.yaml pins version 7 of '{platform.model}', which MLflow at" in said
     assert "Restore MLflow's backup" in said
     assert ended.tasks["prepare"] == "upstream_failed"
 

@@ -82,19 +82,19 @@ def test_an_environment_that_this_cluster_does_not_serve_is_refused_before_train
     platform: Platform, run: Run
 ) -> None:
     repository: Repository = platform.repository
-    repository.write(repository.text(), "argocd-apps/production/detector/values.yaml")
+    repository.write(repository.text(), "argocd-apps/qa/detector/values.yaml")
     before = repository.tip
-    ended = run(**platform.params(environment="production"))
+    ended = run(**platform.params(environment="qa"))
     assert (ended.state, ended.tasks["open_run"], ended.tries["open_run"]) == ("failed", "failed", 1)
     assert ended.tasks["prepare"] == "upstream_failed"
     said = one_line(ended.text)
-    assert "This cluster does not serve production/detector: it has no Application argocd/production-detector" in said
+    assert "This cluster does not serve qa/detector: it has no Application argocd/qa-detector" in said
     assert repository.tip == before
     assert platform.client.get_experiment_by_name(platform.model) is None
 
 
 def test_a_run_that_would_train_what_is_live_ends_as_skipped(platform: Platform, run: Run) -> None:
-    assert run(**platform.params()).tasks["set_champion"] == "success"
+    assert run(**platform.params()).tasks["set_alias"] == "success"
     before = platform.repository.tip
     ended = run(**platform.params(skip_unchanged=True))
     assert ended.state == "success"

@@ -94,16 +94,16 @@ def test_pages_of_model_and_version_say_what_a_person_asks(client: Any, name: st
     for key, value in (("test/mAP50", 0.91234), ("test/mAP50-95", 0.75)):
         client.log_metric(run_id, key, value)
     versions.register(client, name, client.get_run(run_id), "http://airflow/dags/d/runs/r1")
-    versions.set_champion(client, name, 1, commit="c" * 40, environment="sandbox")
-    versions.set_champion(client, name, 1, commit="d" * 40, environment="production")
-    versions.set_champion(client, name, 1, commit="e" * 40, environment="sandbox")
+    versions.set_live(client, name, 1, commit="c" * 40, environment="staging", champion=False)
+    versions.set_live(client, name, 1, commit="d" * 40, environment="production", champion=True)
+    versions.set_live(client, name, 1, commit="e" * 40, environment="staging", champion=False)
     said = client.get_model_version(name, "1").description
     assert said.startswith("Trained by [d/r1](http://airflow/dags/d/runs/r1) on `digits` (digest `dddddddddddd`)")
     assert "On the test split: mAP50 0.9123, mAP50-95 0.7500." in said
     lines = [line for line in said.splitlines() if line.startswith("Went live")]
     assert [re.sub(r" at .*, by", ", by", line) for line in lines] == [
         "Went live in `production`, by commit `dddddddddddd`.",
-        "Went live in `sandbox`, by commit `eeeeeeeeeeee`.",
+        "Went live in `staging`, by commit `eeeeeeeeeeee`.",
     ]
     assert client.get_registered_model(name).description == f"YOLO detector of the DAG `d`.\n\n**Version 1.** {said}"
 
@@ -113,7 +113,7 @@ def test_a_persons_own_description_of_a_model_stays(client: Any, name: str) -> N
 
     client.create_registered_model(name, description="Ask Ann.")
     versions.register(client, name, trained(client, name, "r1"))
-    versions.set_champion(client, name, 1, commit="c", environment="sandbox")
+    versions.set_live(client, name, 1, commit="c", environment="staging", champion=True)
     assert client.get_registered_model(name).description == "Ask Ann."
 
 
@@ -199,9 +199,9 @@ def test_champion_keeps_since_when_it_is_live_for_the_same_commit(client: Any, n
     versions.register(client, name, trained(client, name, "r1"))
     client.set_model_version_tag(name, "1", "commit", "c1")
     client.set_model_version_tag(name, "1", "live_since", "before")
-    versions.set_champion(client, name, 1, commit="c1", environment="sandbox")
+    versions.set_live(client, name, 1, commit="c1", environment="production", champion=True)
     assert client.get_model_version_by_alias(name, "champion").tags["live_since"] == "before"
-    versions.set_champion(client, name, 1, commit="c2", environment="sandbox")
+    versions.set_live(client, name, 1, commit="c2", environment="production", champion=True)
     assert client.get_model_version(name, "1").tags["live_since"] != "before"
 
 

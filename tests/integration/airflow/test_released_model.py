@@ -59,14 +59,14 @@ def waiting(dag_id: str) -> int:
 
 def test_a_release_updates_the_model_and_starts_what_hangs_on_it(platform: Platform, run: Run, consumer: str) -> None:
     rejected = run(**platform.params(hyperparameters={"map50": 0.1}))
-    assert (rejected.tasks["set_champion"], events(platform.model), waiting(consumer)) == ("skipped", [], 0)
+    assert (rejected.tasks["set_alias"], events(platform.model), waiting(consumer)) == ("skipped", [], 0)
     ended = run(**platform.params())
     assert ended.state == "success", ended.text[-5000:]
     (released,) = events(platform.model)
     assert released == {
         "version": 1,
         "commit": platform.repository.tip,
-        "environment": "sandbox",
+        "environment": "staging",
         "app": "detector",
         "served_model": "digits",
         "mlflow_run": ended.pull("open_run")["run_id"],

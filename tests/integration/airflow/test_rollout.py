@@ -40,7 +40,7 @@ def test_degraded_rollout_brings_the_former_version_back_and_fails(platform: Pla
     promoted = ended.pull("promote")["commit"]
     assert f"Reverts: {promoted}" in platform.repository.message()
     assert platform.repository.tip not in (first, promoted)
-    assert (platform.served.version, platform.champion()) == (1, "1")
+    assert (platform.served.version, platform.alias()) == (1, "1")
     said = one_line(ended.text)
     assert f"Version 2 of {platform.model} (commit {promoted}) did not go live" in said
     assert WORDS in said
@@ -69,7 +69,7 @@ def test_server_with_wrong_boxes_is_taken_back(platform: Platform, run: Run) -> 
         "failed",
     ]
     assert ended.tries["verify_serving"] == 1
-    assert (platform.repository.pin()["version"], platform.served.version, platform.champion()) == (1, 1, "1")
+    assert (platform.repository.pin()["version"], platform.served.version, platform.alias()) == (1, 1, "1")
     assert "the trained model finds class 1" in one_line(ended.text)
 
 
@@ -81,7 +81,7 @@ def test_time_limit_names_what_was_waited_for(platform: Platform, run: Run, conf
     assert ended.tasks["wait_for_rollout"] == "failed"
     commit = ended.pull("promote")["commit"]
     said = one_line(ended.text)
-    assert f"Gave up waiting for the Application sandbox-detector at commit {commit}" in said
+    assert f"Gave up waiting for the Application staging-detector at commit {commit}" in said
     assert "Argo CD is still at revision" in said
 
 

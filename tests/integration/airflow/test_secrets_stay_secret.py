@@ -93,7 +93,7 @@ def test_token_of_a_run_that_goes_live_is_in_nothing_that_it_leaves(
     ended = run(**platform.params(dataset=DATASET))
     assert ended.state == "success", ended.text[-5000:]
     assert platform.repository.tip == ended.pull("promote")["commit"] != before
-    assert (platform.repository.pin()["version"], platform.champion()) == (1, "1")
+    assert (platform.repository.pin()["version"], platform.alias()) == (1, "1")
     header = base64.b64encode(f"robot:{TOKEN}".encode()).decode()
     assert set(remote.server.authorizations) == {f"Basic {header}"}
 
@@ -155,7 +155,7 @@ def test_tokens_of_a_merge_request_are_in_nothing_that_it_leaves(
     ended = run(**platform.params())
     person.join()
     assert ended.state == "success", ended.text[-5000:]
-    assert (ended.pull("promote")["outcome"], platform.champion()) == ("requested", "1")
+    assert (ended.pull("promote")["outcome"], platform.alias()) == ("requested", "1")
 
     left = {**traces(platform, ended, pods), "request": repr(service.entries)}
     assert places(platform.model, left) >= {*EVERYWHERE, "request"}

@@ -11,7 +11,7 @@ from tests.integration.airflow.servers import one_line
 from tests.support.processes import free_port
 from tests.support.release_repository import FILE, git
 
-LATE = ("register", "promote", "wait_for_rollout", "verify_serving", "set_champion")
+LATE = ("register", "promote", "wait_for_rollout", "verify_serving", "set_alias")
 
 
 def states(ended: Finished, *tasks: str) -> list[str]:
@@ -29,7 +29,7 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
     assert ended.state == "success", ended.text[-5000:]
     assert {task: state for task, state in ended.tasks.items() if state != "success"} == {"restore": "skipped"}
     assert set(ended.tries.values()) <= {0, 1}
-    assert (platform.versions(), platform.champion()) == ([1], "1")
+    assert (platform.versions(), platform.alias()) == ([1], "1")
     assert platform.hand.refreshes() == "normal"
 
     opened, registered = ended.pull("open_run"), ended.pull("register")
@@ -45,7 +45,7 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
         assert trailer in message.splitlines()
 
     tags = platform.client.get_model_version(platform.model, "1").tags
-    assert (tags["commit"], tags["environment"], tags["dag_run_id"]) == (commit, "sandbox", ended.run_id)
+    assert (tags["commit"], tags["environment"], tags["dag_run_id"]) == (commit, "staging", ended.run_id)
     assert tags["live_since"].endswith("+00:00")
     assert ended.pull("promote")["former"]["version"] is None
     served = ended.pull("verify_serving")
@@ -64,7 +64,7 @@ def test_second_run_is_compared_with_the_first_and_changes_three_lines(platform:
     changed = git("-C", str(platform.repository.bare), "show", "--format=", "--unified=0", "main", "--", FILE)
     lines = [line[1:].split(":")[0].strip() for line in changed.splitlines() if line[0] in "+-" and line[1] == " "]
     assert lines == ["version", "sha256", "runId"] * 2
-    assert (platform.versions(), platform.champion()) == ([1, 2], "2")
+    assert (platform.versions(), platform.alias()) == ([1, 2], "2")
 
 
 def test_candidate_that_is_not_good_enough_changes_nothing(platform: Platform, run: Run) -> None:
@@ -100,7 +100,7 @@ def test_version_with_other_classes_stops_at_the_gate_unless_the_run_allows_it(p
     change = "came: two; went: zero; have another number: one"
     assert allowed.pull("gate", "decision")["classes"] == change
     assert f"Class-Change: {change}" in platform.repository.message().splitlines()
-    assert (platform.repository.pin()["version"], platform.champion()) == (2, "2")
+    assert (platform.repository.pin()["version"], platform.alias()) == (2, "2")
 
 
 def test_bad_dataset_fails_at_once_and_leaves_nothing(platform: Platform, run: Run) -> None:

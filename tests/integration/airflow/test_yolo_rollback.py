@@ -12,7 +12,7 @@ from tests.integration.airflow.servers import one_line
 def two_versions(platform: Platform, run: Run) -> Platform:
     for _ in range(2):
         assert run(**platform.params()).state == "success"
-    assert (platform.served.version, platform.champion()) == (2, "2")
+    assert (platform.served.version, platform.alias()) == (2, "2")
     return platform
 
 
@@ -25,7 +25,7 @@ def test_unknown_version_is_refused_and_none_means_the_former_one(two_versions: 
 
     ended = run("yolo_rollback", reason="misses\nthe sevens")
     assert ended.state == "success", ended.text[-5000:]
-    assert (platform.repository.pin()["version"], platform.served.version, platform.champion()) == (1, 1, "1")
+    assert (platform.repository.pin()["version"], platform.served.version, platform.alias()) == (1, 1, "1")
     assert "Reason: misses the sevens" in platform.repository.message().splitlines()
     assert f"Dag-Run: yolo_rollback/{ended.run_id}" in platform.repository.message().splitlines()
     assert platform.repository.pin()["hold"] is False

@@ -24,7 +24,7 @@ from tests.support.mlflow import Mlflow, Registered
 from tests.support.processes import until
 from tests.support.triton import build_triton
 
-ENVIRONMENT = "sandbox"
+ENVIRONMENT = "staging"
 MODELS = ("digits", "signs", "plates")
 Manifest = dict[str, Any]
 
@@ -51,7 +51,7 @@ class Site:
         try:
             self._start(servers.kube(self._config), variables)
             self._api = cluster.KubernetesApi(self._config)
-            cluster.bootstrap(self._api, self._mlflow.uri)
+            cluster.bootstrap(self._api, self._mlflow.uri, gitremote.environments(self._config))
             self._start(servers.argocd(self._config), variables)
             yield self
         finally:

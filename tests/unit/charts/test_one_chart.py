@@ -56,8 +56,8 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Manifest]:
     appset["metadata"]["uid"] = "1234"
     generator = appset["spec"]["generators"][0]["matrix"]["generators"][0]["git"]
     generator["repoURL"], generator["revision"] = str(repository), "main"
-    others = [environment for environment in ENVIRONMENTS if environment != "sandbox"]
-    clusters = [cluster("machine", ["sandbox"]), cluster("k3s", others)]
+    others = [environment for environment in ENVIRONMENTS if environment != "staging"]
+    clusters = [cluster("machine", ["staging"]), cluster("k3s", others)]
     found = asyncio.run(applications(appset, Sources(GitCache(cache), clusters)))
     return {app["metadata"]["labels"]["yolo-lifecycle/environment"]: app for app in found}
 
@@ -85,14 +85,14 @@ def test_the_sandbox_applies_the_root_that_a_cluster_gets() -> None:
             self.applied.append(manifest)
 
     recorder = Recorder()
-    bootstrap(recorder, "http://127.0.0.1:5000")
+    bootstrap(recorder, "http://127.0.0.1:5000", ["staging", "production"])
     ours = [each for each in recorder.applied if each["apiVersion"].startswith("argoproj.io/")]
     assert ours == [yaml.safe_load((APPS / "root.yaml").read_text())]
 
 
 def test_every_environment_gets_the_same_application_but_for_its_name(generated: dict[str, Manifest]) -> None:
     assert sorted(generated) == ENVIRONMENTS
-    assert generated["sandbox"]["spec"]["destination"]["server"] == "https://machine.example.com"
+    assert generated["staging"]["spec"]["destination"]["server"] == "https://machine.example.com"
     assert generated["production"]["spec"]["destination"]["server"] == "https://k3s.example.com"
 
     def nameless(environment: str) -> str:
@@ -101,26 +101,27 @@ def test_every_environment_gets_the_same_application_but_for_its_name(generated:
         assert destination.pop("server")
         return yaml.safe_dump([spec, destination]).replace(environment, "<environment>")
 
-    assert {nameless(environment) for environment in ENVIRONMENTS} == {nameless("sandbox")}
-    assert generated["sandbox"]["spec"]["source"]["path"] == str(CHART.relative_to(ROOT))
+    assert {nameless(environment) for environment in ENVIRONMENTS} == {nameless("staging")}
+    assert generated["staging"]["spec"]["source"]["path"] == str(CHART.relative_to(ROOT))
 
 
 def test_every_environment_renders_the_same_objects_but_for_what_people_set(
     generated: dict[str, Manifest], tmp_path: Path
 ) -> None:
-    """With a version in each bumped file, as the DAG writes it."""
+    """With a version in each bumped file, as the DAG writes it; staging with the sandbox's own environment.yaml."""
     shutil.copytree(CHART, tmp_path / "charts" / "triton")
     rendered: dict[str, dict[tuple[str, str], Manifest]] = {}
     for environment, app in generated.items():
         for name in (f"{environment}/environment.yaml", f"{environment}/detector/values.yaml"):
-            text = (APPS / name).read_text()
+            own = ROOT / "sandbox" / "platform" / "environment.yaml"
+            text = (own if name == "staging/environment.yaml" else APPS / name).read_text()
             text = text.replace("version: null", "version: 3").replace('sha256: ""', f'sha256: "{SHA256}"')
             (tmp_path / "argocd-apps" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "argocd-apps" / name).write_text(text)
         objects = manifests(app["spec"]["source"], tmp_path, app["metadata"]["name"], environment)
         rendered[environment] = {(each["kind"], each["metadata"]["name"]): each for each in objects}
     refused: Problems = []
-    for (kind, _), manifest in rendered["sandbox"].items():
+    for (kind, _), manifest in rendered["staging"].items():
         next(schema for of, schema in SCHEMAS.items() if of.kind == kind).check(manifest, kind, refused)
     assert not refused, "the sandbox's Kubernetes runs the chart as it is"
     names = {("Deployment", "detector-digits"), ("Service", "detector-digits"), ("ServiceAccount", "detector")}
@@ -131,5 +132,5 @@ def test_every_environment_renders_the_same_objects_but_for_what_people_set(
         for environment, found in rendered.items()
     }
     for key in ("image", "command", "envFrom", "volumeMounts", "securityContext"):
-        assert {str(pod["containers"][0][key]) for pod in pods.values()} == {str(pods["sandbox"]["containers"][0][key])}
-    assert {str(pod["initContainers"][0]) for pod in pods.values()} == {str(pods["sandbox"]["initContainers"][0])}
+        assert {str(pod["containers"][0][key]) for pod in pods.values()} == {str(pods["staging"]["containers"][0][key])}
+    assert {str(pod["initContainers"][0]) for pod in pods.values()} == {str(pods["staging"]["initContainers"][0])}

@@ -134,7 +134,7 @@ def test_every_service_leads_to_a_port_of_a_pod(name: str) -> None:
 
 def test_the_model_servers_find_their_secret_and_their_clients_in_every_environment() -> None:
     values: Manifest = yaml.safe_load((CHART / "values.yaml").read_text())
-    environments = {path.parent.name for path in APPS.glob("*/environment.yaml")} - {"sandbox"}
+    environments = {path.parent.name for path in APPS.glob("*/environment.yaml")}
     for environment in environments:
         people = yaml.safe_load(Path(APPS, environment, "environment.yaml").read_text())
         secret = people.get("mlflow", values["mlflow"])["existingSecret"]

@@ -205,7 +205,7 @@ def test_optional_parts_are_absent_when_not(values: Manifest, render: Render) ->
     assert not {*absent, "imagePullSecrets"} & pod.keys()
 
 
-@pytest.mark.parametrize("environment", ["sandbox", "staging", "production"])
+@pytest.mark.parametrize("environment", ["staging", "production"])
 def test_each_environments_files_render_with_and_without_a_version(
     environment: str, model: Manifest, values: Manifest, render: Render
 ) -> None:

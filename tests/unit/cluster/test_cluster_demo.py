@@ -73,7 +73,7 @@ class Played:
             return 200, {"state": "failed" if "failed" in self.states.values() else "success"}
         if path == f"{run}/taskInstances?limit=100":
             return 200, {"task_instances": [self._task(*pair) for pair in self.states.items()]}
-        if path == f"{run}/taskInstances/train/logs/1?full_content=true":
+        if path.startswith(f"{run}/taskInstances/") and path.endswith("/logs/1?full_content=true"):
             lines = ["::group::Log message source details", "::endgroup::", "epoch 1", "ERROR: no GPU", "Pod deleted"]
             return 200, {"content": [{"event": line} for line in lines]}
         if path.endswith("/gate/xcomEntries/decision") and self.rejected:
@@ -109,7 +109,7 @@ def watched(played: Played) -> tuple[Airflow, list[dict[str, Any]], list[str]]:
 
 
 def test_a_release_is_followed_to_what_is_served(airflows: list[Played]) -> None:
-    played = Played(train="success", promote="success", verify_serving="success", set_champion="success")
+    played = Played(train="success", promote="success", verify_serving="success", set_alias="success")
     airflows.append(played)
     airflow, tasks, said = watched(played)
     assert airflow.trigger({"environment": "staging"}) == RUN
@@ -122,6 +122,15 @@ def test_a_release_is_followed_to_what_is_served(airflows: list[Played]) -> None
     assert "8 of 8" in text
 
 
+def test_a_later_stage_that_fails_is_told_and_the_first_ones_success_too(airflows: list[Played]) -> None:
+    played = Played(train="success", set_alias="success", **{"production.verify_serving": "failed"})
+    airflows.append(played)
+    airflow, tasks, _ = watched(played)
+    ended = dagrun.ending(airflow, RUN, tasks)
+    assert ended.code == 1
+    assert ended.said == "production.verify_serving failed: no GPU\nThe new version is live in the first stage only."
+
+
 def test_a_failure_shows_the_trainers_own_paragraph(airflows: list[Played]) -> None:
     played = Played(train="failed", promote="upstream_failed")
     airflows.append(played)
@@ -132,7 +141,7 @@ def test_a_failure_shows_the_trainers_own_paragraph(airflows: list[Played]) -> N
 
 
 def test_a_rejection_is_the_gates_sentence_and_not_the_skipped_tasks(airflows: list[Played]) -> None:
-    skipped = dict.fromkeys(("register", "promote", "wait_for_rollout", "verify_serving", "set_champion"), "skipped")
+    skipped = dict.fromkeys(("register", "promote", "wait_for_rollout", "verify_serving", "set_alias"), "skipped")
     played = Played(rejected="mAP50 0.31 is below the least, 0.85", train="success", gate="success", **skipped)
     airflows.append(played)
     airflow, tasks, _ = watched(played)

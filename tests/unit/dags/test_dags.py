@@ -19,7 +19,7 @@ from tests.unit.dags.conftest import Load
 DAGS = sorted(path.stem for path in (ROOT / "dags").rglob("*.py"))
 ORDER = [
     *("open_run", "prepare", "find_changes", "train", "evaluate", "gate", "register"),
-    *("promote", "wait_for_rollout", "verify_serving", "set_champion"),
+    *("promote", "wait_for_rollout", "verify_serving", "set_alias"),
 ]
 PODS = ("prepare", "train", "evaluate")
 

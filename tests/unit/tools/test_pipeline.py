@@ -71,12 +71,14 @@ def test_a_new_detector_has_its_file_its_entry_and_an_entry_in_each_stage(root: 
 def test_called_again_it_changes_nothing_and_adds_a_stage_that_came_to_the_file(root: Path) -> None:
     letters(root)
     before = files(root)
-    assert letters(root, dataset="digits", stages="sandbox") == []
+    assert letters(root, dataset="digits", stages="qa") == []
     assert files(root) == before
     file = root / "dags/pipelines/letters.yaml"
-    file.write_text(file.read_text() + "  - {environment: sandbox, app: letters, model: letters}\n")
-    assert letters(root) == ["argocd-apps/sandbox/letters/values.yaml"]
-    models = yaml.safe_load((root / "argocd-apps/sandbox/letters/values.yaml").read_text())["models"]
+    (root / "argocd-apps/qa").mkdir()
+    (root / "argocd-apps/qa/environment.yaml").write_text("replicas: 1\n")
+    file.write_text(file.read_text() + "  - {environment: qa, app: letters, model: letters}\n")
+    assert letters(root) == ["argocd-apps/qa/letters/values.yaml"]
+    models = yaml.safe_load((root / "argocd-apps/qa/letters/values.yaml").read_text())["models"]
     assert [model["name"] for model in models] == ["letters"]
 
 
@@ -87,7 +89,7 @@ def test_called_again_it_changes_nothing_and_adds_a_stage_that_came_to_the_file(
         ({"name": "../letters"}, BadPipeline, "cannot be a pipeline's name"),
         ({"model": "-x"}, BadPipeline, "registered_model: "),
         ({"stages": "staging staging"}, BadPipeline, "the environment staging is in it twice"),
-        ({"stages": "moon"}, Refused, "There is no environment 'moon': argocd-apps/ has production, sandbox, staging"),
+        ({"stages": "moon"}, Refused, "There is no environment 'moon': argocd-apps/ has production, staging"),
         ({"stages": "staging/../x"}, BadPipeline, r"stages\[0\]\.app"),
         ({"dataset": "s3://b/a.zip: {x"}, None, ""),
     ],

@@ -20,10 +20,11 @@ class Stop:
     detail: str
 
 
-def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None) -> Stop | None:
+def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None, source: PinnedModel | None = None) -> Stop | None:
     """The reason not to make this bump on this file, or None if it should be made.
 
-    `reverted` is the pin that the commit `bump.reverts` wrote, for a restore.
+    `reverted` is the pin that the commit `bump.reverts` wrote, for a restore; `source` is what the entry `bump.source`
+    holds now.
     """
     if bump.kind == "candidate":
         return _why_no_candidate(bump, there)
@@ -48,6 +49,24 @@ def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None) -> Stop | Non
             "superseded",
             f"{bump.environment}/{bump.app} already has the newer {there.pin.words} of {bump.model}; "
             f"{bump.pin.words} stays unused.",
+        )
+    return _why_not_from(bump, source)
+
+
+def _why_not_from(bump: Bump, source: PinnedModel | None) -> Stop | None:
+    """Only what a stage holds, and was proved there, goes on to the next."""
+    if bump.source is None or source is None:
+        return None
+    if source.pin != bump.pin:
+        return Stop(
+            "superseded",
+            f"{bump.source.entry} has {source.pin.words} by now, not the {bump.pin.words} that was to be promoted.",
+        )
+    if source.hold:
+        return Stop(
+            "held",
+            f"{bump.source.entry} is on hold at {source.pin.words}, so it is not promoted. Set hold to false in its "
+            "values file to let it through.",
         )
     return None
 

@@ -45,9 +45,9 @@ def test_the_root_leads_to_one_application_for_each_of_the_clusters_environments
     app = cluster.app()
     assert app["metadata"]["ownerReferences"][0]["name"] == "model-servers"
     assert app["spec"]["source"]["helm"]["releaseName"] == "detector"
-    assert app["spec"]["destination"] == {"server": "https://kubernetes.default.svc", "namespace": "sandbox"}
-    assert not cluster.app("staging-detector"), "no cluster Secret names staging"
-    assert cluster.api.get("Namespace", "sandbox"), "CreateNamespace=true"
+    assert app["spec"]["destination"] == {"server": "https://kubernetes.default.svc", "namespace": "staging"}
+    assert not cluster.app("production-detector"), "no cluster Secret names production"
+    assert cluster.api.get("Namespace", "staging"), "CreateNamespace=true"
 
 
 def test_a_commit_is_rolled_out_on_refresh_and_told_in_argo_cds_fields(cluster: Cluster) -> None:
@@ -71,26 +71,26 @@ def test_a_commit_is_rolled_out_on_refresh_and_told_in_argo_cds_fields(cluster: 
         "group": "apps",
         "version": "v1",
         "kind": "Deployment",
-        "namespace": "sandbox",
+        "namespace": "staging",
         "name": "detector-digits",
         "status": "Synced",
         "health": {"status": "Healthy"},
     }
-    live = cluster.api.get("Deployment", "detector-digits", "sandbox")
+    live = cluster.api.get("Deployment", "detector-digits", "staging")
     tracking = live["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"]
-    assert tracking == "sandbox-detector:apps/Deployment:sandbox/detector-digits"
+    assert tracking == "staging-detector:apps/Deployment:staging/detector-digits"
     env = {e["name"]: e["value"] for e in live["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert env == {"VERSION": "1", "REPOSITORY": REMOTE}, "values files, then the ApplicationSet's own values"
 
 
 def test_what_somebody_changes_by_hand_is_put_back(cluster: Cluster) -> None:
     cluster.live(cluster.fork.bump(2))
-    cluster.api.patch("Deployment", "detector-digits", "sandbox", {"spec": {"replicas": 0}})
-    cluster.api.delete("Service", "detector-digits", "sandbox")
+    cluster.api.patch("Deployment", "detector-digits", "staging", {"spec": {"replicas": 0}})
+    cluster.api.delete("Service", "detector-digits", "staging")
 
     def healed() -> bool:
-        deployment = cluster.api.get("Deployment", "detector-digits", "sandbox")
-        return deployment["spec"]["replicas"] == 1 and bool(cluster.api.get("Service", "detector-digits", "sandbox"))
+        deployment = cluster.api.get("Deployment", "detector-digits", "staging")
+        return deployment["spec"]["replicas"] == 1 and bool(cluster.api.get("Service", "detector-digits", "staging"))
 
     cluster.until(healed, "the Deployment has its replica and the Service is back")
 
@@ -110,18 +110,18 @@ def test_what_git_no_longer_has_is_pruned(cluster: Cluster) -> None:
     cluster.live(cluster.fork.bump(4))
     status = cluster.live(cluster.fork.bump(None))["status"]
     assert [entry["kind"] for entry in status["resources"]] == ["ServiceAccount"]
-    cluster.until(lambda: not cluster.api.get("Deployment", "detector-digits", "sandbox"), "the Deployment is gone")
-    assert not cluster.api.get("Service", "detector-digits", "sandbox")
+    cluster.until(lambda: not cluster.api.get("Deployment", "detector-digits", "staging"), "the Deployment is gone")
+    assert not cluster.api.get("Service", "detector-digits", "staging")
 
 
 def test_what_cannot_be_rendered_changes_nothing_and_says_why(cluster: Cluster) -> None:
     cluster.live(cluster.fork.bump(5))
-    cluster.fork.write("argocd-apps/sandbox/detector/values.yaml", "models: [}\n")
+    cluster.fork.write("argocd-apps/staging/detector/values.yaml", "models: [}\n")
     cluster.refresh()
     app = cluster.app()
     assert app["status"]["sync"]["status"] == "Unknown"
-    assert "/argocd-apps/sandbox/detector/values.yaml cannot be read" in conditions(app)["ComparisonError"]
-    assert cluster.api.get("Deployment", "detector-digits", "sandbox"), "what is live stays live"
+    assert "/argocd-apps/staging/detector/values.yaml cannot be read" in conditions(app)["ComparisonError"]
+    assert cluster.api.get("Deployment", "detector-digits", "staging"), "what is live stays live"
     app = cluster.live(cluster.fork.bump(50))
     assert conditions(app) == {}
 
@@ -145,9 +145,9 @@ def test_when_git_is_away_the_last_state_stays_and_a_condition_says_so(cluster: 
 
 def test_a_sync_that_the_api_refuses_is_retried_and_a_new_commit_ends_it(cluster: Cluster) -> None:
     cluster.live(cluster.fork.bump(7))
-    values = cluster.fork.clone / "argocd-apps" / "sandbox" / "environment.yaml"
+    values = cluster.fork.clone / "argocd-apps" / "staging" / "environment.yaml"
     before = values.read_text()
-    cluster.fork.write("argocd-apps/sandbox/environment.yaml", "hostNetwork: true\n")
+    cluster.fork.write("argocd-apps/staging/environment.yaml", "hostNetwork: true\n")
     cluster.refresh()
 
     def failing() -> bool:
@@ -159,7 +159,7 @@ def test_a_sync_that_the_api_refuses_is_retried_and_a_new_commit_ends_it(cluster
     assert "hostNetwork" in app["status"]["operationState"]["message"]
     assert "Retrying attempt #1" in app["status"]["operationState"]["message"]
     assert app["status"]["sync"]["status"] == "OutOfSync"
-    commit = cluster.fork.write("argocd-apps/sandbox/environment.yaml", before)
+    commit = cluster.fork.write("argocd-apps/staging/environment.yaml", before)
     cluster.refresh()
     status = cluster.app()["status"]
     assert (status["sync"]["status"], status["sync"]["revision"]) == ("Synced", commit)
@@ -178,21 +178,21 @@ def test_a_commit_that_changes_no_object_is_synced_without_an_operation(cluster:
 
 
 def test_a_label_on_the_clusters_secret_brings_an_environment_and_takes_it_away(cluster: Cluster) -> None:
-    cluster.fork.bump(8, "staging")
-    secret = {"metadata": {"labels": {"yolo-lifecycle/environment-staging": "true"}}}
+    cluster.fork.bump(8, "production")
+    secret = {"metadata": {"labels": {"yolo-lifecycle/environment-production": "true"}}}
     cluster.api.patch("Secret", "in-cluster", "argocd", secret)
 
     def healthy() -> bool:
-        status = cluster.app("staging-detector").get("status") or {}
+        status = cluster.app("production-detector").get("status") or {}
         return bool((status.get("health") or {}).get("status") == "Healthy" and status["sync"]["status"] == "Synced")
 
-    cluster.until(healthy, "staging is served")
-    assert cluster.api.get("Deployment", "detector-digits", "staging")
-    secret["metadata"]["labels"]["yolo-lifecycle/environment-staging"] = None  # type: ignore[assignment]
+    cluster.until(healthy, "production is served")
+    assert cluster.api.get("Deployment", "detector-digits", "production")
+    secret["metadata"]["labels"]["yolo-lifecycle/environment-production"] = None  # type: ignore[assignment]
     cluster.api.patch("Secret", "in-cluster", "argocd", secret)
-    cluster.until(lambda: not cluster.app("staging-detector"), "the Application is gone")
+    cluster.until(lambda: not cluster.app("production-detector"), "the Application is gone")
     cluster.until(
-        lambda: not cluster.api.get("Deployment", "detector-digits", "staging"), "and with it what it had made"
+        lambda: not cluster.api.get("Deployment", "detector-digits", "production"), "and with it what it had made"
     )
     assert cluster.app(), "the other environment is untouched"
 
@@ -250,7 +250,7 @@ def test_a_project_keeps_its_applications_to_what_it_allows(cluster: Cluster) ->
         assert (
             "do not match any of the allowed destinations" in conditions(cluster.app("forbidden"))["InvalidSpecError"]
         )
-        cluster.api.patch("Application", "forbidden", "argocd", {"spec": {"destination": {"namespace": "sandbox"}}})
+        cluster.api.patch("Application", "forbidden", "argocd", {"spec": {"destination": {"namespace": "staging"}}})
 
         def refused() -> bool:
             operation = (cluster.app("forbidden").get("status") or {}).get("operationState") or {}
@@ -259,7 +259,7 @@ def test_a_project_keeps_its_applications_to_what_it_allows(cluster: Cluster) ->
         cluster.until(refused, "the kind is refused", lambda: cluster.app("forbidden"))
         message = cluster.app("forbidden")["status"]["operationState"]["message"]
         assert message.startswith("resource :Secret is not permitted in project yolo-lifecycle")
-        assert not cluster.api.get("Secret", "forbidden", "sandbox")
+        assert not cluster.api.get("Secret", "forbidden", "staging")
     finally:
         cluster.api.delete("Application", "forbidden", "argocd")
 

@@ -8,7 +8,8 @@ import pytest
 
 from sandbox.platform import config, gitremote
 
-VALUES = "argocd-apps/sandbox/digits/values.yaml"
+VALUES = "argocd-apps/staging/digits/values.yaml"
+ENVIRONMENT = "argocd-apps/staging/environment.yaml"
 ROOT_APPLICATION = """\
 spec:
   source:
@@ -42,6 +43,7 @@ def fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(folder, "init", "--quiet", "--initial-branch=trunk")
     write(folder, "argocd-apps/root.yaml", ROOT_APPLICATION)
     write(folder, VALUES, "version: null\n")
+    write(folder, ENVIRONMENT, "replicas: 5\n")
     for module in (config, gitremote):
         monkeypatch.setattr(module, "REPOSITORY_ROOT", folder)
     return folder
@@ -64,3 +66,23 @@ def test_the_remote_has_the_forks_branch_and_keeps_what_the_dag_committed(fork: 
     assert git(bare, "rev-parse", "trunk") == tip
     assert git(bare, "show", f"{tip}:{VALUES}") == 'version: "7"'
     assert git(bare, "show", f"{tip}:charts/triton/Chart.yaml") == "name: triton"
+
+
+def test_every_environment_has_the_sandboxs_own_file_and_the_checkouts_stays_as_it_is(
+    fork: Path, tmp_path: Path
+) -> None:
+    settings = config.Config(tmp_path / "home", 0, 0)
+    settings.home.mkdir()
+    first = gitremote.prepare(settings)
+    assert gitremote.prepare(settings) == first, "nothing new, nothing committed"
+    bare, sizes = settings.bare_repository, gitremote.SIZES.read_text().strip()
+    assert gitremote.environments(settings) == ["staging"]
+    assert git(bare, "show", f"trunk:{ENVIRONMENT}") == sizes
+    assert git(bare, "rev-parse", "trunk^") == git(fork, "rev-parse", "HEAD"), "on top of the checkout's own history"
+    write(fork, "argocd-apps/production/environment.yaml", "replicas: 9\n")
+    write(fork, ENVIRONMENT, "replicas: 6\n")
+    gitremote.prepare(settings)
+    assert gitremote.environments(settings) == ["production", "staging"]
+    for name in gitremote.environments(settings):
+        assert git(bare, "show", f"trunk:argocd-apps/{name}/environment.yaml") == sizes
+    assert (fork / ENVIRONMENT).read_text() == "replicas: 6\n"

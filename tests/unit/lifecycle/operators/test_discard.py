@@ -19,7 +19,7 @@ from tests.support.airflow_connections import Connect
 from tests.support.release_repository import Repository
 from tests.unit.lifecycle.operators.test_restore import Xcom, event
 
-TARGET = Target("sandbox", "detector", "digits")
+TARGET = Target("staging", "detector", "digits")
 LIVE, CANDIDATE = Pin(1, "a" * 64, "r1"), Pin(2, "b" * 64, "r2")
 WHY = "7.png: the trained model finds class 1 and the served one does not."
 
@@ -50,7 +50,7 @@ def failed_run(candidate: DeliveredCommit | None) -> Any:
 def operator() -> DiscardCandidateOperator:
     return DiscardCandidateOperator(
         task_id="discard_candidate",
-        environment="sandbox",
+        environment="staging",
         app="detector",
         model="digits",
         registered_model="digits-detector",

@@ -19,7 +19,7 @@ from lifecycle.tasks import handoff, proof
 from tests.support.airflow_connections import Connect
 from tests.support.release_repository import Repository
 
-TARGET = Target("sandbox", "detector", "digits")
+TARGET = Target("staging", "detector", "digits")
 FIRST, SECOND = Pin(1, "a" * 64, "r1"), Pin(2, "b" * 64, "r2")
 
 
@@ -55,7 +55,7 @@ def failed_run(promoted: DeliveredCommit | None) -> Any:
 
 def operator() -> RestoreOperator:
     return RestoreOperator(
-        task_id="restore", environment="sandbox", app="detector", model="digits", registered_model="digits-detector"
+        task_id="restore", environment="staging", app="detector", model="digits", registered_model="digits-detector"
     )
 
 

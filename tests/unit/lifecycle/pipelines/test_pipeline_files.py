@@ -68,6 +68,7 @@ def test_a_schedule_is_cron_or_a_preset_or_none(tmp_path: Path, schedule: str | 
 
 
 STAGE = letters()["stages"][0]
+NEXT = {**STAGE, "environment": "production"}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,10 @@ STAGE = letters()["stages"][0]
         ({"stages": [STAGE, STAGE]}, r"stages: the environment staging is in it twice \(as \[0\] and \[1\]\)"),
         ({"stages": [{**STAGE, "by": "manual"}]}, r"stages: \[0\]\.by: a run releases to the first stage"),
         ({"stages": [{**STAGE, "soak": "5m"}]}, r"stages: \[0\]\.soak: "),
+        ({"stages": [STAGE, {**NEXT, "soak": "5m"}]}, r"stages: \[1\]\.soak: a person decides"),
+        ({"stages": [STAGE, NEXT, {**NEXT, "environment": "eu", "by": "auto"}]}, r"stages: \[2\]\.by: a run does not"),
+        ({"stages": [{**STAGE, "environment": "champion"}]}, r"stages: \[0\]\.environment: champion cannot be"),
+        ({"stages": [{**STAGE, "environment": "v2"}]}, r"stages: \[0\]\.environment: v2 cannot be"),
         ({"stages": [{**STAGE, "by": "someone"}]}, r"stages\[0\]\.by: .*'approval'.*'someone'"),
         ({"stages": [{**STAGE, "by": "request", "delivery": "push"}]}, r"stages\[0\]: by: request needs delivery"),
         ({"stages": [{**STAGE, "environment": "../prod"}]}, r"stages\[0\]\.environment: .*pattern"),

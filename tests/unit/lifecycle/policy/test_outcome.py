@@ -13,7 +13,7 @@ TASKS = (
     "register",
     "promote",
     "verify_serving",
-    "set_champion",
+    "set_alias",
     "restore",
     "close_run",
 )
@@ -41,9 +41,14 @@ def after(task: str, state: str) -> dict[str, str | None]:
         (after("register", "skipped"), Outcome("FINISHED", "not promoted")),
         ({"train": "failed", **after("train", "upstream_failed")}, Outcome("FAILED", "failed in train")),
         (
-            {"verify_serving": "failed", "set_champion": "upstream_failed", "restore": "failed"},
+            {"verify_serving": "failed", "set_alias": "upstream_failed", "restore": "failed"},
             Outcome("FAILED", "failed in restore, verify_serving"),
         ),
+        (
+            {"production.promote": "skipped", "production.restore": "skipped"},
+            Outcome("FINISHED", "live"),
+        ),
+        ({"production.soak": "failed"}, Outcome("FAILED", "failed in production.soak")),
         # Tried again, after its first try had failed because of the others.
         ({"close_run": "failed"}, Outcome("FINISHED", "live")),
     ],

@@ -39,7 +39,7 @@ def pinned(repository: Repository, version: int) -> str:
 def sensor(commit: str, version: int = 1) -> ApplicationRolloutSensor:
     return ApplicationRolloutSensor(
         task_id="wait_for_rollout",
-        environment="sandbox",
+        environment="staging",
         app="detector",
         model="digits",
         commit=commit,

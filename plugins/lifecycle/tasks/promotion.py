@@ -1,0 +1,179 @@
+"""From one stage to the next: which version goes on, whether it may, and the one commit that takes its pin there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from airflow.sdk import task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from lifecycle.errors import BadParameter, LifecycleError, PromotionRefused
+from lifecycle.hooks.gitops import repository
+from lifecycle.hooks.mlflow import MlflowHook
+from lifecycle.mlflow import classes, runs, versions
+from lifecycle.model import names
+from lifecycle.model.pin import Pin, VersionDict
+from lifecycle.model.results import DeliveredCommit, Promotion, StageDict
+from lifecycle.model.target import Target
+from lifecycle.policy.promotion import side_by_side
+from lifecycle.policy.stages import neighbours
+from lifecycle.tasks import context, handoff, proof
+from lifecycle.tasks.candidate import take_away
+from lifecycle.tasks.defaults import QUICK
+from lifecycle.tasks.served import check_served_here
+
+if TYPE_CHECKING:
+    from lifecycle.gitops import PinnedModel
+
+log = logging.getLogger(__name__)
+
+
+@task(
+    task_id=names.CHOOSE_PROMOTION,
+    multiple_outputs=True,
+    execution_timeout=QUICK,
+    doc_md="Reads what the stage before holds, and refuses what may not go on.",
+)
+def choose_asked(pipelines: Mapping[str, Sequence[StageDict]]) -> Promotion:
+    """What a person asked `yolo_promote` for.
+
+    Raises:
+        BadParameter: the params name no two stages that follow each other.
+        PromotionRefused: what is there may not go on.
+    """
+    params = context.promote_params()
+    source, to = neighbours(pipelines, params["pipeline"], params["from"], params["to"])
+    return _choose(source, to, reason=" ".join(params["reason"].split()))
+
+
+@task(
+    task_id=names.CHOOSE_PROMOTION,
+    multiple_outputs=True,
+    execution_timeout=QUICK,
+    doc_md="Reads what the stage before holds; skips the rest if that is not this run's version, or may not go on.",
+)
+def choose_own(source: StageDict, to: StageDict, registered: VersionDict) -> Promotion:
+    """This run's version, if the stage before still holds it; what a person did there meanwhile is no failure."""
+    try:
+        return _choose(source, to, expected=Pin.from_xcom(registered))
+    except PromotionRefused as error:
+        _skip(error)
+
+
+@task(
+    task_id=names.PROMOTE,
+    multiple_outputs=True,
+    execution_timeout=QUICK,
+    doc_md="Asks the stage before once more, and writes its version, sha256 and run id into the next: one commit.",
+)
+def promote_on(chosen: Promotion, *, skips: bool) -> DeliveredCommit:
+    """Commit the promotion.
+
+    Args:
+        chosen: what `choose_promotion` returned.
+        skips: whether a refusal ends a pipeline's run as skipped; else it fails, for the person who asked.
+
+    Raises:
+        PromotionRefused: the stage before does not hold and answer with the version any more, or a hold or a newer
+            version is in the way. Nothing was committed.
+    """
+    try:
+        return _promote(chosen)
+    except PromotionRefused as error:
+        if not skips:
+            raise
+        take_away(chosen, chosen["delivery"], chosen)
+        _skip(error)
+
+
+def _choose(source: StageDict, to: StageDict, *, expected: Pin | None = None, reason: str = "") -> Promotion:
+    origin, target = context.target(source), context.target(to)
+    held, _ = repository().read(origin.environment, origin.app, origin.model)
+    there, tip = repository().read(target.environment, target.app, target.model)
+    _check(origin, held, target, there, expected)
+    check_served_here(target, "Nothing was committed.")
+    _check_answers(origin, held.pin)
+    model = held.registered_model
+    log.info("At %s, %s holds %s and %s %s", tip, origin.entry, held.pin.words, target.entry, there.pin.words)
+    with MlflowHook.from_settings().session() as client:
+        version = versions.existing(client, model, held.pin.number)
+        change = classes.change(client, held.pin.run_id, model, there.pin.version)
+        live = None if there.pin.version is None else runs.shown(client, there.pin)
+        table = side_by_side(runs.shown(client, held.pin), live, origin.environment, target.environment)
+    log.info("%s", table)
+    return {
+        **held.pin.version_xcom(),
+        **to,
+        "registered_model": model,
+        "source": {"environment": origin.environment, "app": origin.app, "served_model": origin.model},
+        "live": there.pin.xcom(),
+        "dataset_digest": version.tags.get(names.DATASET_DIGEST, ""),
+        "table": table,
+        "classes": change.words if change else "",
+        "reason": reason,
+    }
+
+
+def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel, expected: Pin | None) -> None:
+    """What git says of the two stages."""
+    if held.pin.version is None:
+        raise _refused(f"{origin.entry} holds no version, so there is nothing to promote from it.")
+    if expected is not None and held.pin != expected:
+        raise _refused(f"{origin.entry} has {held.pin.words} by now, not {expected.words}, which this run released.")
+    for entry, pinned in ((origin, held), (target, there)):
+        if pinned.hold:
+            raise _refused(
+                f"{entry.entry} is on hold at {pinned.pin.words}. Set hold to false in its values file to let "
+                "promotions through again."
+            )
+    if there.registered_model != held.registered_model:
+        raise BadParameter(
+            f"{origin.entry} serves the registered model {held.registered_model!r}, and {target.entry} serves "
+            f"{there.registered_model!r}. Correct registeredModel in one of the values files. Nothing was committed."
+        )
+    if there.pin.version is not None and there.pin.version > held.pin.number:
+        raise _refused(
+            f"{target.entry} has the newer {there.pin.words}, and {origin.entry} {held.pin.words}. To go back, use "
+            "yolo_rollback."
+        )
+
+
+def _check_answers(origin: Target, pin: Pin) -> None:
+    """Only a version that answers goes on, whatever git says."""
+    try:
+        proof.prove_identity(origin, pin)
+    except LifecycleError as error:
+        if error.retryable:
+            raise
+        raise _refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}") from error
+
+
+def _promote(chosen: Promotion) -> DeliveredCommit:
+    origin, pin = context.target(chosen["source"]), Pin.from_xcom(chosen)
+    _check_answers(origin, pin)
+    trailers = {
+        names.DATASET_DIGEST_TRAILER: chosen["dataset_digest"],
+        names.DAG_RUN_TRAILER: context.dag_run_name(),
+        names.CLASS_CHANGE_TRAILER: chosen["classes"],
+        names.REASON_TRAILER: chosen["reason"],
+    }
+    wanted = handoff.bump(
+        context.target(chosen), chosen["registered_model"], pin, kind="promote", trailers=trailers, source=origin
+    )
+    made = handoff.deliver(wanted, chosen["delivery"])
+    if made.outcome not in handoff.CONTINUES:
+        raise _refused(made.detail)
+    return handoff.described(made, pin)
+
+
+def _refused(why: str) -> PromotionRefused:
+    return PromotionRefused(f"{why} Nothing was committed.")
+
+
+def _skip(error: PromotionRefused) -> NoReturn:
+    # Airflow's log does not say why a task was skipped.
+    log.warning("%s", error)
+    context.task_instance().xcom_push(key=names.REASON_KEY, value=str(error))
+    raise AirflowSkipException(str(error)) from error

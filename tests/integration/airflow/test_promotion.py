@@ -1,0 +1,145 @@
+"""`yolo_promote` with Airflow's own task runner: on to production and back, what it refuses, and what it restores."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.airflow.dag_runs import Finished, Platform, Run
+from tests.integration.airflow.servers import one_line
+from tests.support.release_repository import FILE, PRODUCTION, git
+
+PARAMS = {"pipeline": "digits", "from": "staging", "to": "production"}
+ORDER = ("choose_promotion", "promote", "wait_for_rollout", "verify_serving", "set_alias")
+
+
+@pytest.fixture
+def released(platform: Platform, run: Run) -> Platform:
+    """Version 1 is live in staging."""
+    ended = run(**platform.params())
+    assert ended.state == "success", ended.text[-5000:]
+    return platform
+
+
+def pins(platform: Platform) -> tuple[int | None, int | None]:
+    return platform.repository.pin(FILE)["version"], platform.repository.pin(PRODUCTION)["version"]
+
+
+def aliases(platform: Platform) -> tuple[str | None, str | None, str | None]:
+    return platform.alias("staging"), platform.alias("production"), platform.alias("champion")
+
+
+def test_a_version_goes_on_and_each_stage_is_left_alone_by_the_other(released: Platform, run: Run) -> None:
+    platform = released
+    assert (pins(platform), aliases(platform)) == ((1, None), ("1", None, None))
+    before = platform.repository.tip
+
+    promoted = run("yolo_promote", **PARAMS, reason="release\nnotes 1.0")
+    assert promoted.state == "success", promoted.text[-5000:]
+    assert {task for task, state in promoted.tasks.items() if state != "success"} == {"restore"}
+    assert (pins(platform), aliases(platform)) == ((1, 1), ("1", "1", "1"))
+    staging, production = platform.repository.pin(FILE), platform.repository.pin(PRODUCTION)
+    assert production == staging
+    bare = str(platform.repository.bare)
+    assert git("-C", bare, "rev-list", "--count", f"{before}..main") == "1"
+    assert git("-C", bare, "show", "--format=", "--name-only", "main") == PRODUCTION
+    message = platform.repository.message().splitlines()
+    assert message[0] == "promote production/detector/digits 1 from staging"
+    for trailer in (
+        f"Model-Version: {platform.model}/1",
+        "Promoted-From: staging/detector/digits",
+        f"Dag-Run: yolo_promote/{promoted.run_id}",
+        "Reason: release notes 1.0",
+    ):
+        assert trailer in message
+    assert promoted.pull("verify_serving")["url"] == platform.production.url
+
+    # A run in staging changes nothing of production's.
+    file, tags = platform.repository.text(path=PRODUCTION), platform.client.get_model_version(platform.model, "1").tags
+    assert run(**platform.params()).state == "success"
+    assert (pins(platform), aliases(platform)) == ((2, 1), ("2", "1", "1"))
+    assert (platform.served.version, platform.production.version) == (2, 1)
+    assert platform.repository.text(path=PRODUCTION) == file
+    # Nor does going back there: version 1's tags tell of production still.
+    assert run("yolo_rollback", environment="staging", version=1).state == "success"
+    assert (pins(platform), aliases(platform)) == ((1, 1), ("1", "1", "1"))
+    assert platform.client.get_model_version(platform.model, "1").tags == tags
+
+    # A rollback in production leaves staging alone.
+    assert run("yolo_rollback", environment="staging", version=2).state == "success"
+    assert run("yolo_promote", **PARAMS).state == "success"
+    assert (pins(platform), aliases(platform)) == ((2, 2), ("2", "2", "2"))
+    file = platform.repository.text(path=FILE)
+    assert run("yolo_rollback", environment="production").state == "success"
+    assert (pins(platform), aliases(platform)) == ((2, 1), ("2", "1", "1"))
+    assert (platform.served.version, platform.production.version) == (2, 1)
+    assert platform.repository.text(path=FILE) == file
+
+
+def refused(platform: Platform, ended: Finished, task: str, said: str) -> None:
+    assert (ended.state, ended.tasks[task], ended.tries[task]) == ("failed", "failed", 1), ended.text[-3000:]
+    later = ORDER[ORDER.index(task) + 1 :]
+    assert {ended.tasks[name] for name in later} == {"upstream_failed"}
+    assert ended.tasks["restore"] == "skipped"
+    assert said in one_line(ended.text)
+    assert "Nothing was committed." in one_line(ended.text)
+
+
+def test_what_may_not_go_on_is_refused_in_a_sentence_and_nothing_is_committed(platform: Platform, run: Run) -> None:
+    repository, choose = platform.repository, "choose_promotion"
+    tip = repository.tip
+    refused(platform, run("yolo_promote", **PARAMS), choose, "staging/detector/digits holds no version")
+    wrong = run("yolo_promote", **{**PARAMS, "from": "production", "to": "staging"})
+    refused(platform, wrong, choose, "staging does not follow production in digits: staging → production.")
+    assert repository.tip == tip
+
+    assert run(**platform.params()).state == "success"
+    platform.hand.paused.set()
+    for file, entry in ((FILE, "staging/detector/digits"), (PRODUCTION, "production/detector/digits")):
+        free = repository.text(path=file)
+        tip = repository.write(free.replace("hold: false", "hold: true"), file)
+        refused(platform, run("yolo_promote", **PARAMS), choose, f"{entry} is on hold at")
+        assert repository.tip == tip
+        repository.write(free, file)
+
+    # Git says version 1, and something else answers.
+    tip, platform.served.version = repository.tip, 7
+    refused(platform, run("yolo_promote", **PARAMS), choose, "Version 1 does not answer in staging: ")
+    assert repository.tip == tip
+    assert platform.production.version is None
+
+
+def test_a_version_that_staging_lost_after_the_decision_is_not_committed(
+    released: Platform, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback in staging lands after the last question to its server, before the commit."""
+    from lifecycle.tasks import handoff
+
+    platform, deliver = released, handoff.deliver
+    assert run(**platform.params()).state == "success"
+    text = platform.repository.text()
+
+    def meanwhile(wanted: object, delivery: str = "") -> object:
+        platform.repository.write(text.replace("version: 2", "version: 1"))
+        return deliver(wanted, delivery)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(handoff, "deliver", meanwhile)
+    ended = run("yolo_promote", **PARAMS)
+    refused(platform, ended, "promote", "staging/detector/digits has version 1 by now, not the version 2")
+    assert pins(platform) == (1, None)
+
+
+def test_a_version_that_fails_in_production_is_taken_back_there_alone(released: Platform, run: Run) -> None:
+    platform = released
+    assert run("yolo_promote", **PARAMS).state == "success"
+    assert run(**platform.params()).state == "success"
+    staging = platform.repository.text(path=FILE)
+    production = platform.repository.text(path=PRODUCTION)
+    platform.hand.broken_in_production[2] = "no GPU is left"
+    ended = run("yolo_promote", **PARAMS)
+    assert (ended.state, ended.tasks["wait_for_rollout"], ended.tasks["restore"]) == ("failed", "failed", "failed")
+    said = one_line(ended.text)
+    assert "no GPU is left" in said and f"The former {platform.model} version 1 is back and answers" in said
+    assert platform.repository.text(path=PRODUCTION) == production
+    assert platform.repository.text(path=FILE) == staging
+    assert aliases(platform) == ("2", "1", "1")
+    assert (platform.served.version, platform.production.version) == (2, 1)

@@ -1,7 +1,8 @@
 """Clients that ask all the time, as users do, and remember every answer and every failure.
 
 HTTP opens a connection for each request, gRPC keeps one. A kept HTTP connection is another matter: Triton closes it
-without notice when it stops, whichever request is on its way; such a client has to repeat that request.
+without notice when it stops, whichever request is on its way; such a client has to repeat that request. So does gRPC's
+where a request and the server's farewell (GOAWAY) cross on the line, as `yolo_client` does.
 """
 
 from __future__ import annotations
@@ -39,7 +40,12 @@ class Asking:
             try:
                 if client is None:
                     client = module.InferenceServerClient(address)  # type: ignore[attr-defined]
-                answer = client.infer("digits", [given], outputs=wanted)
+                try:
+                    answer = client.infer("digits", [given], outputs=wanted)
+                except grpc.InferenceServerException as error:
+                    if "GOAWAY" not in str(error):
+                        raise
+                    answer = client.infer("digits", [given], outputs=wanted)
                 info = json.loads(answer.as_numpy("model_info").tobytes())
                 self.answers[protocol][int(info["version"])] += 1
             except Exception as error:  # every failure counts, of whatever kind

@@ -23,6 +23,10 @@ from pathlib import Path
 from typing import Any
 
 FILE = "model.onnx"
+# As the trainer has it: MLflow keeps so many characters in a tag. Longer lists of names are an artifact of the run, and
+# the server takes them from the ONNX file.
+TAG_LIMIT = 5000
+NAMES_ARTIFACT = "dataset/class_names.json"
 
 
 class RegistrationError(Exception):
@@ -57,6 +61,21 @@ def class_names_of(model: Any) -> list[str]:
         raise RegistrationError("The file does not name its classes. Give them with --class-names.")
     names = ast.literal_eval(text)
     return [str(names[number]) for number in range(len(names))]
+
+
+def names_tag(class_names: list[str]) -> tuple[str, bool]:
+    """The tag, and whether it holds the names: a JSON list, or how many there are and where, if that is too long."""
+    text = json.dumps(class_names, ensure_ascii=False)
+    if len(text) <= TAG_LIMIT:
+        return text, True
+    return json.dumps({"count": len(class_names), "artifact": NAMES_ARTIFACT}), False
+
+
+def note_names(model: Any, class_names: list[str]) -> None:
+    """Write the names into the file, as Ultralytics' exporter does, where a tag cannot hold them."""
+    for entry in [entry for entry in model.metadata_props if entry.key == "names"]:
+        model.metadata_props.remove(entry)
+    model.metadata_props.add(key="names", value=str(dict(enumerate(class_names))))
 
 
 def check(model: Any, class_names: list[str]) -> None:
@@ -106,6 +125,9 @@ def register(chosen: argparse.Namespace) -> tuple[Any, bool]:
     model = onnx.load(str(chosen.file))
     class_names = chosen.class_names or class_names_of(model)
     check(model, class_names)
+    tag, listed = names_tag(class_names)
+    if chosen.class_names and not listed:
+        note_names(model, class_names)
     mlflow.set_tracking_uri(chosen.tracking_uri)
     client = mlflow.MlflowClient()
     sha256 = hashlib.sha256(model.SerializeToString()).hexdigest()
@@ -120,12 +142,13 @@ def register(chosen: argparse.Namespace) -> tuple[Any, bool]:
             save_as_external_data=False,
             pip_requirements=[f"onnx=={onnx.__version__}", "onnxruntime"],
         )
+        mlflow.log_text(json.dumps(class_names, ensure_ascii=False), NAMES_ARTIFACT)
         logged = Path(mlflow.artifacts.download_artifacts(artifact_uri=info.model_uri)) / FILE
         stored = hashlib.sha256(logged.read_bytes()).hexdigest()
         tags = {
             "sha256": stored,
             "image_size": str(chosen.image_size),
-            "class_names": json.dumps(class_names, ensure_ascii=False),
+            "class_names": tag,
             **({"dataset_digest": chosen.dataset_digest} if chosen.dataset_digest else {}),
         }
         client.log_batch(run.info.run_id, tags=[mlflow.entities.RunTag(key, value) for key, value in tags.items()])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,16 @@ def test_the_server_and_the_evaluation_read_only_tags_that_a_version_has() -> No
 def test_a_model_registered_by_hand_has_the_tags_that_the_server_reads() -> None:
     needed = keys_read(SERVER / "registry.py", "tags") - {"precision_drop"}
     assert needed <= literals(ROOT / "examples/register_onnx.py")
+
+
+def test_names_that_no_tag_can_hold_are_told_in_the_same_way_by_the_trainer_and_by_hand() -> None:
+    by_hand, trainer = (
+        runpy.run_path(str(ROOT / file))
+        for file in ("examples/register_onnx.py", "docker/trainer/trainer/class_names.py")
+    )
+    for count in (3, 2_000):
+        class_names = [f"class {number}" for number in range(count)]
+        assert by_hand["names_tag"](class_names) == (trainer["names_tag"](class_names), count == 3)
 
 
 def test_airflow_reads_the_metrics_that_the_trainer_writes() -> None:

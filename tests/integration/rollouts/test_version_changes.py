@@ -73,6 +73,9 @@ def test_no_answer_fails_when_one_of_two_servers_is_killed_between_requests(site
         for name in names[:kills]:
             with asking.quiet():
                 site.kill_server(named(site, name))
+                # Until the clients' system has told them that the connection is gone: a request that was on its way is
+                # lost, and to be repeated, as `yolo_client` does.
+                time.sleep(2)
             asking.wait(SETTLED)
             wait_ready_again(site, name)
             asking.wait(SETTLED)

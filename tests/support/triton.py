@@ -38,7 +38,10 @@ def add_model(
     if target.exists():
         shutil.rmtree(target)
     shutil.copytree(TEMPLATES / template, target)
-    with (target / "config.pbtxt").open("a", encoding="utf-8") as config:
+    text = (target / "config.pbtxt").read_text(encoding="utf-8")
+    with (target / "config.pbtxt").open("w", encoding="utf-8") as config:
+        # An ensemble names the model that is served beside it.
+        config.write(text.replace('model_name: "yolo"', f'model_name: "{model.removesuffix("_encoded")}"'))
         for key, value in (parameters or {}).items():
             config.write(f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}\n')
     return target

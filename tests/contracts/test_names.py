@@ -14,10 +14,13 @@ from lifecycle.model import names
 from yolo_server.onnx_metadata import Sibling, _sibling
 from yolo_server.settings import SOURCES
 
-from tests.contracts.sources import ENCODED, ROOT, SERVER, TRAINER, YOLO, constant, keys_read, keys_written, literals
+from tests.contracts.sources import MODELS, ROOT, SERVER, TRAINER, YOLO, constant, keys_read, keys_written, literals
 
 LIFECYCLE = ROOT / "plugins/lifecycle"
 CLIENT = ROOT / "clients/python/yolo_client"
+TWINS = ("yolo", "yolo_encoded")
+# An input or output of a configuration: its name, type and dims.
+TENSOR = r'\{ name: "(\w+)" data_type: (\w+) dims: (\[.*?\])'
 ASSEMBLE = (ROOT / "charts/triton/files/assemble.sh").read_text()
 
 
@@ -67,9 +70,8 @@ def test_an_evaluation_without_comparison_begins_as_the_gate_expects() -> None:
     assert [text for text in written if text.startswith(NOT_COMPARED)] and names.LIVE_COMPARISON in written
 
 
-@pytest.mark.parametrize("reader", [CLIENT / "served.py", ENCODED / "model.py"], ids=["client", "encoded"])
-def test_model_info_has_all_that_is_read_of_it(reader: Path) -> None:
-    read = keys_read(reader, "told")
+def test_model_info_has_all_that_is_read_of_it() -> None:
+    read = keys_read(CLIENT / "served.py", "told")
     assert len(read) >= 5
     assert read <= keys_written(YOLO / "model.py", "end_to_end_rows")
 
@@ -95,14 +97,18 @@ def test_the_model_and_the_client_read_the_parameters_that_the_chart_appends() -
     assert promised == appended
 
 
+def test_the_server_finds_the_shapes_that_the_trainer_notes() -> None:
+    note = constant(TRAINER / "served_shapes.py", "NOTE")
+    assert constant(SERVER / "onnx_metadata.py", "SHAPES_NOTE") == note
+
+
 def test_everyone_calls_the_model_of_picture_files_the_same() -> None:
-    suffix = constant(ENCODED / "model.py", "SUFFIX")
-    assert constant(CLIENT / "calls.py", "ENCODED") == suffix
+    suffix = constant(CLIENT / "calls.py", "ENCODED")
     assert constant(ROOT / "benchmarks/serving/triton.py", "ENCODED_SUFFIX") == suffix
     assert {f"${{template}}{suffix}", f"${{target}}{suffix}"} <= set(re.findall(r"\$\{\w+\}\w+", ASSEMBLE))
-    assert (ROOT / f"model_repository/yolo{suffix}/config.pbtxt").exists()
+    assert (MODELS / f"yolo{suffix}/config.pbtxt").exists()
 
 
-def test_both_models_add_the_same_counter_of_errors() -> None:
-    series = "yolo_request_errors_total"
-    assert series in literals(SERVER / "metrics.py") & literals(ENCODED / "encoded_images/metrics.py")
+def test_both_names_give_the_same_outputs_and_the_second_takes_the_files_of_the_first() -> None:
+    model, twin = (set(re.findall(TENSOR, (MODELS / name / "config.pbtxt").read_text())) for name in TWINS)
+    assert twin < model and {name for name, *_ in model - twin} == {"images", "pixels"}

@@ -50,11 +50,13 @@ parameter() {
   parameter sha256 "$MODEL_SHA256"
 } >> "$target/config.pbtxt"
 
-# The model for picture files has no weights and no version of its own: it asks the one above.
+# The name for picture files has no weights and no version: it is an ensemble around the model above.
 encoded="${template}_encoded"
 if [ "$ENCODED" = true ] && [ -f "$encoded/config.pbtxt" ]; then
   rm -rf "${target}_encoded"
   cp -R "$encoded" "${target}_encoded"
+  # An older commit's is a model that finds the one above by its own name, and has no such line.
+  sed "s/^\( *model_name:\).*/\1 \"$MODEL\"/" "$encoded/config.pbtxt" > "${target}_encoded/config.pbtxt"
   # It hands a whole batch on.
   if [ -n "$MAX_BATCH_SIZE" ]; then
     replace "${target}_encoded/config.pbtxt" max_batch_size "max_batch_size: $MAX_BATCH_SIZE"

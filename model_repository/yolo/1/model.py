@@ -108,10 +108,11 @@ class TritonPythonModel:
             fetch=lambda sibling: load_sibling(settings, sibling, self._log),
             gpu=lambda: Gpu(device, cache_of(settings).engines(record.sha256)),
             shapes=settings.shapes,
+            expected=metadata.expected(size),
         )
         choices = choose(settings, record, self._log)
         most = config.get("max_batch_size") or 1
-        engine, once = start(source, choices, threads, lambda: self._instances.alone, size, most, self._log)
+        engine, once = start(source, choices, threads, lambda: self._instances.alone, most, self._log)
         self._engine = engine
         self._instances = instances_of(self._title, instance, instances, self._log)
         fixed = metadata.fixed
@@ -136,7 +137,8 @@ class TritonPythonModel:
         pb_utils.Logger.log_info(
             f"{self._title} serves {record.name!r} version {record.version} with {engine.choice} on "
             f"{threads.alone} threads: found in {fetched - started:.2f} s, loaded in "
-            f"{time.perf_counter() - fetched:.2f} s, {once * 1000:.1f} ms an image of {size}"
+            f"{time.perf_counter() - fetched:.2f} s, {once * 1000:.1f} ms an image of "
+            f"{source.expected[0][1]}x{source.expected[0][0]}"
         )
 
     def _log(self, line: str) -> None:

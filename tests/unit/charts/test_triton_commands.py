@@ -69,9 +69,9 @@ def test_assemble_puts_the_twin_for_picture_files_beside_the_model(
     done = run(values, render, tmp_path)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in models.iterdir()} == {"digits", "digits_encoded"}
-    template = CHART.parents[1] / "model_repository" / "yolo_encoded"
-    assert (models / "digits_encoded" / "config.pbtxt").read_text() == (template / "config.pbtxt").read_text()
-    assert (models / "digits_encoded" / "1" / "model.py").is_file()
+    template = CHART.parents[1] / "model_repository" / "yolo_encoded" / "config.pbtxt"
+    assert lines_that_differ(template, models / "digits_encoded" / "config.pbtxt") == ['      model_name: "digits"']
+    assert (models / "digits_encoded" / "1").is_dir()
     shutil.rmtree(models)
     assert run(overlay(values, {"server": {"encodedImages": False}}), render, tmp_path).returncode == 0
     assert {path.name for path in models.iterdir()} == {"digits"}
@@ -90,7 +90,7 @@ def test_instances_and_batches_of_the_values_replace_those_of_the_template(
         name: lines_that_differ(source / template / "config.pbtxt", tmp_path / "models" / name / "config.pbtxt")
         for name, template in (("digits", "yolo"), ("digits_encoded", "yolo_encoded"))
     }
-    assert changed["digits_encoded"] == ["max_batch_size: 4"]
+    assert changed["digits_encoded"] == ["max_batch_size: 4", '      model_name: "digits"']
     assert changed["digits"][:2] == ["max_batch_size: 4", "instance_group [ { kind: KIND_CPU count: 2 } ]"]
     assert all(line.startswith("parameters") for line in changed["digits"][2:] if line)
 

@@ -41,8 +41,8 @@ def started(
             raise LoadError(f"MLflow lacks {sibling.file}")
         return int8
 
-    source = Source(content, read_metadata(content), fetch, lambda: Gpu(0, tmp_path / "engines"), shapes=4)
-    engine, _ = start(source, choices, Threads(2, 2), by_itself, 32, 8, said.append)
+    source = Source(content, read_metadata(content), fetch, lambda: Gpu(0, tmp_path / "engines"), shapes=4, expected=[(32, 32)])
+    engine, _ = start(source, choices, Threads(2, 2), by_itself, 8, said.append)
     return engine, said
 
 

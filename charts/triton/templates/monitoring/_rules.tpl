@@ -65,9 +65,10 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
   expr: sum by (namespace, job, model) (rate({__name__=~"nv_inference_request_success|nv_inference_request_failure",{{ include "triton.series" . }}}[5m]))
   labels:
     {{- include "triton.seriesLabels" . | nindent 4 }}
-# Requests that failed without being the client's fault, whoever noticed: Triton, or the model's own code.
+# Requests that failed without being the client's fault, whoever noticed: Triton, or the model's own code. What fails in
+# an ensemble (<model>_encoded) is counted by the model in it, with its reason; of the ensemble Triton only says OTHER.
 - record: yolo:requests_failed:rate5m
-  expr: sum by (namespace, job, model) (rate({__name__=~"nv_inference_request_failure|yolo_request_errors_total",reason!~"CANCELED|INVALID_ARG",{{ include "triton.series" . }}}[5m]))
+  expr: sum by (namespace, job, model) (rate({__name__=~"nv_inference_request_failure|yolo_request_errors_total",reason!~"CANCELED|INVALID_ARG",model!~".+_encoded",{{ include "triton.series" . }}}[5m]))
   labels:
     {{- include "triton.seriesLabels" . | nindent 4 }}
 {{- if $training.enabled }}

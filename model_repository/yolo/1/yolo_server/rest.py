@@ -90,12 +90,12 @@ class Rest:
             for part in answer.iter_content(CHUNK):
                 file.write(part)
 
-    def _json(self, path: str, **query: str) -> dict[str, Any]:
+    def _json(self, path: str, /, **query: str) -> dict[str, Any]:
         with self._get(path, **query) as answer:
             found: dict[str, Any] = answer.json()
         return found
 
-    def _get(self, path: str, **query: str) -> Any:
+    def _get(self, path: str, /, **query: str) -> Any:
         import requests
 
         answer = self._session.get(f"{self._uri}/{path}", params=query, timeout=self._timeout, stream=True)

@@ -16,7 +16,7 @@ def jpeg(seed: int, side: int = 64, **options: object) -> bytes:
     """A picture of noise."""
     pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "JPEG", **options)  # type: ignore[arg-type]
+    Image.fromarray(pixels).save(content, "JPEG", **options)
     return content.getvalue()
 
 

@@ -7,7 +7,6 @@ import re
 import runpy
 from pathlib import Path
 
-import pytest
 from lifecycle.mlflow import versions
 from lifecycle.mlflow.evaluation import NOT_COMPARED
 from lifecycle.model import names

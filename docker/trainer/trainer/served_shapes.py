@@ -1,7 +1,7 @@
-"""Which shapes of images a served version will be asked for: those that the training's own pictures are letterboxed to.
+"""Which shapes of images a version will be asked for: those that the training's own pictures are letterboxed to.
 
-The server compiles the model for the most frequent of them before it is ready (model_repository/yolo, onnx_metadata.py).
-The note is in the ONNX file, so that the sha256 in Git pins it, too.
+The server compiles the model for the most frequent of them before it is ready (model_repository/yolo's
+onnx_metadata.py). The note is in the ONNX file, so that the sha256 in Git pins it, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def add_shapes(file: Path, samples: list[Sample], image_size: int) -> list[tuple
     """
     import onnx
 
-    sizes = (inspect(each.image.read_bytes(), each.image.name).size for each in calibration_samples(samples, image_size))
+    sizes = (
+        inspect(each.image.read_bytes(), each.image.name).size for each in calibration_samples(samples, image_size)
+    )
     shapes = most_frequent(sizes, image_size)
     model = onnx.load(str(file))
     entry = model.metadata_props.add()

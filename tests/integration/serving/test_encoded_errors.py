@@ -1,4 +1,4 @@
-"""What is refused of picture files is counted once, by the model that both names lead to; and what if it is not there."""
+"""What is refused of picture files is counted once, by the model that both names lead to; and what if it is gone."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def new_errors(triton: Triton, ask: Callable[[], object], *models: str) -> dict[
 
 @pytest.mark.xdist_group("serving")
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_every_request_that_is_refused_is_counted_once_by_the_model_itself(
-    serving: Triton, protocol: Protocol
-) -> None:
+def test_every_request_that_is_refused_is_counted_once_by_the_model_itself(serving: Triton, protocol: Protocol) -> None:
     good = file(red(200, 200))
     url = serving.http if protocol == "http" else serving.grpc
     with Detector(url, "yolo26n_encoded", protocol) as client:

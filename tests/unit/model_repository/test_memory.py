@@ -34,6 +34,5 @@ def pages(*arguments: str) -> int:
     return int(done.stdout)
 
 
-
 def test_pictures_cost_no_new_pages_once_memory_is_kept() -> None:
     assert pages(str(REPOSITORY / "yolo/1"), "yolo_server.memory") < 200 < 10_000 < pages()

@@ -17,7 +17,7 @@ Answers = Callable[[str, dict[str, list[str]]], object]
 
 @contextmanager
 def server(answers: Answers) -> Iterator[tuple[str, list[str]]]:
-    """A server whose answers, JSON or (status, JSON), a function makes; its address, and the credentials that it got."""
+    """A server whose answers, JSON or (status, JSON), a function makes; its address, and the credentials it got."""
     sent: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -43,7 +43,9 @@ def server(answers: Answers) -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-VERSION = {"model_version": {"name": "cars", "version": "3", "run_id": "ab", "tags": [{"key": "sha256", "value": "12"}]}}
+VERSION = {
+    "model_version": {"name": "cars", "version": "3", "run_id": "ab", "tags": [{"key": "sha256", "value": "12"}]}
+}
 
 
 @pytest.mark.parametrize(
@@ -83,9 +85,11 @@ def test_what_the_server_does_not_hand_out_itself_is_left_to_mlflows_client(arti
 
 
 def test_a_refusal_says_what_the_server_said() -> None:
-    with server(lambda path, query: (404, {"message": "no version 9"})) as (uri, _):
-        with pytest.raises(requests.HTTPError, match="HTTP 404: no version 9") as raised:
-            Rest(uri, 5, {}).version("cars", 9)
+    with (
+        server(lambda path, query: (404, {"message": "no version 9"})) as (uri, _),
+        pytest.raises(requests.HTTPError, match="HTTP 404: no version 9") as raised,
+    ):
+        Rest(uri, 5, {}).version("cars", 9)
     assert raised.value.response.status_code == 404
 
 

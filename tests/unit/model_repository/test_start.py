@@ -41,7 +41,9 @@ def started(
             raise LoadError(f"MLflow lacks {sibling.file}")
         return int8
 
-    source = Source(content, read_metadata(content), fetch, lambda: Gpu(0, tmp_path / "engines"), shapes=4, expected=[(32, 32)])
+    source = Source(
+        content, read_metadata(content), fetch, lambda: Gpu(0, tmp_path / "engines"), shapes=4, expected=[(32, 32)]
+    )
     engine, _ = start(source, choices, Threads(2, 2), by_itself, 8, said.append)
     return engine, said
 
@@ -139,7 +141,11 @@ def test_requests_of_one_execution_are_one_batch_on_a_gpu_and_not_on_a_processor
     runner = Counting()
     engine = Engine(read_metadata(tiny_detector()), Choice(name, "fp32"), runner, Threads(1, 1), by_itself)
     white = np.ones((1, 3, 32, 32), np.float32)
-    jobs = [TensorJob(white, 0.25, 0.7), TensorJob(np.concatenate([white, white / 2]), 0.25, 0.7), TensorJob(white, 0.25, 0.7)]
+    jobs = [
+        TensorJob(white, 0.25, 0.7),
+        TensorJob(np.concatenate([white, white / 2]), 0.25, 0.7),
+        TensorJob(white, 0.25, 0.7),
+    ]
     answers = detect(engine, jobs)
     assert runner.batches == batches
     for job, rows in zip(jobs, answers, strict=True):

@@ -1,4 +1,4 @@
-"""What a training made is served: an image size above the server's own limit, its pictures' shapes, a thousand classes."""
+"""What a training made is served: an image size above the server's own limit, its pictures' shapes, many classes."""
 
 import json
 from dataclasses import replace

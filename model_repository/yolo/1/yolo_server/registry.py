@@ -76,9 +76,7 @@ class Registry:
             LoadError: the files are not there, are not an ONNX model, or did not arrive in time.
         """
         name, number = self._settings.name, self._settings.version
-        self._retrying(
-            f"the files of {name!r} version {number}", lambda: self._fetch("", folder)
-        )
+        self._retrying(f"the files of {name!r} version {number}", lambda: self._fetch("", folder))
         found = sorted(folder.rglob("*.onnx"))
         if len(found) != 1:
             what = ", ".join(path.name for path in sorted(folder.rglob("*")) if path.is_file()) or "no files"

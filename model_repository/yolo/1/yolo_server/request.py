@@ -19,7 +19,9 @@ Floats = NDArray[np.float32]
 TOLERANCE = 0.01
 # FP32 from 0 to 1 are, as integers, in the same order; those that are negative, infinite or no numbers are greater.
 BITS_OF_ONE = np.float32(1).view(np.uint32)
-ONE_INPUT = "the request must have one of the inputs 'images' (FP32, 0-1), 'pixels' (UINT8) and 'encoded' (files), not more"
+ONE_INPUT = (
+    "the request must have one of the inputs 'images' (FP32, 0-1), 'pixels' (UINT8) and 'encoded' (files), not more"
+)
 
 
 class Opened(NamedTuple):

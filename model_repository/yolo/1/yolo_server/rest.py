@@ -1,9 +1,10 @@
-"""MLflow's REST API, as far as serving one version needs it: importing MLflow's own client takes seconds of each rollout.
+"""MLflow's REST API, as far as serving one version needs it: importing MLflow's client takes seconds of each rollout.
 
-That client is still used for what it alone knows: see `is_plain`, and artifacts that the server does not hand out itself.
+That client is still used for what it alone knows: see `is_plain`, and artifacts that the server itself does not hand out.
 """
 
 import os
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -47,7 +48,8 @@ class Rest:
             environment.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD", "TOKEN")
         )
         if user and password:
-            self._session.auth = (user.encode(), password.encode())
+            coded = b64encode(f"{user}:{password}".encode()).decode()
+            self._session.headers["Authorization"] = f"Basic {coded}"
         elif token:
             self._session.headers["Authorization"] = f"Bearer {token}"
 

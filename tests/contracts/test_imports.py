@@ -13,7 +13,7 @@ import pytest
 
 from tests.contracts.sources import MODELS, ROOT, SERVER, imported
 
-# numpy, inference engines, image decoders, MLflow's client and HTTP, Triton's utils; not torch, Airflow, or Ultralytics.
+# numpy, inference engines, image decoders, MLflow by client or HTTP, Triton's utils; no torch, Airflow or Ultralytics.
 ALLOWED = {
     *("numpy", "onnxruntime", "openvino", "cv2", "PIL", "simplejpeg"),
     *("requests", "mlflow", "triton_python_backend_utils"),

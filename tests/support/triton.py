@@ -89,6 +89,7 @@ class Triton:
     def running(self) -> Iterator[Triton]:
         """Starts the server, without waiting for it, and ends it."""
         command = [str(self.executable), f"--model-repository={self.repository}", *self.options]
+        command.append("--disable-auto-complete-config")  # as the chart does
         for kind, port in (("http", self.http_port), ("grpc", self.grpc_port), ("metrics", self.metrics_port)):
             command += [f"--{kind}-port={port}", f"--{kind}-address=127.0.0.1"]
         outer = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "MODEL_"))}

@@ -85,6 +85,9 @@ args:
   # The model and, where there is one, its twin for picture files.
   - --load-model=*
   {{- end }}
+  {{- if not $values.server.autoCompleteConfig }}
+  - --disable-auto-complete-config
+  {{- end }}
   - --strict-readiness=true
   - --exit-on-error=true
   - --exit-timeout-secs={{ int $values.server.exitTimeoutSeconds }}

@@ -1,6 +1,6 @@
 """MLflow's REST API, as far as serving one version needs it: importing MLflow's client takes seconds of each rollout.
 
-That client is still used for what it alone knows: see `is_plain`, and artifacts that the server itself does not hand out.
+That client is still used for what it alone knows: see `is_plain`, and what the server does not hand out itself.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""What model.py is made of: decoding, and the way to the letterbox and back."""
+"""Picture files: decoding, and the way to the letterbox and back."""

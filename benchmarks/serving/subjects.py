@@ -121,14 +121,14 @@ class Served:
         case = Case(self.subject, JPEG, HTTP, 1)
         with ExitStack() as opened, MemorySampler(self.tree) as memory:
             client = self._client(case, 0, self._port(case), opened)
-            begin, cpu = time.perf_counter(), self.tree.cpu_seconds()
+            begin, cpu, own = time.perf_counter(), self.tree.cpu_seconds(), memory.rest_of_this_process()
             ends = [begin]
             for number in range(FIRST):
                 client(number)
                 ends.append(time.perf_counter())
             latencies = [end - start for start, end in pairwise(ends)]
             cpu = self.tree.cpu_seconds() - cpu
-            window = Window(latencies, ends[-1] - begin, cpu, memory.rest_of_this_process())
+            window = Window(latencies, ends[-1] - begin, cpu, memory.rest_of_this_process() - own)
         return Measured(window, max(memory.peak, self.tree.memory_mb()))
 
     def wire_bytes(self, case: Case) -> int:

@@ -17,7 +17,7 @@ from tests.contracts.sources import MODELS, ROOT, SERVER, TRAINER, YOLO, constan
 
 LIFECYCLE = ROOT / "plugins/lifecycle"
 CLIENT = ROOT / "clients/python/yolo_client"
-TWINS = ("yolo", "yolo_encoded")
+ENGINE, *PUBLIC = "yolo", "yolo_tensors", "yolo_encoded"
 # An input or output of a configuration: its name, type and dims.
 TENSOR = r'\{ name: "(\w+)" data_type: (\w+) dims: (\[.*?\])'
 ASSEMBLE = (ROOT / "charts/triton/files/assemble.sh").read_text()
@@ -108,6 +108,15 @@ def test_everyone_calls_the_model_of_picture_files_the_same() -> None:
     assert (MODELS / f"yolo{suffix}/config.pbtxt").exists()
 
 
-def test_both_names_give_the_same_outputs_and_the_second_takes_the_files_of_the_first() -> None:
-    model, twin = (set(re.findall(TENSOR, (MODELS / name / "config.pbtxt").read_text())) for name in TWINS)
-    assert twin < model and {name for name, *_ in model - twin} == {"images", "pixels"}
+def test_everyone_calls_the_engine_the_same() -> None:
+    suffix = constant(YOLO / "model.py", "ENGINE_SUFFIX")
+    assert constant(ROOT / "benchmarks/serving/triton.py", "ENGINE_SUFFIX") == suffix
+    assert f'engine="${{MODEL}}{suffix}"' in ASSEMBLE
+    for name in PUBLIC:
+        assert f'model_name: "{ENGINE}{suffix}"' in (MODELS / name / "config.pbtxt").read_text()
+
+
+def test_the_public_names_take_what_the_engine_takes_and_give_all_that_it_gives() -> None:
+    engine, *public = (set(re.findall(TENSOR, (MODELS / name / "config.pbtxt").read_text())) for name in (ENGINE, *PUBLIC))
+    assert set.union(*public) == engine
+    assert {name for name, *_ in set.intersection(*public)} == {"detections", "num_detections", "model_info"}

@@ -39,6 +39,8 @@ from yolo_server.settings import read_settings  # noqa: E402
 from yolo_server.start import Source, start  # noqa: E402
 
 DEFAULT_SIZE = 640
+# What <model> is called that the public names lead to: the log and the metrics are about <model>.
+ENGINE_SUFFIX = "_engine"
 
 
 class TritonPythonModel:
@@ -47,7 +49,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the version; raises with one line where that cannot be done, and the model does not become ready."""
         keep_freed_memory()
-        self._title = args["model_name"]
+        self._title = args["model_name"].removesuffix(ENGINE_SUFFIX)
         self._metrics: Metrics | None = None
         self._engine: Engine | None = None
         try:

@@ -80,5 +80,6 @@ class OwnModel:
 
     def unload(self) -> None:
         """Unloads it, and waits until it is gone."""
-        self.triton.control("unload", self.name)
+        for name in (self.name, f"{self.name}_engine"):
+            self.triton.control("unload", name)
         until(f"{self.name} is gone", lambda: not self.triton.ready(self.name))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import runpy
-from pathlib import Path
 
 from lifecycle.mlflow import versions
 from lifecycle.mlflow.evaluation import NOT_COMPARED
@@ -117,6 +116,7 @@ def test_everyone_calls_the_engine_the_same() -> None:
 
 
 def test_the_public_names_take_what_the_engine_takes_and_give_all_that_it_gives() -> None:
-    engine, *public = (set(re.findall(TENSOR, (MODELS / name / "config.pbtxt").read_text())) for name in (ENGINE, *PUBLIC))
+    texts = [(MODELS / name / "config.pbtxt").read_text() for name in (ENGINE, *PUBLIC)]
+    engine, *public = (set(re.findall(TENSOR, text)) for text in texts)
     assert set.union(*public) == engine
     assert {name for name, *_ in set.intersection(*public)} == {"detections", "num_detections", "model_info"}

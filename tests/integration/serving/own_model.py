@@ -32,8 +32,8 @@ class OwnModel:
     def load(self, parameters: Mapping[str, str] | None, **settings: str) -> tuple[int, str]:
         """Loads its engine, then its name: HTTP status, and Triton's reason where it is not 200.
 
-        The name alone would do for the first load; of a later one that fails Triton says nothing under the name, since the
-        former engine stays.
+        The name alone would do for the first load; of a later one that fails Triton says nothing under the name, since
+        the former engine stays.
         """
         self.put(parameters, **settings)
         self._loaded_at = len(self.triton.log)

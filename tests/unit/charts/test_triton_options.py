@@ -121,7 +121,8 @@ def test_the_adapters_queries_give_these_figures(of: str, name: str, tmp_path: P
     promtool = shutil.which("promtool")
     assert promtool, "promtool is not on PATH: run `apt-get install --no-install-recommends prometheus`"
     (rule,) = [rule for rule in yaml.safe_load(ADAPTER.read_text())["rules"][of] if rule["name"]["as"] == name]
-    matchers = 'namespace="staging"' + (',job="detector",model=~"digits|digits_engine"' if of == "external" else ',pod=~"a|b"')
+    one = ',job="detector",model=~"digits|digits_engine"' if of == "external" else ',pod=~"a|b"'
+    matchers = f'namespace="staging"{one}'
     query = rule["metricsQuery"].replace("<<.LabelMatchers>>", matchers).replace("<<.Series>>", name)
     query = query.replace("<<.GroupBy>>", "pod" if of == "custom" else "namespace")
     label = 'pod="{}"' if of == "custom" else 'namespace="staging"'

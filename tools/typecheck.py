@@ -32,7 +32,7 @@ PARTS = [
     ("dev", ["docker/airflow/health.py"]),
     ("trainer", ["docker/trainer/trainer", "docker/trainer/health.py"]),
     ("triton", ["docker/triton/health.py"]),
-    *(("triton", [str(path.relative_to(ROOT))]) for path in sorted(ROOT.glob("model_repository/*/1"))),
+    *(("triton", [str(path.parent.relative_to(ROOT))]) for path in sorted(ROOT.glob("model_repository/*/1/model.py"))),
 ]
 # What another environment than `dev` has to be checked in.
 ELSEWHERE = "^(tests/(unit|integration)/trainer|tests/unit/model_repository|examples/export_onnx.py)"

@@ -16,9 +16,21 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.serving.cases import BARE, FIXED, OURS, PER_PROCESSOR, USUAL, Case, Subject, cases_of
+from benchmarks.serving.cases import (
+    BARE,
+    FIRST_JPEGS,
+    FIXED,
+    HTTP,
+    JPEG,
+    OURS,
+    PER_PROCESSOR,
+    USUAL,
+    Case,
+    Subject,
+    cases_of,
+)
 from benchmarks.serving.machine import Busyness, this_machine
-from benchmarks.serving.measure import FULL, QUICK, Plan, run_rounds
+from benchmarks.serving.measure import FULL, QUICK, Plan, Result, run_rounds
 from benchmarks.serving.pictures import Pictures, load_pictures
 from benchmarks.serving.processes import BenchmarkError, Tree
 from benchmarks.serving.publish import publish
@@ -116,6 +128,7 @@ def subjects(
                 if ours.subject in [each.subject for each in started]:
                     ours.tree.stop()
                     continue
+                ours.first = ours.measure_first() if JPEG in ours.inputs else None
                 home = work / f"ours-{index}-per-processor"
                 many = start_ours(PER_PROCESSOR, binary, folder, environment, pictures, home, opened)
                 started += [ours, many]
@@ -150,6 +163,16 @@ def start_ours(
     told = what_is_loaded(triton)
     subject = Subject(path, told["engine"], told["precision"])
     return Served(subject, triton, ["detections", "num_detections"], pictures)
+
+
+def first_of(started: Sequence[Measurable]) -> dict[Case, Result]:
+    """What the first requests of each of our servers took, which were sent when it was ready."""
+    firsts = {
+        Case(each.subject, FIRST_JPEGS, HTTP, 1): each.first
+        for each in started
+        if isinstance(each, Served) and each.first
+    }
+    return {case: Result(case, {0: measured}) for case, measured in firsts.items()}
 
 
 def planned(started: list[Measurable], full: bool) -> list[Case]:
@@ -193,7 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
                 by_subject = {each.subject: each for each in started}
                 busy, own = Busyness(), [each.tree for each in started]
                 own_before = time.process_time() + sum(tree.cpu_seconds() for tree in own)
-                results = run_rounds(by_subject, planned(started, not options.quick), plan, say)
+                results = run_rounds(by_subject, planned(started, not options.quick), plan, say) | first_of(started)
                 used = time.process_time() + sum(tree.cpu_seconds() for tree in own) - own_before
                 total, seconds = busy.seconds()
         command = " ".join(["python -m benchmarks.serving", *(arguments if arguments is not None else sys.argv[1:])])

@@ -9,6 +9,8 @@ HEADLINE_CLIENTS = (1, 8)
 
 FLOAT, UINT8 = "float32 tensor", "uint8 tensor"
 JPEG, LARGE_JPEG, WIDE_JPEG = "jpeg", "large jpeg", "wide jpeg"
+# The first requests that a server gets after it is ready, measured once: none may be slower than those that follow.
+FIRST_JPEGS, FIRST = "jpeg, first 30", 30
 IN_PROCESS, HTTP, GRPC, HTTP_SHM, GRPC_SHM = "in process", "http", "grpc", "http+shm", "grpc+shm"
 BARE, FIXED, USUAL, OURS, PER_PROCESSOR = "bare", "bare, fixed shape", "usual", "ours", "ours, instance per processor"
 # The ways of a tensor to our server: the ready one, or a quarter of the bytes; over HTTP, or in shared memory.

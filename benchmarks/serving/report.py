@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.pages import markdown_table
 from benchmarks.serving.cases import (
     BARE,
+    FIRST_JPEGS,
     FIXED,
     FLOAT,
     HTTP,
@@ -27,6 +28,9 @@ from benchmarks.serving.subjects import Measured
 
 # Goals of a tensor: p50 of one client, and requests a second of eight, beside the bare engine in the same precision.
 MOST_LATENCY, LEAST_SPEED = 1.1, 0.95
+# Goals of a JPEG: p50 of one client, beside the bare engine told the shape, which gets the ready tensor; and the first
+# requests, beside those that follow.
+MOST_JPEG_LATENCY, MOST_FIRST = 1.3, 1.1
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,26 @@ class Report:
             yield _at_most(f"{subject}: JPEG → boxes, 1 client: p50 / bare ONNX Runtime FP32's", most, latency, why)
             speed = ratio(self.of(subject, JPEG, HTTP, 8), self.of(USUAL_MODEL, FLOAT, HTTP, 8), rps_of)
             yield _at_least(f"{subject}: JPEG → boxes, 8 clients: requests/s / the usual model.py's", least, speed, why)
+        for subject in self.ours():
+            yield from self._goals_beside_fixed(subject)
+
+    def _goals_beside_fixed(self, subject: Subject) -> Iterator[Goal]:
+        """One hop from a JPEG to boxes, beside the same engine that is told the shape; ONNX Runtime takes any."""
+        path = FIXED if subject.engine == "openvino" else BARE
+        bare = Subject(path, subject.engine, subject.precision)
+        for clients, value, goal, limit in (
+            (1, p50_of, _at_most, MOST_JPEG_LATENCY),
+            (8, rps_of, _at_least, LEAST_SPEED),
+        ):
+            measured = ratio(self.of(subject, JPEG, HTTP, clients), self.of(bare, FLOAT, IN_PROCESS, clients), value)
+            what = "p50" if value is p50_of else "requests/s"
+            name = f"{subject}: JPEG → boxes, {clients} client{'s' * (clients > 1)}: {what} / {bare}'s"
+            yield goal(name, limit, measured, "one of the two was not run")
+        first, later = self.of(subject, FIRST_JPEGS, HTTP, 1), self.of(subject, JPEG, HTTP, 1)
+        slower = percentile(first.latencies, 0.5) / percentile(later.latencies, 0.5) if first and later else None
+        yield _at_most(
+            f"{subject}: the first 30 JPEGs: p50 / that of later ones", MOST_FIRST, slower, "they were not sent"
+        )
 
     def _tensor_rows(self) -> Iterator[list[str]]:
         for subject in self.ours():

@@ -7,16 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from benchmarks.serving.cases import (
+    FIRST,
     FIXED,
     FLOAT,
     GRPC,
     GRPC_SHM,
+    HTTP,
     HTTP_SHM,
     IN_PROCESS,
     JPEG,
@@ -102,6 +105,7 @@ class Served:
         for model in triton.models:
             self._sources |= _sources(model, triton.config(model), pictures)
         self.inputs: Sequence[str] = tuple(self._sources)
+        self.first: Measured | None = None
         self._last: tuple[tuple[str, int, bool], list[Payload], list[bytes]] | None = None
 
     def measure(self, case: Case, seconds: float) -> Measured:
@@ -111,6 +115,21 @@ class Served:
             with MemorySampler(self.tree) as memory:
                 window = closed_loop(calls, seconds, self.tree.cpu_seconds, memory.rest_of_this_process)
         return Measured(window, memory.peak)
+
+    def measure_first(self) -> Measured:
+        """One client's first requests of JPEGs, on a server that has not been asked for boxes yet."""
+        case = Case(self.subject, JPEG, HTTP, 1)
+        with ExitStack() as opened, MemorySampler(self.tree) as memory:
+            client = self._client(case, 0, self._port(case), opened)
+            begin, cpu, own = time.perf_counter(), self.tree.cpu_seconds(), memory.rest_of_this_process()
+            ends = [begin]
+            for number in range(FIRST):
+                client(number)
+                ends.append(time.perf_counter())
+            latencies = [end - start for start, end in pairwise(ends)]
+            cpu = self.tree.cpu_seconds() - cpu
+            window = Window(latencies, ends[-1] - begin, cpu, memory.rest_of_this_process() - own)
+        return Measured(window, max(memory.peak, self.tree.memory_mb()))
 
     def wire_bytes(self, case: Case) -> int:
         """Counts them with a relay between one client and the server."""

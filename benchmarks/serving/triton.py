@@ -14,7 +14,9 @@ from benchmarks.serving.processes import BenchmarkError, Tree, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "yolo"
+TENSORS_SUFFIX = "_tensors"  # of the template; its name on the server is the model's
 ENCODED_SUFFIX = "_encoded"
+ENGINE_SUFFIX = "_engine"
 START_SECONDS = 180
 
 
@@ -24,7 +26,7 @@ class Triton:
     def __init__(
         self, binary: Path, model: Path, work: Path, environment: Mapping[str, str], instances: int | None = None
     ) -> None:
-        """Starts it on a copy of the model's folder, and of the one beside it that takes encoded pictures, if any.
+        """Starts it on a copy of the model's folder, and of the ensembles around it beside that, if any.
 
         Args:
             binary: tritonserver.
@@ -37,10 +39,14 @@ class Triton:
         self.http_port, self.grpc_port = free_ports(2)
         models = work / "models"
         self.models = [MODEL]
-        shutil.copytree(model, models / MODEL)
+        tensors, encoded = (model.with_name(model.name + suffix) for suffix in (TENSORS_SUFFIX, ENCODED_SUFFIX))
+        # The ensembles' own files name the engine so.
+        engine = models / (MODEL + ENGINE_SUFFIX if tensors.is_dir() else MODEL)
+        shutil.copytree(model, engine)
         if instances:
-            _set_instances(models / MODEL / "config.pbtxt", instances)
-        encoded = model.with_name(model.name + ENCODED_SUFFIX)
+            _set_instances(engine / "config.pbtxt", instances)
+        if tensors.is_dir():
+            shutil.copytree(tensors, models / MODEL)
         if encoded.is_dir():
             self.models.append(MODEL + ENCODED_SUFFIX)
             shutil.copytree(encoded, models / self.models[-1])

@@ -1,9 +1,9 @@
 """Runs in Triton's environment: what the model of picture files makes of pictures.
 
-    .venv/triton/bin/python in_triton.py IN.npz OUT.npz     (PYTHONPATH=model_repository/yolo_encoded/1)
+    .venv/triton/bin/python in_triton.py IN.npz OUT.npz     (PYTHONPATH=model_repository/yolo/1)
 
 IN: as in_trainer.py. OUT: `pixels_<name>` (height, width, 3), `back_<name>`: the rows
-`corners` in the picture's pixels.
+`corners` in the picture's pixels. `shapes` (n, 2), for each row of `sizes` (n, 2): the letterbox of a detector of 640.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from encoded_images.letterbox import Target, letterbox
 def main(source: str, target: str) -> None:
     """Answers everything."""
     found: dict[str, np.ndarray] = {}
+    any_shape = Target(640, 32, None, None, 0)
     with np.load(source) as arrays:
         for key in arrays.files:
             kind, _, name = key.partition("_")
@@ -25,6 +26,7 @@ def main(source: str, target: str) -> None:
                 boxed = letterbox(arrays[key], Target(max(height, width), 32, height, width, 0))
                 found[f"pixels_{name}"] = boxed.pixels.transpose(1, 2, 0)
                 found[f"back_{name}"] = boxed.to_original(arrays["corners"])
+        found["shapes"] = np.array([any_shape.shape(*size) for size in arrays["sizes"].tolist()])
     np.savez(target, **found)  # type: ignore[arg-type]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = ROOT / "docker" / "trainer" / "trainer"
 MODELS = ROOT / "model_repository"
-YOLO, ENCODED = MODELS / "yolo" / "1", MODELS / "yolo_encoded" / "1"
-SERVER = YOLO / "yolo_server"
+YOLO = MODELS / "yolo" / "1"
+SERVER, PICTURES = YOLO / "yolo_server", YOLO / "encoded_images"
 
 
 def parsed(file: Path) -> ast.Module:

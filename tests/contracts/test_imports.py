@@ -13,9 +13,12 @@ import pytest
 
 from tests.contracts.sources import MODELS, ROOT, SERVER, imported
 
-# numpy, inference engines, image decoders, MLflow's client, Triton's utils; not torch, Airflow, or Ultralytics (AGPL).
-ALLOWED = {"numpy", "onnxruntime", "openvino", "cv2", "PIL", "simplejpeg", "mlflow", "triton_python_backend_utils"}
-ROOTS = sorted(MODELS.glob("*/1"))
+# numpy, inference engines, image decoders, MLflow by client or HTTP, Triton's utils; no torch, Airflow or Ultralytics.
+ALLOWED = {
+    *("numpy", "onnxruntime", "openvino", "cv2", "PIL", "simplejpeg"),
+    *("requests", "mlflow", "triton_python_backend_utils"),
+}
+ROOTS = [file.parent for file in sorted(MODELS.glob("*/1/model.py"))]
 
 
 def modules(root: Path, folder: str = ".") -> dict[str, Path]:
@@ -37,7 +40,7 @@ def arrows(own: dict[str, Path]) -> dict[str, set[str]]:
 
 
 def test_there_are_models_to_check() -> None:
-    assert [root.parent.name for root in ROOTS] == ["yolo", "yolo_encoded"]
+    assert [root.parent.name for root in ROOTS] == ["yolo"]
     assert all(len(modules(root)) > 4 for root in ROOTS)
 
 
@@ -67,6 +70,7 @@ def test_only_the_artifact_reaches_for_mlflow() -> None:
     assert {name for name, targets in graph.items() if "yolo_server.artifact" in targets} == {"model"}
     users = {name for name, file in own.items() if "mlflow" in packages(file)}
     assert users == {"yolo_server.registry"}
+    assert {name for name, file in own.items() if "requests" in packages(file)} == {"yolo_server.rest"}
 
 
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.parent.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lifecycle.policy.retries import BAD_INPUT
 
-from tests.contracts.sources import ENCODED, ROOT, SERVER, TRAINER, constant
+from tests.contracts.sources import ROOT, SERVER, TRAINER, constant
 
 VERIFY = ROOT / "plugins/lifecycle/verification/verify.py"
 
@@ -36,8 +36,3 @@ def test_the_trainer_takes_for_a_detection_what_the_server_does_by_default() -> 
 def test_wrong_input_ends_the_trainer_with_the_exit_code_that_airflow_does_not_retry() -> None:
     assert constant(TRAINER / "errors.py", "InputError.exit_status") == BAD_INPUT
     assert constant(TRAINER / "errors.py", "TrainerError.exit_status") != BAD_INPUT
-
-
-def test_both_models_count_errors_for_the_same_reasons() -> None:
-    reasons = constant(SERVER / "metrics.py", "REASONS")
-    assert constant(ENCODED / "encoded_images/metrics.py", "REASONS") == reasons

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import re
 import runpy
-from pathlib import Path
 
-import pytest
 from lifecycle.mlflow import versions
 from lifecycle.mlflow.evaluation import NOT_COMPARED
 from lifecycle.model import names
 from yolo_server.onnx_metadata import Sibling, _sibling
 from yolo_server.settings import SOURCES
 
-from tests.contracts.sources import ENCODED, ROOT, SERVER, TRAINER, YOLO, constant, keys_read, keys_written, literals
+from tests.contracts.sources import MODELS, ROOT, SERVER, TRAINER, YOLO, constant, keys_read, keys_written, literals
 
 LIFECYCLE = ROOT / "plugins/lifecycle"
 CLIENT = ROOT / "clients/python/yolo_client"
+ENGINE, *PUBLIC = "yolo", "yolo_tensors", "yolo_encoded"
+# An input or output of a configuration: its name, type and dims.
+TENSOR = r'\{ name: "(\w+)" data_type: (\w+) dims: (\[.*?\])'
 ASSEMBLE = (ROOT / "charts/triton/files/assemble.sh").read_text()
 
 
@@ -67,9 +68,8 @@ def test_an_evaluation_without_comparison_begins_as_the_gate_expects() -> None:
     assert [text for text in written if text.startswith(NOT_COMPARED)] and names.LIVE_COMPARISON in written
 
 
-@pytest.mark.parametrize("reader", [CLIENT / "served.py", ENCODED / "model.py"], ids=["client", "encoded"])
-def test_model_info_has_all_that_is_read_of_it(reader: Path) -> None:
-    read = keys_read(reader, "told")
+def test_model_info_has_all_that_is_read_of_it() -> None:
+    read = keys_read(CLIENT / "served.py", "told")
     assert len(read) >= 5
     assert read <= keys_written(YOLO / "model.py", "end_to_end_rows")
 
@@ -95,14 +95,28 @@ def test_the_model_and_the_client_read_the_parameters_that_the_chart_appends() -
     assert promised == appended
 
 
+def test_the_server_finds_the_shapes_that_the_trainer_notes() -> None:
+    note = constant(TRAINER / "served_shapes.py", "NOTE")
+    assert constant(SERVER / "onnx_metadata.py", "SHAPES_NOTE") == note
+
+
 def test_everyone_calls_the_model_of_picture_files_the_same() -> None:
-    suffix = constant(ENCODED / "model.py", "SUFFIX")
-    assert constant(CLIENT / "calls.py", "ENCODED") == suffix
+    suffix = constant(CLIENT / "calls.py", "ENCODED")
     assert constant(ROOT / "benchmarks/serving/triton.py", "ENCODED_SUFFIX") == suffix
     assert {f"${{template}}{suffix}", f"${{target}}{suffix}"} <= set(re.findall(r"\$\{\w+\}\w+", ASSEMBLE))
-    assert (ROOT / f"model_repository/yolo{suffix}/config.pbtxt").exists()
+    assert (MODELS / f"yolo{suffix}/config.pbtxt").exists()
 
 
-def test_both_models_add_the_same_counter_of_errors() -> None:
-    series = "yolo_request_errors_total"
-    assert series in literals(SERVER / "metrics.py") & literals(ENCODED / "encoded_images/metrics.py")
+def test_everyone_calls_the_engine_the_same() -> None:
+    suffix = constant(YOLO / "model.py", "ENGINE_SUFFIX")
+    assert constant(ROOT / "benchmarks/serving/triton.py", "ENGINE_SUFFIX") == suffix
+    assert f'engine="${{MODEL}}{suffix}"' in ASSEMBLE
+    for name in PUBLIC:
+        assert f'model_name: "{ENGINE}{suffix}"' in (MODELS / name / "config.pbtxt").read_text()
+
+
+def test_the_public_names_take_what_the_engine_takes_and_give_all_that_it_gives() -> None:
+    texts = [(MODELS / name / "config.pbtxt").read_text() for name in (ENGINE, *PUBLIC)]
+    engine, *public = (set(re.findall(TENSOR, text)) for text in texts)
+    assert set.union(*public) == engine
+    assert {name for name, *_ in set.intersection(*public)} == {"detections", "num_detections", "model_info"}

@@ -13,14 +13,17 @@ import numpy as np
 import pytest
 from lifecycle.verification.verify import iou_matrix
 from trainer.runtime import cpu_count
+from trainer.served_shapes import letterboxed
 from yolo_client.letterbox import letterbox
 from yolo_server.cpu import cpu_limit
 from yolo_server.postprocess import detections_of
 
-from tests.contracts.sources import ENCODED, ROOT, SERVER, TRAINER, constant
+from tests.contracts.sources import PICTURES, ROOT, SERVER, TRAINER, YOLO, constant
 
 HERE = Path(__file__).parent
 Arrays = dict[str, np.ndarray]
+# (height, width) of pictures whose letterbox is not square.
+SIZES = [(480, 640), (640, 480), (1080, 1920), (427, 640), (333, 500), (1, 1000), (640, 640), (31, 33), (4032, 3024)]
 
 # (height, width) of a picture, and of what it is letterboxed to: padded on either side, by odd numbers, not at all.
 CASES = {
@@ -69,6 +72,7 @@ def inputs() -> Arrays:
     asked = {
         "first": boxes(40, 1),
         "second": boxes(30, 2),
+        "sizes": np.array(SIZES),
         "corners": np.array([[10, 20, 90, 95, 0.5, 3], [-50, -50, 900, 900, 0.5, 0]], np.float32),
         "raw_one class": raw(3, 1),
         "raw_ten classes": raw(4, 10),
@@ -99,7 +103,7 @@ def of_trainer(tmp_path_factory: pytest.TempPathFactory) -> Arrays:
 @pytest.fixture(scope="module")
 def of_triton(tmp_path_factory: pytest.TempPathFactory) -> Arrays:
     """What the model of picture files makes of them."""
-    return asked("triton", ENCODED, tmp_path_factory)
+    return asked("triton", YOLO, tmp_path_factory)
 
 
 def asked(environment: str, package: Path, factory: pytest.TempPathFactory) -> Arrays:
@@ -124,6 +128,10 @@ def test_a_picture_is_letterboxed_to_the_same_pixels(name: str, of_trainer: Arra
     assert abs(scale - place.scale_x) * shape[1] <= 0.5 and abs(scale - place.scale_y) * shape[0] <= 0.5
 
 
+def test_the_trainer_notes_the_shapes_that_the_server_letterboxes_to(of_triton: Arrays) -> None:
+    assert [letterboxed(*size, 640) for size in SIZES] == [tuple(shape) for shape in of_triton["shapes"].tolist()]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_boxes_go_back_to_the_same_place_in_the_picture(name: str, of_triton: Arrays) -> None:
     shape, full = CASES[name]
@@ -134,7 +142,7 @@ def test_boxes_go_back_to_the_same_place_in_the_picture(name: str, of_triton: Ar
 def test_the_padding_is_the_same_grey() -> None:
     grey = constant(TRAINER / "detection.py", "PADDING")
     assert constant(ROOT / "clients/python/yolo_client/letterbox.py", "PADDING") == grey
-    assert constant(ENCODED / "encoded_images/letterbox.py", "PADDING") == (grey, grey, grey)
+    assert constant(PICTURES / "letterbox.py", "PADDING") == (grey, grey, grey)
 
 
 def test_the_trainer_and_the_proof_of_the_server_mean_the_same_by_overlap(of_trainer: Arrays) -> None:

@@ -103,7 +103,7 @@ def variables_of(dashboard: Manifest, **interval: str) -> dict[str, str]:
     return found
 
 
-VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
+VARIABLE = re.compile(r"\$([A-Za-z_]\w*)|\$\{(\w+)\}")
 
 
 def substituted(expression: str, variables: dict[str, str]) -> str:

@@ -33,15 +33,31 @@ def build_triton(out: Path) -> Path:
 def add_model(
     repository: Path, model: str, parameters: Mapping[str, str] | None = None, template: str = "yolo"
 ) -> Path:
-    """Puts a model folder of ours into a repository, as the chart's init container does."""
-    target = repository / model
+    """Puts a model into a repository, as the chart's init container does: its engine and the name for tensors.
+
+    With the template `yolo_encoded`, only the name for picture files of an engine that is there.
+
+    Returns:
+        The engine's folder.
+    """
+    engine = f"{model.removesuffix('_encoded')}_engine"
+    if template == "yolo":
+        _add_folder(repository, engine, "yolo", engine, parameters or {})
+        template = "yolo_tensors"
+    _add_folder(repository, model, template, engine, parameters or {})
+    return repository / engine
+
+
+def _add_folder(repository: Path, name: str, template: str, engine: str, parameters: Mapping[str, str]) -> None:
+    target = repository / name
     if target.exists():
         shutil.rmtree(target)
     shutil.copytree(TEMPLATES / template, target)
-    with (target / "config.pbtxt").open("a", encoding="utf-8") as config:
-        for key, value in (parameters or {}).items():
+    text = (target / "config.pbtxt").read_text(encoding="utf-8")
+    with (target / "config.pbtxt").open("w", encoding="utf-8") as config:
+        config.write(text.replace('model_name: "yolo_engine"', f'model_name: "{engine}"'))
+        for key, value in parameters.items():
             config.write(f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}\n')
-    return target
 
 
 @dataclass
@@ -86,6 +102,7 @@ class Triton:
     def running(self) -> Iterator[Triton]:
         """Starts the server, without waiting for it, and ends it."""
         command = [str(self.executable), f"--model-repository={self.repository}", *self.options]
+        command.append("--disable-auto-complete-config")  # as the chart does
         for kind, port in (("http", self.http_port), ("grpc", self.grpc_port), ("metrics", self.metrics_port)):
             command += [f"--{kind}-port={port}", f"--{kind}-address=127.0.0.1"]
         outer = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "MODEL_"))}
@@ -125,7 +142,10 @@ class Triton:
         until(f"{text!r} is in the log", lambda: text in self.log, lambda: self.log[-4000:], seconds)
 
     def control(self, action: str, model: str) -> tuple[int, dict[str, Any]]:
-        """Loads or unloads a model by Triton's repository API: HTTP status and answer."""
+        """Loads or unloads a model by Triton's repository API: HTTP status and answer.
+
+        Loading a public name loads its engine; unloading the engine is what frees it, and then neither name is ready.
+        """
         request = urllib.request.Request(f"{self.http}/v2/repository/models/{model}/{action}", data=b"{}")
         try:
             with urllib.request.urlopen(request, timeout=60) as response:

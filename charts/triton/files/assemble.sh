@@ -1,7 +1,8 @@
-# Makes one Triton model folder out of a template and the version that the values name.
-# All paths come from the environment: CHECKOUT, TEMPLATE (relative to it), MODELS, MODEL. SOURCE says what CHECKOUT is;
-# ENCODED is true where <template>_encoded goes beside it as <model>_encoded. INSTANCES, MAX_BATCH_SIZE, and of the dynamic
-# batching PREFERRED_BATCH_SIZE and MAX_QUEUE_DELAY (microseconds) replace the template's own, where they are not empty.
+# Makes Triton's model folders out of a template and the version that the values name.
+# All paths come from the environment: CHECKOUT, TEMPLATE (relative to it), MODELS, MODEL. SOURCE says what CHECKOUT is.
+# Where there is a <template>_tensors, an ensemble, it becomes <model> and the template <model>_engine; else the template
+# itself is <model>. ENCODED is true where <template>_encoded goes beside it as <model>_encoded. INSTANCES, MAX_BATCH_SIZE, and of
+# the dynamic batching PREFERRED_BATCH_SIZE and MAX_QUEUE_DELAY (microseconds) replace the template's own, where they are not empty.
 set -eu
 
 template="$CHECKOUT/$TEMPLATE"
@@ -12,9 +13,14 @@ if [ ! -f "$template/config.pbtxt" ]; then
 fi
 
 target="$MODELS/$MODEL"
-rm -rf "$target"
-mkdir -p "$target"
-cp -R "$template/." "$target/"
+rm -rf "$target" "${target}_engine" "${target}_encoded"
+engine="$MODEL"
+if [ -f "${template}_tensors/config.pbtxt" ]; then
+  engine="${MODEL}_engine"
+fi
+config="$MODELS/$engine/config.pbtxt"
+mkdir -p "$MODELS/$engine"
+cp -R "$template/." "$MODELS/$engine/"
 
 # replace FILE START LINE: puts LINE in place of the one line of FILE that begins with START.
 replace() {
@@ -27,37 +33,46 @@ replace() {
   mv "$1.new" "$1"
 }
 if [ -n "$INSTANCES" ]; then
-  replace "$target/config.pbtxt" instance_group "instance_group [ { kind: KIND_CPU count: $INSTANCES } ]"
+  replace "$config" instance_group "instance_group [ { kind: KIND_CPU count: $INSTANCES } ]"
 fi
 if [ -n "$PREFERRED_BATCH_SIZE$MAX_QUEUE_DELAY" ]; then
   preferred="${PREFERRED_BATCH_SIZE:+preferred_batch_size: [ $PREFERRED_BATCH_SIZE ] }"
-  replace "$target/config.pbtxt" dynamic_batching \
+  replace "$config" dynamic_batching \
     "dynamic_batching { ${preferred}max_queue_delay_microseconds: ${MAX_QUEUE_DELAY:-0} }"
 fi
 if [ -n "$MAX_BATCH_SIZE" ]; then
-  replace "$target/config.pbtxt" max_batch_size "max_batch_size: $MAX_BATCH_SIZE"
+  replace "$config" max_batch_size "max_batch_size: $MAX_BATCH_SIZE"
 fi
 
-# Triton's config endpoint answers with these, and model.py reads them.
+# ensemble FOLDER TARGET: a public name. It has no weights and leads to the engine above, to which it hands a whole batch.
+ensemble() {
+  cp -R "$1" "$2"
+  # An older commit's <template>_encoded is a model that finds the one above by its own name, and has no such line.
+  sed "s/^\( *model_name:\).*/\1 \"$engine\"/" "$1/config.pbtxt" > "$2/config.pbtxt"
+  if [ -n "$MAX_BATCH_SIZE" ]; then
+    replace "$2/config.pbtxt" max_batch_size "max_batch_size: $MAX_BATCH_SIZE"
+  fi
+}
+if [ "$engine" != "$MODEL" ]; then
+  ensemble "${template}_tensors" "$target"
+fi
+if [ "$ENCODED" = true ] && [ -f "${template}_encoded/config.pbtxt" ]; then
+  ensemble "${template}_encoded" "${target}_encoded"
+fi
+
+# Triton's config endpoint answers with these under the public name, and model.py reads them in the engine's.
 parameter() {
   printf 'parameters { key: "%s" value { string_value: "%s" } }\n' "$1" "$2"
 }
-{
+parameters() {
   echo
   parameter mlflow_model_name "$MLFLOW_MODEL_NAME"
   parameter mlflow_model_version "$MLFLOW_MODEL_VERSION"
   parameter mlflow_run_id "$RUN_ID"
   parameter sha256 "$MODEL_SHA256"
-} >> "$target/config.pbtxt"
-
-# The model for picture files has no weights and no version of its own: it asks the one above.
-encoded="${template}_encoded"
-if [ "$ENCODED" = true ] && [ -f "$encoded/config.pbtxt" ]; then
-  rm -rf "${target}_encoded"
-  cp -R "$encoded" "${target}_encoded"
-  # It hands a whole batch on.
-  if [ -n "$MAX_BATCH_SIZE" ]; then
-    replace "${target}_encoded/config.pbtxt" max_batch_size "max_batch_size: $MAX_BATCH_SIZE"
-  fi
+}
+parameters >> "$config"
+if [ "$engine" != "$MODEL" ]; then
+  parameters >> "$target/config.pbtxt"
 fi
 echo "$MODEL: $TEMPLATE with version $MLFLOW_MODEL_VERSION of $MLFLOW_MODEL_NAME"

@@ -21,6 +21,7 @@ import triton_python_backend_utils as pb_utils
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
 
+from encoded_images.letterbox import Target  # noqa: E402
 from yolo_server.artifact import cache_of, load_artifact, load_sibling  # noqa: E402
 from yolo_server.choose import choose  # noqa: E402
 from yolo_server.cpu import threads_of  # noqa: E402
@@ -32,11 +33,14 @@ from yolo_server.instances import instances_of  # noqa: E402
 from yolo_server.memory import keep_freed_memory  # noqa: E402
 from yolo_server.metrics import Metrics  # noqa: E402
 from yolo_server.onnx_metadata import read_metadata  # noqa: E402
-from yolo_server.request import Job, Limits, check_images, threshold  # noqa: E402
+from yolo_server.pictures import PictureJob  # noqa: E402
+from yolo_server.request import ONE_INPUT, Job, Limits, TensorJob, check_images, threshold  # noqa: E402
 from yolo_server.settings import read_settings  # noqa: E402
 from yolo_server.start import Source, start  # noqa: E402
 
 DEFAULT_SIZE = 640
+# What <model> is called that the public names lead to: the log and the metrics are about <model>.
+ENGINE_SUFFIX = "_engine"
 
 
 class TritonPythonModel:
@@ -45,7 +49,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the version; raises with one line where that cannot be done, and the model does not become ready."""
         keep_freed_memory()
-        self._title = args["model_name"]
+        self._title = args["model_name"].removesuffix(ENGINE_SUFFIX)
         self._metrics: Metrics | None = None
         self._engine: Engine | None = None
         try:
@@ -81,7 +85,9 @@ class TritonPythonModel:
             except RequestError as error:
                 responses[index] = self._failure(str(error), "INVALID_ARG")
         for index, answer in zip(jobs, detect(self._engine, list(jobs.values())), strict=True):
-            if isinstance(answer, Exception):
+            if isinstance(answer, RequestError):
+                responses[index] = self._failure(str(answer), "INVALID_ARG")
+            elif isinstance(answer, Exception):
                 pb_utils.Logger.log_error(f"{self._title}: inference failed: {one_line(answer)}")
                 responses[index] = self._failure(f"inference failed: {one_line(answer)}", "INTERNAL")
             else:
@@ -104,14 +110,16 @@ class TritonPythonModel:
             fetch=lambda sibling: load_sibling(settings, sibling, self._log),
             gpu=lambda: Gpu(device, cache_of(settings).engines(record.sha256)),
             shapes=settings.shapes,
+            expected=metadata.expected(size),
         )
         choices = choose(settings, record, self._log)
         most = config.get("max_batch_size") or 1
-        engine, once = start(source, choices, threads, lambda: self._instances.alone, size, most, self._log)
+        engine, once = start(source, choices, threads, lambda: self._instances.alone, most, self._log)
         self._engine = engine
         self._instances = instances_of(self._title, instance, instances, self._log)
         fixed = metadata.fixed
         self._limits = Limits.of(metadata, size, settings.max_side)
+        self._target = Target(size, metadata.stride, fixed[1], fixed[2], engine.end_to_end_rows)
         info = {
             "name": record.name,
             "version": record.version,
@@ -131,7 +139,8 @@ class TritonPythonModel:
         pb_utils.Logger.log_info(
             f"{self._title} serves {record.name!r} version {record.version} with {engine.choice} on "
             f"{threads.alone} threads: found in {fetched - started:.2f} s, loaded in "
-            f"{time.perf_counter() - fetched:.2f} s, {once * 1000:.1f} ms an image of {size}"
+            f"{time.perf_counter() - fetched:.2f} s, {once * 1000:.1f} ms an image of "
+            f"{source.expected[0][1]}x{source.expected[0][0]}"
         )
 
     def _log(self, line: str) -> None:
@@ -139,11 +148,14 @@ class TritonPythonModel:
 
     def _job(self, request: Any) -> Job:
         parameters = request.parameters()
-        return Job(
-            images=check_images(_input(request, "images"), _input(request, "pixels"), self._limits),
-            confidence=threshold(parameters, "confidence", self._settings.confidence),
-            iou=threshold(parameters, "iou", self._settings.iou),
-        )
+        confidence = threshold(parameters, "confidence", self._settings.confidence)
+        iou = threshold(parameters, "iou", self._settings.iou)
+        images, pixels, encoded = (_input(request, name) for name in ("images", "pixels", "encoded"))
+        if encoded is None:
+            return TensorJob(check_images(images, pixels, self._limits), confidence, iou)
+        if images is not None or pixels is not None:
+            raise RequestError(ONE_INPUT)
+        return PictureJob(list(encoded.reshape(-1)), self._target, self._settings.max_pixels, confidence, iou)
 
     def _failure(self, message: str, reason: str) -> Any:
         if self._metrics:

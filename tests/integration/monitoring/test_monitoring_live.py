@@ -131,7 +131,7 @@ def test_errors_within_the_model_are_noticed_although_triton_calls_them_successe
     error = infer(release.pods["a"].grpc, np.zeros((1, 3, 352, 352), np.float32))
     assert "inference failed" in error
     release.prometheus.wait(f'yolo_request_errors_total{{reason="INTERNAL",{RELEASED}}} == 1')
-    assert not release.prometheus.now(f"nv_inference_request_failure{{{RELEASED}}} > 0")
+    assert not release.prometheus.now(f'nv_inference_request_failure{{_ensemble="",{RELEASED}}} > 0')
     infer(release.pods["a"].grpc, np.zeros((1, 3, 352, 352), np.float32))
     (found,) = release.prometheus.wait(strict("YoloRequestsFailing", versions[0]))
     assert found["metric"]["model"] == MODEL
@@ -177,7 +177,7 @@ def test_argo_cd_out_of_sync_or_unknown_is_noticed(
 def test_a_server_without_its_model_is_noticed(release: Release, versions: list[Registered]) -> None:
     alert = expression("YoloServerNotReady", versions[0])
     release.prometheus.wait(alert, present=False)
-    assert release.pods["b"].control("unload", MODEL)[0] == 200
+    assert release.pods["b"].control("unload", f"{MODEL}_engine")[0] == 200
     (found,) = release.prometheus.wait(alert)
     assert (found["metric"]["pod"], found["value"]) == ("b", 1.0)
     assert release.prometheus.now(expression("YoloModelNotServed", versions[0])) == [], "the other pod serves it"

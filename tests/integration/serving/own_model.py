@@ -30,10 +30,17 @@ class OwnModel:
         add_model(self.triton.repository, self.name, self._always | dict(parameters or {}) | settings)
 
     def load(self, parameters: Mapping[str, str] | None, **settings: str) -> tuple[int, str]:
-        """Loads it: HTTP status, and Triton's reason where it is not 200."""
+        """Loads its engine, then its name: HTTP status, and Triton's reason where it is not 200.
+
+        The name alone would do for the first load; of a later one that fails Triton says nothing under the name, since
+        the former engine stays.
+        """
         self.put(parameters, **settings)
         self._loaded_at = len(self.triton.log)
-        status, answer = self.triton.control("load", self.name)
+        for name in (f"{self.name}_engine", self.name):
+            status, answer = self.triton.control("load", name)
+            if status != 200:
+                break
         return status, str(answer.get("error", ""))
 
     @contextmanager
@@ -80,5 +87,6 @@ class OwnModel:
 
     def unload(self) -> None:
         """Unloads it, and waits until it is gone."""
-        self.triton.control("unload", self.name)
+        for name in (self.name, f"{self.name}_engine"):
+            self.triton.control("unload", name)
         until(f"{self.name} is gone", lambda: not self.triton.ready(self.name))

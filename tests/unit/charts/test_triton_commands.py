@@ -60,21 +60,25 @@ def test_assemble_makes_a_model_folder_that_tells_its_version(
         assert f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}\n' in config
 
 
-def test_assemble_puts_the_twin_for_picture_files_beside_the_model(
-    values: Manifest, render: Render, tmp_path: Path
-) -> None:
+def test_assemble_puts_the_public_names_before_the_engine(values: Manifest, render: Render, tmp_path: Path) -> None:
     """With the repository's own templates."""
-    shutil.copytree(CHART.parents[1] / "model_repository", tmp_path / "git" / "current" / "model_repository")
+    source = CHART.parents[1] / "model_repository"
+    shutil.copytree(source, tmp_path / "git" / "current" / "model_repository")
     models = tmp_path / "models"
     done = run(values, render, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in models.iterdir()} == {"digits", "digits_encoded"}
-    template = CHART.parents[1] / "model_repository" / "yolo_encoded"
-    assert (models / "digits_encoded" / "config.pbtxt").read_text() == (template / "config.pbtxt").read_text()
-    assert (models / "digits_encoded" / "1" / "model.py").is_file()
-    shutil.rmtree(models)
+    assert {path.name for path in models.iterdir()} == {"digits", "digits_encoded", "digits_engine"}
+    step = '      model_name: "digits_engine"'
+    encoded = lines_that_differ(source / "yolo_encoded" / "config.pbtxt", models / "digits_encoded" / "config.pbtxt")
+    tensors = lines_that_differ(source / "yolo_tensors" / "config.pbtxt", models / "digits" / "config.pbtxt")
+    engine = lines_that_differ(source / "yolo" / "config.pbtxt", models / "digits_engine" / "config.pbtxt")
+    assert encoded == [step, step]
+    assert tensors == [step, step, *engine] and len(engine) == 4
+    assert all(line.startswith("parameters") for line in engine)
+    assert (models / "digits" / "1").is_dir() and (models / "digits_encoded" / "1").is_dir()
+    assert (models / "digits_engine" / "1" / "model.py").is_file()
     assert run(overlay(values, {"server": {"encodedImages": False}}), render, tmp_path).returncode == 0
-    assert {path.name for path in models.iterdir()} == {"digits"}
+    assert {path.name for path in models.iterdir()} == {"digits", "digits_engine"}
 
 
 def test_instances_and_batches_of_the_values_replace_those_of_the_template(
@@ -86,13 +90,16 @@ def test_instances_and_batches_of_the_values_replace_those_of_the_template(
     server = {"instances": 2, "maxBatchSize": 4, "maxQueueDelayMicroseconds": 0}
     done = run(overlay(values, {"server": server}), render, tmp_path)
     assert done.returncode == 0, done.stderr
+    templates = {"digits_engine": "yolo", "digits": "yolo_tensors", "digits_encoded": "yolo_encoded"}
     changed = {
         name: lines_that_differ(source / template / "config.pbtxt", tmp_path / "models" / name / "config.pbtxt")
-        for name, template in (("digits", "yolo"), ("digits_encoded", "yolo_encoded"))
+        for name, template in templates.items()
     }
-    assert changed["digits_encoded"] == ["max_batch_size: 4"]
-    assert changed["digits"][:2] == ["max_batch_size: 4", "instance_group [ { kind: KIND_CPU count: 2 } ]"]
-    assert all(line.startswith("parameters") for line in changed["digits"][2:] if line)
+    public = ["max_batch_size: 4", *2 * ['      model_name: "digits_engine"']]
+    assert changed["digits_encoded"] == changed["digits"][:3] == public
+    assert changed["digits_engine"][:2] == ["max_batch_size: 4", "instance_group [ { kind: KIND_CPU count: 2 } ]"]
+    assert changed["digits"][3:] == changed["digits_engine"][2:]
+    assert all(line.startswith("parameters") for line in changed["digits_engine"][2:])
 
 
 @pytest.mark.parametrize(
@@ -116,15 +123,14 @@ def test_the_values_say_how_requests_are_brought_together(
     source = CHART.parents[1] / "model_repository"
     shutil.copytree(source, tmp_path / "git" / "current" / "model_repository")
     run(overlay(values, {"server": server}), render, tmp_path)
-    assert (
-        lines_that_differ(source / "yolo" / "config.pbtxt", tmp_path / "models" / "digits" / "config.pbtxt")[0] == line
-    )
+    engine = tmp_path / "models" / "digits_engine" / "config.pbtxt"
+    assert lines_that_differ(source / "yolo" / "config.pbtxt", engine)[0] == line
 
 
 def lines_that_differ(before: Path, after: Path) -> list[str]:
     """Lines of a file that another one has not got."""
     known = set(before.read_text().splitlines())
-    return [line for line in after.read_text().splitlines() if line not in known]
+    return [line for line in after.read_text().splitlines() if line and line not in known]
 
 
 @pytest.mark.usefixtures("assemble")
@@ -178,7 +184,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     client.create_bucket(Bucket="models")
     for name in ("config.pbtxt", "1/model.py", "1/yolo_server/engine.py"):
         client.put_object(Bucket="models", Key=f"team/model_repository/yolo/{name}", Body=f"# {name}\n".encode())
-    client.put_object(Bucket="models", Key="team/model_repository/other/config.pbtxt", Body=b"# other\n")
+    for other in ("yolo_tensors", "other"):
+        client.put_object(Bucket="models", Key=f"team/model_repository/{other}/config.pbtxt", Body=b"# other\n")
     try:
         yield url
     finally:
@@ -205,7 +212,8 @@ def test_a_template_comes_out_of_a_bucket(values: Manifest, render: Render, buck
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "templates" / "model_repository"
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert found == {"yolo/config.pbtxt", "yolo/1/model.py", "yolo/1/yolo_server/engine.py"}, "this model's, no other"
+    template = {"yolo/config.pbtxt", "yolo/1/model.py", "yolo/1/yolo_server/engine.py"}
+    assert found == template | {"yolo_tensors/config.pbtxt"}, "this model's and its name for tensors, no other"
     assert (folder / "yolo" / "1" / "model.py").read_text() == "# 1/model.py\n"
 
 
@@ -215,7 +223,7 @@ def test_a_template_that_is_not_in_the_bucket_stops_the_pod(
     model["template"] = "absent"
     failed = fetch(values, render, bucket, tmp_path)
     assert failed.returncode != 0
-    assert "s3://models/team/model_repository/absent/" in failed.stderr
+    assert "s3://models/team/model_repository/absent*" in failed.stderr
     assert "no object found" in failed.stderr
 
 

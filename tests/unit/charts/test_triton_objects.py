@@ -130,6 +130,15 @@ def test_explicit_control_mode_loads_what_the_pod_was_made_for(values: Manifest,
     assert {"--model-control-mode=explicit", "--load-model=*"} <= set(triton["args"])
 
 
+def test_triton_asks_models_for_their_configuration_only_where_that_is_wanted(values: Manifest, render: Render) -> None:
+    asks = {
+        wanted: container(render(overlay(values, {"server": {"autoCompleteConfig": wanted}}), only="Deployment")[0])
+        for wanted in (False, True)
+    }
+    flag = "--disable-auto-complete-config"
+    assert flag in asks[False]["args"] and flag not in asks[True]["args"]
+
+
 def test_triton_can_listen_on_the_pods_own_address(values: Manifest, render: Render) -> None:
     triton = container(render(overlay(values, {"server": {"bindAddress": "$(POD_IP)"}}), only="Deployment")[0])
     listening = [argument for argument in triton["args"] if "-address=" in argument]

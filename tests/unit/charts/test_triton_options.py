@@ -86,11 +86,16 @@ def test_an_autoscaler_asks_for_the_figures_that_the_adapter_makes(values: Manif
         assert metric[kind]["target"] == {"type": "AverageValue", "averageValue": "1"}
     assert asked == served
     external = autoscaler["spec"]["metrics"][1]["external"]["metric"]
-    assert external["selector"]["matchLabels"] == {"job": "detector", "model": "digits"}
+    assert external["selector"] == {
+        "matchLabels": {"job": "detector"},
+        "matchExpressions": [{"key": "model", "operator": "In", "values": ["digits", "digits_engine"]}],
+    }
 
 
 SERIES = """\
-- series: '{name}{{namespace="staging",job="detector",pod="{pod}",model="digits",version="1"}}'
+- series: '{name}{{namespace="staging",job="detector",pod="{pod}",model="digits_engine",version="1"}}'
+  values: {values}
+- series: '{name}{{namespace="staging",job="detector",pod="{pod}",model="digits",_ensemble="true",version="1"}}'
   values: {values}
 """
 METRICS = (
@@ -116,7 +121,8 @@ def test_the_adapters_queries_give_these_figures(of: str, name: str, tmp_path: P
     promtool = shutil.which("promtool")
     assert promtool, "promtool is not on PATH: run `apt-get install --no-install-recommends prometheus`"
     (rule,) = [rule for rule in yaml.safe_load(ADAPTER.read_text())["rules"][of] if rule["name"]["as"] == name]
-    matchers = 'namespace="staging"' + (',job="detector",model="digits"' if of == "external" else ',pod=~"a|b"')
+    one = ',job="detector",model=~"digits|digits_engine"' if of == "external" else ',pod=~"a|b"'
+    matchers = f'namespace="staging"{one}'
     query = rule["metricsQuery"].replace("<<.LabelMatchers>>", matchers).replace("<<.Series>>", name)
     query = query.replace("<<.GroupBy>>", "pod" if of == "custom" else "namespace")
     label = 'pod="{}"' if of == "custom" else 'namespace="staging"'

@@ -75,7 +75,8 @@ def test_the_analysis_asks_what_the_recording_rules_write_within_the_alerts_limi
         if "record" in rule
     }
     assert {"yolo:requests_failed:rate5m", "yolo:requests:rate5m"} <= recorded
-    assert all('namespace="staging",job="detector",model="digits"' in query for query in queries)
+    assert all('namespace="staging",job="detector",model' in query for query in queries)
+    assert 'model="digits"}' in queries[0] and 'model=~"digits(_encoded)?"}' in queries[1]
     rules = {
         "groups": [{"name": "asked", "rules": [{"record": f"asked:{n}", "expr": q} for n, q in enumerate(queries)]}]
     }

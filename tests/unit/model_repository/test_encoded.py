@@ -132,6 +132,27 @@ JPEGS = {
 }
 
 
+@pytest.mark.parametrize("name", ["4:2:0", "4:2:2, progressive", "grey", "CMYK", "EXIF, turned", "EXIF, damaged"])
+def test_a_motion_photo_is_its_picture(name: str) -> None:
+    """A sound JPEG, and behind it megabytes in which any marker occurs."""
+    alone = decode(JPEGS[name], 10**6)
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        marks = [b"\xff\xd9", b"\xff\xd8\xff", b"\xff\xda", JPEGS["4:4:4"]]
+        random.shuffle(marks)
+        video = b"".join(random.bytes(int(random.integers(1, 300_000))) + mark for mark in marks) + random.bytes(9)
+        np.testing.assert_array_equal(decode(JPEGS[name] + video, 10**6), alone)
+        with pytest.raises(PictureError, match="ends too early"):
+            decode(JPEGS[name][:-2], 10**6)
+
+
+def test_a_photo_with_a_second_one_behind_it_is_the_first() -> None:
+    """As 3D cameras and phones with a depth map write them (MPF)."""
+    content = io.BytesIO()
+    picture(123, 321).save(content, "MPO", save_all=True, append_images=[picture(60, 80)])
+    assert decode(content.getvalue(), 10**6).shape == (123, 321, 3)
+
+
 @pytest.mark.parametrize("name", JPEGS)
 def test_a_jpeg_has_the_pixels_that_opencv_finds(name: str) -> None:
     theirs = cv2.imdecode(np.frombuffer(JPEGS[name], np.uint8), cv2.IMREAD_COLOR_RGB)

@@ -25,7 +25,7 @@ def test_a_shape_that_was_asked_for_often_is_compiled_once() -> None:
         compiled.append(shape)
         return shape.upper()
 
-    hot_shapes = HotShapes(compile_model, most=2, after=3)
+    hot_shapes = HotShapes(compile_model, most=2, after=3, found={})
     assert [hot_shapes.find("a") for _ in range(2)] == [None, None]
     assert hot_shapes.find("b") is None
     hot_shapes.find("a")
@@ -36,12 +36,12 @@ def test_a_shape_that_was_asked_for_often_is_compiled_once() -> None:
 
 
 def test_only_so_many_shapes_get_a_model() -> None:
-    hot_shapes = HotShapes(str.upper, most=2, after=1)
+    hot_shapes = HotShapes(str.upper, most=2, after=1, found={})
     for shape in "abc":
         hot_shapes.find(shape)
     hot_shapes.close()
     assert [hot_shapes.find(shape) for shape in "abc"] == ["A", "B", None]
-    none = HotShapes(str.upper, most=0, after=1)
+    none = HotShapes(str.upper, most=0, after=1, found={})
     assert none.find("a") is None
     none.close()
     assert none.find("a") is None
@@ -56,7 +56,7 @@ def test_asking_does_not_wait_and_a_failure_stays_beside() -> None:
             raise RuntimeError("cannot be compiled")
         return shape
 
-    hot_shapes = HotShapes(compile_model, most=2, after=1)
+    hot_shapes = HotShapes(compile_model, most=2, after=1, found={})
     assert hot_shapes.find("bad") is None
     assert hot_shapes.find("good") is None
     go_on.set()
@@ -72,7 +72,7 @@ def test_many_threads_begin_each_shape_once() -> None:
         compiled.append(shape)
         return shape
 
-    hot_shapes = HotShapes(compile_model, most=4, after=50)
+    hot_shapes = HotShapes(compile_model, most=4, after=50, found={})
 
     def ask() -> None:
         for _ in range(500):
@@ -119,6 +119,45 @@ def test_a_model_for_one_shape_answers_as_the_one_for_all(
         np.testing.assert_allclose(runner.alone(often), first, atol=1e-6)
         np.testing.assert_allclose(runner.alone(rare), other, atol=1e-6)
         np.testing.assert_allclose(runner.beside(often), first, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("threads", "shapes", "expected", "from_the_start"),
+    [
+        (2, 4, [(32, 64), (64, 64)], [(True, (32, 64)), (False, (32, 64))]),
+        (1, 4, [(32, 64), (64, 64), (64, 32)], [(True, (32, 64)), (True, (64, 64))]),
+        (2, 1, [(32, 64)], [(True, (32, 64))]),
+        (2, 0, [(32, 64)], []),
+    ],
+)
+def test_expected_shapes_have_half_of_the_models_from_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+    shapes: int,
+    expected: list[tuple[int, int]],
+    from_the_start: list[tuple[bool, tuple[int, int]]],
+) -> None:
+    pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
+    from tiny_onnx import tiny_detector
+    from yolo_server import runners
+
+    compiled: list[runners.Way] = []
+
+    class Noting(runners.OpenVinoRunner):
+        def _compiled(self, way: runners.Way) -> object:
+            compiled.append(way)
+            return super()._compiled(way)
+
+    runner = Noting(tiny_detector(), Threads(threads, threads), "fp32", shapes, expected)
+    ways = [runners.Way(alone, True, (1, 3, *sides)) for alone, sides in from_the_start]
+    assert [way for way in compiled if way.shape] == ways
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 64), np.uint8)
+    floats = np.array(runner.alone(pixels.astype(np.float32) / np.float32(255)))
+    before = len(compiled)
+    for _ in range(2):
+        np.testing.assert_allclose(runner.alone(pixels), floats, atol=1e-6)
+    runner.close()
+    assert len(compiled) == before, "nothing is left to compile"
 
 
 @pytest.mark.parametrize(("most_bytes", "shapes"), [(1000, 4), (10**9, 0)])

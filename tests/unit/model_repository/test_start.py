@@ -18,7 +18,7 @@ from yolo_server.engine import Engine
 from yolo_server.errors import LoadError
 from yolo_server.gpu import Gpu
 from yolo_server.onnx_metadata import Sibling, read_metadata
-from yolo_server.request import Job
+from yolo_server.request import TensorJob
 from yolo_server.runners import Images, OnnxRuntimeRunner, import_openvino
 from yolo_server.start import Source, start
 
@@ -41,8 +41,10 @@ def started(
             raise LoadError(f"MLflow lacks {sibling.file}")
         return int8
 
-    source = Source(content, read_metadata(content), fetch, lambda: Gpu(0, tmp_path / "engines"), shapes=4)
-    engine, _ = start(source, choices, Threads(2, 2), by_itself, 32, 8, said.append)
+    source = Source(
+        content, read_metadata(content), fetch, lambda: Gpu(0, tmp_path / "engines"), shapes=4, expected=[(32, 32)]
+    )
+    engine, _ = start(source, choices, Threads(2, 2), by_itself, 8, said.append)
     return engine, said
 
 
@@ -139,7 +141,11 @@ def test_requests_of_one_execution_are_one_batch_on_a_gpu_and_not_on_a_processor
     runner = Counting()
     engine = Engine(read_metadata(tiny_detector()), Choice(name, "fp32"), runner, Threads(1, 1), by_itself)
     white = np.ones((1, 3, 32, 32), np.float32)
-    jobs = [Job(white, 0.25, 0.7), Job(np.concatenate([white, white / 2]), 0.25, 0.7), Job(white, 0.25, 0.7)]
+    jobs = [
+        TensorJob(white, 0.25, 0.7),
+        TensorJob(np.concatenate([white, white / 2]), 0.25, 0.7),
+        TensorJob(white, 0.25, 0.7),
+    ]
     answers = detect(engine, jobs)
     assert runner.batches == batches
     for job, rows in zip(jobs, answers, strict=True):
@@ -177,7 +183,7 @@ def test_beside_another_instance_an_image_gets_one_thread() -> None:
     engine = Engine(
         read_metadata(tiny_detector()), Choice("onnxruntime", "fp32"), runner, Threads(2, 1), lambda: next(free)
     )
-    (rows,) = detect(engine, [Job(np.full((3, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)])
+    (rows,) = detect(engine, [TensorJob(np.full((3, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)])
     engine.close()
     assert runner.ways == ["alone", "beside", "alone"]
     assert isinstance(rows, list) and len(rows) == 3
@@ -194,7 +200,7 @@ def test_images_that_would_leave_threads_idle_get_all_of_them(
     engine = Engine(
         read_metadata(tiny_detector()), Choice("onnxruntime", "fp32"), runner, Threads(threads, threads), by_itself
     )
-    (rows,) = detect(engine, [Job(np.full((images, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)])
+    (rows,) = detect(engine, [TensorJob(np.full((images, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)])
     engine.close()
     assert runner.ways == ["beside"] * beside + ["alone"] * alone
     assert isinstance(rows, list) and len(rows) == images
@@ -203,7 +209,7 @@ def test_images_that_would_leave_threads_idle_get_all_of_them(
 def test_an_image_that_cannot_be_run_fails_its_request_alone() -> None:
     engine = Engine(read_metadata(tiny_detector()), Choice("onnxruntime", "fp32"), Noting(2), Threads(2, 2), by_itself)
     grey, black = (np.full((1, 3, 32, 32), value, np.float32) for value in (0.5, 0))
-    jobs = [Job(images, 0.25, 0.7) for images in (grey, np.concatenate([grey, black]), grey)]
+    jobs = [TensorJob(images, 0.25, 0.7) for images in (grey, np.concatenate([grey, black]), grey)]
     first, wrong, last = detect(engine, jobs)
     engine.close()
     assert str(wrong) == "black"

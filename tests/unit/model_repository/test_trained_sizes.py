@@ -1,16 +1,18 @@
-"""What a training made is served: an image size above the server's own limit, and a thousand classes."""
+"""What a training made is served: an image size above the server's own limit, its pictures' shapes, many classes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from tiny_onnx import tiny_detector
 from yolo_server.errors import RequestError
-from yolo_server.onnx_metadata import OnnxMetadata
+from yolo_server.onnx_metadata import OnnxMetadata, read_metadata
 from yolo_server.registry import _names
 from yolo_server.request import Limits, check_images
 from yolo_server.settings import Settings
 
-METADATA = OnnxMetadata(fixed=(None, None, None), stride=32, class_names=[], image_size=2560, int8=None)
+METADATA = OnnxMetadata(fixed=(None, None, None), stride=32, class_names=[], image_size=2560, int8=None, shapes=[])
 
 
 def _sides(limits: Limits, side: int) -> np.ndarray:
@@ -22,6 +24,31 @@ def test_a_model_of_a_large_image_size_takes_it() -> None:
     assert _sides(limits, 2560).shape == (1, 3, 32, 2560)
     with pytest.raises(RequestError, match="longest side may be 2560"):
         _sides(limits, 2592)
+
+
+def test_an_image_size_between_two_multiples_of_the_stride_takes_its_own_letterbox() -> None:
+    assert Limits.of(METADATA, 48, 32).max_side == 64
+
+
+@pytest.mark.parametrize(
+    ("note", "expected"),
+    [
+        ("[[480, 640], [640, 480]]", [(480, 640), (640, 480)]),
+        ("", [(640, 640)]),
+        ("[]", [(640, 640)]),
+        ("[[481, 640]]", [(640, 640)]),
+        ("[[64, 1000000000]]", [(640, 640)]),
+        ("[480, 640]", [(640, 640)]),
+        ("{'a': 1}", [(640, 640)]),
+    ],
+)
+def test_the_shapes_that_the_training_noted_are_expected(note: str, expected: list[tuple[int, int]]) -> None:
+    pytest.importorskip("onnxruntime", reason="only the Triton image reads ONNX files")
+    assert read_metadata(tiny_detector({"shapes": note})).expected(640) == expected
+
+
+def test_of_an_export_for_one_size_that_size_is_expected() -> None:
+    assert replace(METADATA, fixed=(1, 320, None), shapes=[(480, 640)]).expected(640) == [(320, 640)]
 
 
 def test_a_small_model_keeps_the_servers_limit() -> None:

@@ -8,6 +8,24 @@ Metrics are Triton's own (nv_…) and model.py's (yolo_model_info, yolo_request_
 namespace="{{ .Release.Namespace }}",job="{{ .Release.Name }}"
 {{- end -}}
 
+{{/*
+Triton's own series of this release, inside braces. <model> and <model>_encoded are ensembles around <model>_engine. What clients
+asked and how long it took is told by the public names; waiting, computing and the reasons of failures by the engine: of an
+ensemble Triton calls every failure OTHER, and a request with model_info is two at the engine.
+*/}}
+{{- define "triton.publicSeries" -}}
+model!~".+_engine",{{ include "triton.series" . }}
+{{- end -}}
+
+{{- define "triton.engineSeries" -}}
+_ensemble="",{{ include "triton.series" . }}
+{{- end -}}
+
+{{/* The same series as those of <model>; `asked` keeps the two public names apart, to be summed. Argument: an expression. */}}
+{{- define "triton.ofModel" -}}
+label_replace(label_replace({{ . }}, "asked", "$1", "model", "(.+)"), "model", "$1", "model", "(.+)_(engine|encoded)")
+{{- end -}}
+
 {{/* Labels of what is recorded and of alerts: every rule of every release has its own. */}}
 {{- define "triton.seriesLabels" -}}
 namespace: {{ .Release.Namespace | quote }}
@@ -35,6 +53,7 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
 {{- define "triton.recordingRules" -}}
 {{- $root := . -}}
 {{- $training := .Values.monitoring.prometheusRule.training -}}
+{{- $engine := include "triton.engineSeries" . -}}
 # What Git says is served: this object comes out of the same commit as the Deployments.
 {{- range $model := .Values.models }}
 {{- if not (kindIs "invalid" $model.version) }}
@@ -62,12 +81,12 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
 {{- end }}
 # Requests a second, however they ended.
 - record: yolo:requests:rate5m
-  expr: sum by (namespace, job, model) (rate({__name__=~"nv_inference_request_success|nv_inference_request_failure",{{ include "triton.series" . }}}[5m]))
+  expr: sum by (namespace, job, model) ({{ include "triton.ofModel" (printf `rate({__name__=~"nv_inference_request_success|nv_inference_request_failure",%s}[5m])` (include "triton.publicSeries" .)) }})
   labels:
     {{- include "triton.seriesLabels" . | nindent 4 }}
 # Requests that failed without being the client's fault, whoever noticed: Triton, or the model's own code.
 - record: yolo:requests_failed:rate5m
-  expr: sum by (namespace, job, model) (rate({__name__=~"nv_inference_request_failure|yolo_request_errors_total",reason!~"CANCELED|INVALID_ARG",{{ include "triton.series" . }}}[5m]))
+  expr: sum by (namespace, job, model) ({{ include "triton.ofModel" (printf `rate({__name__=~"nv_inference_request_failure|yolo_request_errors_total",reason!~"CANCELED|INVALID_ARG",%s}[5m])` $engine) }})
   labels:
     {{- include "triton.seriesLabels" . | nindent 4 }}
 {{- if $training.enabled }}
@@ -84,6 +103,7 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
 
 {{- define "triton.servingAlerts" -}}
 {{- $series := include "triton.series" . -}}
+{{- $engine := include "triton.engineSeries" . -}}
 {{- $rule := .Values.monitoring.prometheusRule -}}
 {{- $where := printf "%s/%s" .Release.Namespace .Release.Name -}}
 - alert: YoloModelNotServed
@@ -105,15 +125,15 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
     "summary" (printf "%s: %s of the requests to %s fail" $where `{{ $value | humanizePercentage }}` `{{ $labels.model }}`)
     "description" (printf "More than %v %% of the requests of the last 5 minutes failed, and not by the client's fault. If a rollout has just happened, revert its commit; the pods' logs name the error." (mulf $rule.maxFailureRatio 100))) | nindent 2 }}
 - alert: YoloRequestsSlow
-  expr: max by (namespace, job, model) (nv_inference_request_summary_us{quantile="0.99",{{ $series }}}) / 1e6 > {{ $rule.maxP99Seconds }}
+  expr: max by (namespace, job, model) ({{ include "triton.ofModel" (printf `nv_inference_request_summary_us{quantile="0.99",%s}` (include "triton.publicSeries" .)) }}) / 1e6 > {{ $rule.maxP99Seconds }}
   for: 10m
   {{- include "triton.alertText" (dict "root" . "severity" "warning" "name" "YoloRequestsSlow"
     "summary" (printf "%s: a request in a hundred to %s takes longer than %s" $where `{{ $labels.model }}` `{{ $value | humanizeDuration }}`)
     "description" (printf "The p99 of the slowest pod is over %v s. Queue time high: add replicas. Compute time high: the node is busy, or the new version is slower." $rule.maxP99Seconds)) | nindent 2 }}
 - alert: YoloRequestsQueueing
   expr: |
-    sum by (namespace, job, model) (rate(nv_inference_queue_duration_us{ {{- $series -}} }[5m]))
-    / sum by (namespace, job, model) (rate(nv_inference_request_success{ {{- $series -}} }[5m])) / 1e6 > {{ $rule.maxQueueSeconds }}
+    sum by (namespace, job, model) ({{ include "triton.ofModel" (printf "rate(nv_inference_queue_duration_us{%s}[5m])" $engine) }})
+    / sum by (namespace, job, model) ({{ include "triton.ofModel" (printf "rate(nv_inference_request_success{%s}[5m])" $engine) }}) / 1e6 > {{ $rule.maxQueueSeconds }}
   for: 10m
   {{- include "triton.alertText" (dict "root" . "severity" "warning" "name" "YoloRequestsQueueing"
     "summary" (printf "%s: requests to %s wait for %s before they are begun" $where `{{ $labels.model }}` `{{ $value | humanizeDuration }}`)

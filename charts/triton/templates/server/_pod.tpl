@@ -82,8 +82,11 @@ args:
   - --model-repository=/models
   - --model-control-mode={{ $values.server.modelControlMode }}
   {{- if eq $values.server.modelControlMode "explicit" }}
-  # The model and, where there is one, its twin for picture files.
+  # The public names and the engine behind them.
   - --load-model=*
+  {{- end }}
+  {{- if not $values.server.autoCompleteConfig }}
+  - --disable-auto-complete-config
   {{- end }}
   - --strict-readiness=true
   - --exit-on-error=true

@@ -108,7 +108,7 @@ volumeMounts:
     mountPath: /git
 {{- end -}}
 
-{{/* s5cmd copies one template; the bucket's address and the keys are in its environment. */}}
+{{/* s5cmd copies one template with what goes beside it (<template>_…); the bucket's address and the keys are in its environment. */}}
 {{- define "triton.s3Container" -}}
 {{- $s3 := .root.Values.modelRepository.s3 -}}
 {{- $template := include "triton.templatePath" . -}}
@@ -119,8 +119,8 @@ args:
   - --log=error
   - --retry-count=5
   - cp
-  - {{ printf "s3://%s/%s/*" $s3.bucket $from | quote }}
-  - {{ printf "/templates/%s/" $template | quote }}
+  - {{ printf "s3://%s/%s*" $s3.bucket $from | quote }}
+  - {{ printf "/templates/%s/" (dir $template) | quote }}
 env:
   {{- with $s3.endpoint }}
   - name: S3_ENDPOINT_URL

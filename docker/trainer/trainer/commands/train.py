@@ -20,6 +20,7 @@ from trainer.logged_model import find_logged, log_onnx
 from trainer.metric_queue import MetricQueue
 from trainer.progress import say
 from trainer.quantization import add_int8
+from trainer.served_shapes import add_shapes
 from trainer.settings import Settings
 from trainer.tracking import Run
 from trainer.training.arguments import check_hyperparameters, params_for_mlflow, train_arguments
@@ -77,6 +78,7 @@ def _export(run: Run, settings: Settings, dataset: Dataset, best: Path) -> None:
             say("Exporting to ONNX")
             file = export_onnx(best, settings.run_folder / "model.onnx", settings.image_size)
             agreement = _prove(best, file, dataset, settings.image_size)
+            add_shapes(file, dataset.splits["train"], settings.image_size)
             int8 = add_int8(file, dataset.splits["train"], settings.image_size)
             logged = log_onnx(run, file, dataset.names, settings.image_size, folder, [int8] if int8 else [])
     run.set_tags(

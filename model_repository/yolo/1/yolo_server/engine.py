@@ -94,18 +94,18 @@ class Engine:
             parts.append(self._runner.alone(full)[: len(part)].astype(np.float32))
         return np.concatenate(parts)
 
-    def warm_up(self, size: int, most: int) -> float:
+    def warm_up(self, sides: tuple[int, int], most: int) -> float:
         """Runs every way there is, so that no client pays for first allocations; returns the seconds of one image.
 
         Args:
-            size: side of the image.
+            sides: height and width of the images that are expected.
             most: images that an execution may have, where they are stacked: TensorRT builds for one and for so many.
 
         Raises:
             LoadError: the model does not run, or its output is not that of a detector.
         """
         _, height, width = self.metadata.fixed
-        pixels = np.full((1, 3, height or size, width or size), 114, np.uint8)
+        pixels = np.full((1, 3, height or sides[0], width or sides[1]), 114, np.uint8)
         images = pixels.astype(np.float32) / np.float32(255)
         try:
             self.run(pixels)

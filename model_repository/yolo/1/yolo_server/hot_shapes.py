@@ -1,8 +1,8 @@
-"""Shapes that come often get a model compiled for that shape alone, beside the one that takes any shape."""
+"""Shapes that come often, or are expected to, get a model for that shape alone, beside the one that takes any shape."""
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Generic, TypeVar
@@ -18,14 +18,19 @@ class HotShapes(Generic[Shape, Compiled]):
     while it is compiled, processor time, so neither may depend on what clients send next.
     """
 
-    def __init__(self, compiled: Callable[[Shape], Compiled], most: int, after: int) -> None:
-        """Compiles nothing yet; a shape for which `compiled` raises RuntimeError stays without a model."""
+    def __init__(
+        self, compiled: Callable[[Shape], Compiled], most: int, after: int, found: Mapping[Shape, Compiled]
+    ) -> None:
+        """Compiles nothing yet; a shape for which `compiled` raises RuntimeError stays without a model.
+
+        `found`: models that are there already, whose shapes keep their places from the start.
+        """
         self._compiled = compiled
         self._most = most
         self._after = after
         self._asked: Counter[Shape] = Counter()
-        self._begun: set[Shape] = set()
-        self._found: dict[Shape, Compiled] = {}
+        self._begun: set[Shape] = set(found)
+        self._found: dict[Shape, Compiled] = dict(found)
         self._lock = threading.Lock()
         self._compiler = ThreadPoolExecutor(1, thread_name_prefix="hot-shapes")
 

@@ -10,6 +10,10 @@ from yolo_server.runners import open_session
 
 # The note, in the FP32 file, that names its INT8 sibling: {"file": "model.int8.zip", "sha256": "…", "bytes": 123}.
 INT8_NOTE = "int8"
+# The note with the letterboxed shapes of the training's pictures, [[height, width], …], the most frequent first.
+SHAPES_NOTE = "shapes"
+# What a note may ask for, pixels: memory grows with its square.
+LONGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class OnnxMetadata:
         class_names: as the export noted them; empty where it did not.
         image_size: as the export noted it.
         int8: where the same model in INT8 is; None: the training made none.
+        shapes: (height, width) that pictures like the training's are letterboxed to, the most frequent first; empty
+            where the training did not note them.
     """
 
     fixed: tuple[int | None, int | None, int | None]
@@ -38,6 +44,14 @@ class OnnxMetadata:
     class_names: list[str]
     image_size: int | None
     int8: Sibling | None
+    shapes: list[tuple[int, int]]
+
+    def expected(self, size: int) -> list[tuple[int, int]]:
+        """Shapes of inputs that will come: those of the notes that the export takes, or else the square of `size`."""
+        _, height, width = self.fixed
+        if height or width or not self.shapes:
+            return [(height or size, width or size)]
+        return self.shapes
 
 
 def read_metadata(content: bytes) -> OnnxMetadata:
@@ -56,12 +70,14 @@ def read_metadata(content: bytes) -> OnnxMetadata:
         )
     batch, _, height, width = (size if isinstance(size, int) else None for size in inputs[0].shape)
     notes: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    stride = int(notes["stride"]) if notes.get("stride", "").isdigit() else 32
     return OnnxMetadata(
         fixed=(batch, height, width),
-        stride=int(notes["stride"]) if notes.get("stride", "").isdigit() else 32,
+        stride=stride,
         class_names=_names(notes.get("names", "")),
         image_size=_first_number(notes.get("imgsz", "")),
         int8=_sibling(notes.get(INT8_NOTE, "")),
+        shapes=_shapes(notes.get(SHAPES_NOTE, ""), stride),
     )
 
 
@@ -74,6 +90,15 @@ def _sibling(text: str) -> Sibling | None:
     # The name becomes part of an address and of a path.
     sound = re.fullmatch(r"\w[\w.-]*", found.file) and re.fullmatch("[0-9a-f]{64}", found.sha256)
     return found if sound else None
+
+
+def _shapes(text: str, stride: int) -> list[tuple[int, int]]:
+    try:
+        found = [(int(height), int(width)) for height, width in json.loads(text)]
+    except (ValueError, TypeError):
+        return []
+    sound = all(0 < side <= LONGEST_SIDE and side % stride == 0 for sides in found for side in sides)
+    return found if sound else []
 
 
 def _names(text: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Asks MLflow for one version of a registered model and downloads its files.
 
-Only here is mlflow imported, and only when it is needed: its import takes more than a second.
+Only here is mlflow imported, and only for what `rest` leaves to it: its import takes more than a second.
 """
 
 import ast
@@ -9,15 +9,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from yolo_server.errors import LoadError, one_line
 from yolo_server.record import VersionRecord
+from yolo_server.rest import Rest, Told, is_plain
 from yolo_server.retry import Deadline, pauses, within
 from yolo_server.settings import Settings
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 Result = TypeVar("Result")
 Log = Callable[[str], None]
@@ -45,7 +43,8 @@ class Registry:
         self._log = log
         for variable in without_line_breaks(os.environ):
             log(f"{variable} ends with a line break, which was left out: store it in the Secret without one")
-        self._client = _client(settings)
+        plain = is_plain(settings.tracking_uri)
+        self._rest = Rest(settings.tracking_uri, settings.request_timeout) if plain else None
         self._deadline = Deadline(settings.load_timeout)
 
     def find_version(self) -> VersionRecord:
@@ -57,9 +56,9 @@ class Registry:
         name, number = self._settings.name, self._settings.version
         found = self._retrying(
             f"version {number} of the registered model {name!r}",
-            lambda: self._client.get_model_version(name, str(number)),
+            lambda: self._rest.version(name, number) if self._rest else _told(self._settings),
         )
-        tags: Mapping[str, str] = found.tags or {}
+        tags: Mapping[str, str] = found.tags
         return VersionRecord(
             name=name,
             version=number,
@@ -77,9 +76,7 @@ class Registry:
             LoadError: the files are not there, are not an ONNX model, or did not arrive in time.
         """
         name, number = self._settings.name, self._settings.version
-        self._retrying(
-            f"the files of {name!r} version {number}", lambda: self._fetch(f"models:/{name}/{number}", folder)
-        )
+        self._retrying(f"the files of {name!r} version {number}", lambda: self._fetch("", folder))
         found = sorted(folder.rglob("*.onnx"))
         if len(found) != 1:
             what = ", ".join(path.name for path in sorted(folder.rglob("*")) if path.is_file()) or "no files"
@@ -97,15 +94,21 @@ class Registry:
         """
         name, number = self._settings.name, self._settings.version
         what = f"the file {file} of {name!r} version {number}"
-        self._retrying(what, lambda: self._fetch(f"models:/{name}/{number}/{SIBLINGS}/{file}", folder))
+        self._retrying(what, lambda: self._fetch(f"{SIBLINGS}/{file}", folder))
         for path in folder.rglob(file):
             return path
         raise LoadError(f"MLflow at {self._settings.tracking_uri} lacks {what}: train and register it again")
 
-    def _fetch(self, uri: str, folder: Path) -> None:
+    def _fetch(self, file: str, folder: Path) -> None:
+        """Brings all files of the version, or one of them, into a folder."""
+        name, number = self._settings.name, self._settings.version
+        if self._rest and self._rest.download(name, number, file, folder):
+            return
+        _limit(self._settings)
         import mlflow
 
         mlflow.set_tracking_uri(self._settings.tracking_uri)
+        uri = f"models:/{name}/{number}/{file}".rstrip("/")
         mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
 
     def _retrying(self, what: str, action: Callable[[], Result]) -> Result:
@@ -151,16 +154,22 @@ class Registry:
         return f"MLflow at {uri} cannot give {what} ({_reason(error)}): correct MLFLOW_TRACKING_URI or the version"
 
 
-def _client(settings: Settings) -> "MlflowClient":
-    """mlflow's client, imported with this server's limits."""
+def _told(settings: Settings) -> Told:
+    """What MLflow's own client says of the version."""
+    _limit(settings)
+    from mlflow import MlflowClient
+
+    found = MlflowClient(tracking_uri=settings.tracking_uri).get_model_version(settings.name, str(settings.version))
+    return Told(found.run_id or "", dict(found.tags or {}))
+
+
+def _limit(settings: Settings) -> None:
+    """Gives mlflow, before its import, this server's limits."""
     # One attempt a call, because the retries here also know which errors no retry can fix.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(int(settings.request_timeout))
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=settings.tracking_uri)
 
 
 def without_line_breaks(environment: MutableMapping[str, str]) -> list[str]:

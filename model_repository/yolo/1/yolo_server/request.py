@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +13,61 @@ from yolo_server.errors import RequestError
 from yolo_server.onnx_metadata import OnnxMetadata
 
 Images = NDArray[np.generic]
+Floats = NDArray[np.float32]
 
 # A resize may overshoot 0-1 by a hair; values such as 0-255 are what this is to catch.
 TOLERANCE = 0.01
 # FP32 from 0 to 1 are, as integers, in the same order; those that are negative, infinite or no numbers are greater.
 BITS_OF_ONE = np.float32(1).view(np.uint32)
+ONE_INPUT = (
+    "the request must have one of the inputs 'images' (FP32, 0-1), 'pixels' (UINT8) and 'encoded' (files), not more"
+)
+
+
+class Opened(NamedTuple):
+    """One image as the model takes it, (1, 3, H, W), and what brings rows (n, 6) of it to where they were asked for."""
+
+    images: Images
+    place: Callable[[Floats], Floats]
+
+
+class Job(Protocol):
+    """A checked request: so many images, and its thresholds."""
+
+    @property
+    def confidence(self) -> float:
+        """Least confidence of a detection."""
+
+    @property
+    def iou(self) -> float:
+        """Overlap above which the less confident of two boxes goes."""
+
+    def __len__(self) -> int:
+        """How many images."""
+
+    def open(self, number: int) -> Opened:
+        """One of them, from 0. For several threads at the same time.
+
+        Raises:
+            RequestError: it cannot be opened.
+        """
 
 
 @dataclass(frozen=True)
-class Job:
-    """A checked request: images (b, 3, H, W), FP32 0-1 or bytes 0-255, and its thresholds."""
+class TensorJob:
+    """A request of ready images (b, 3, H, W), FP32 0-1 or bytes 0-255; its boxes are in pixels of these."""
 
     images: Images
     confidence: float
     iou: float
+
+    def __len__(self) -> int:
+        """See Job."""
+        return len(self.images)
+
+    def open(self, number: int) -> Opened:
+        """See Job."""
+        return Opened(self.images[number : number + 1], lambda rows: rows)
 
 
 @dataclass(frozen=True)
@@ -39,7 +82,8 @@ class Limits:
     @classmethod
     def of(cls, metadata: OnnxMetadata, image_size: int, max_side: int) -> "Limits":
         """The limits of a model: what it was trained for is always taken, whatever `max_side` a server has."""
-        return cls(metadata.stride, max(max_side, image_size), *metadata.fixed[1:])
+        trained = -(-image_size // metadata.stride) * metadata.stride
+        return cls(metadata.stride, max(max_side, trained), *metadata.fixed[1:])
 
 
 def check_images(images: NDArray[np.generic] | None, pixels: NDArray[np.generic] | None, limits: Limits) -> Images:
@@ -54,9 +98,7 @@ def check_images(images: NDArray[np.generic] | None, pixels: NDArray[np.generic]
         RequestError: they have the wrong type, shape or size, or values that are not 0-1; or not exactly one is given.
     """
     if (images is None) == (pixels is None):
-        raise RequestError(
-            "the request must have one of the inputs 'images' (FP32, 0-1) and 'pixels' (UINT8), not both"
-        )
+        raise RequestError(ONE_INPUT)
     if pixels is not None:
         _check_shape("pixels", pixels, np.uint8, limits)
         return pixels

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -87,12 +88,14 @@ class OnnxRuntimeRunner:
 class OpenVinoRunner:
     """OpenVINO: FP32, bf16, or a file that is quantized to INT8.
 
-    Bytes become floats inside the compiled model, which costs next to nothing there. A shape that comes often gets a
-    model that is compiled for it alone: with height and width open, OpenVINO takes a fifth longer, because it can
-    neither plan its memory nor fuse as much.
+    Bytes become floats inside the compiled model, which costs next to nothing there. A shape that is expected or comes
+    often gets a model that is compiled for it alone: with height and width open, OpenVINO takes a fifth longer, because
+    it can neither plan its memory nor fuse as much.
     """
 
-    def __init__(self, content: bytes, threads: Threads, precision: str, shapes: int) -> None:
+    def __init__(
+        self, content: bytes, threads: Threads, precision: str, shapes: int, expected: Sequence[tuple[int, int]] = ()
+    ) -> None:
         """Compiles the model for floats and for bytes, for an image alone and for one beside others.
 
         Args:
@@ -100,6 +103,8 @@ class OpenVinoRunner:
             threads: of the inference.
             precision: one of OPENVINO_PRECISIONS.
             shapes: the most models that are compiled for one shape alone.
+            expected: (height, width) of images, of bytes, that will come often: the first of them have half of these
+                models from the start.
 
         Raises:
             LoadError: OpenVINO cannot.
@@ -109,20 +114,23 @@ class OpenVinoRunner:
         self._threads = threads
         self._precision = OPENVINO_PRECISIONS[precision]
         self._parts = _unpacked(content) if precision == "int8" else (content,)
-        ways = [Way(alone, of_bytes) for alone in (True, False)[: min(threads.alone, 2)] for of_bytes in (False, True)]
+        both = (True, False)[: min(threads.alone, 2)]
+        ways = [Way(alone, of_bytes) for alone in both for of_bytes in (False, True)]
         try:
-            # By turns, for compiling takes nearly a second.
-            with ThreadPoolExecutor(threads.alone) as pool:
-                self._models = dict(zip(ways, pool.map(self._compiled, ways), strict=True))
-            floats = self._models[ways[0]].inputs[0]
+            floats = self._core.read_model(*self._parts).inputs[0]
             self._float: np.dtype[Any] = floats.get_element_type().to_dtype()
+            most = min(shapes, MOST_BYTES_OF_SHAPES // len(content)) if floats.get_partial_shape().is_dynamic else 0
+            hot = [Way(alone, True, (1, 3, *sides)) for sides in expected for alone in both][: (most + 1) // 2]
+            # Beside each other, for compiling takes nearly a second.
+            with ThreadPoolExecutor(threads.alone) as pool:
+                compiled = dict(zip([*ways, *hot], pool.map(self._compiled, [*ways, *hot]), strict=True))
         except RuntimeError as error:
             raise LoadError(
                 f"OpenVINO {openvino.__version__} cannot load the model ({one_line(error)[:300]}): set MODEL_ENGINE to "
                 "onnxruntime, or export the model again"
             ) from error
-        most = min(shapes, MOST_BYTES_OF_SHAPES // len(content)) if floats.get_partial_shape().is_dynamic else 0
-        self._hot_shapes = HotShapes(self._compiled, most, OFTEN)
+        self._models = {way: compiled[way] for way in ways}
+        self._hot_shapes = HotShapes(self._compiled, most, OFTEN, {way: compiled[way] for way in hot})
         self._of_thread = threading.local()
 
     def alone(self, images: Images) -> NDArray[Any]:

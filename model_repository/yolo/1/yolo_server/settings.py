@@ -23,6 +23,7 @@ SOURCES = {
     "confidence": ("confidence", "MODEL_CONFIDENCE"),
     "iou": ("iou", "MODEL_IOU"),
     "max_side": ("max_side", "MODEL_MAX_SIDE"),
+    "max_pixels": ("max_pixels", "MODEL_MAX_PIXELS"),
     "shapes": ("shapes", "MODEL_SHAPES"),
     "engine": ("engine", "MODEL_ENGINE"),
     "precision": ("precision", "MODEL_PRECISION"),
@@ -47,6 +48,7 @@ class Settings:
         iou: overlap above which the less confident of two boxes goes, where the request does not say.
         max_side: longest side of an input, pixels, or the size that the model was trained for if that is more; memory
             grows with its square.
+        max_pixels: most pixels (width times height) of a picture file that is decoded; 40 million take 120 MB.
         shapes: how many models OpenVINO may compile for one shape alone, when that comes often; each takes some tens of
             megabytes.
         engine: `onnxruntime` or `openvino` (processor), `cuda` or `tensorrt` (GPU), or `auto`: the fastest one that is
@@ -67,6 +69,7 @@ class Settings:
     confidence: float = 0.25
     iou: float = 0.7
     max_side: int = 2048
+    max_pixels: int = 40_000_000
     shapes: int = 4
     engine: str = "auto"
     precision: str = "auto"
@@ -96,6 +99,7 @@ def read_settings(model_config: Mapping[str, object], environment: Mapping[str, 
         confidence=reader.number("confidence", Settings.confidence, 0, 1),
         iou=reader.number("iou", Settings.iou, 0, 1),
         max_side=int(reader.number("max_side", Settings.max_side, 32, 16384, whole=True)),
+        max_pixels=int(reader.number("max_pixels", Settings.max_pixels, 1, 2**31, whole=True)),
         shapes=int(reader.number("shapes", Settings.shapes, 0, 64, whole=True)),
         engine=reader.one_of("engine", ("auto", "onnxruntime", "openvino", "cuda", "tensorrt")),
         precision=reader.one_of("precision", ("auto", "fp32", "bf16", "int8", "fp16")),

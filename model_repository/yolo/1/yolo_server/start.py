@@ -22,6 +22,7 @@ class Source:
         fetch: brings another file of the version; raises LoadError.
         gpu: the GPU, for the engines that need one.
         shapes: the most models that OpenVINO may compile for one shape alone.
+        expected: (height, width) of images that will come, most of them first; not empty.
     """
 
     content: bytes
@@ -29,6 +30,7 @@ class Source:
     fetch: Callable[[Sibling], bytes]
     gpu: Callable[[], Gpu]
     shapes: int
+    expected: Sequence[tuple[int, int]]
 
 
 def start(
@@ -36,7 +38,6 @@ def start(
     choices: Sequence[Choice],
     threads: Threads,
     by_itself: Callable[[], bool],
-    size: int,
     most: int,
     log: Callable[[str], None],
 ) -> tuple[Engine, float]:
@@ -47,7 +48,6 @@ def start(
         choices: what to try, in this order; not empty.
         threads: of the inference.
         by_itself: whether no other instance is at work now.
-        size: side of an image, pixels.
         most: images that an execution may have.
         log: told of each choice that failed.
 
@@ -57,18 +57,18 @@ def start(
     *others, last = choices
     for choice, following in zip(others, choices[1:], strict=True):
         try:
-            return _started(source, choice, threads, by_itself, size, most)
+            return _started(source, choice, threads, by_itself, most)
         except LoadError as error:
             log(f"not served with {choice}, next is {following}: {error}")
-    return _started(source, last, threads, by_itself, size, most)
+    return _started(source, last, threads, by_itself, most)
 
 
 def _started(
-    source: Source, choice: Choice, threads: Threads, by_itself: Callable[[], bool], size: int, most: int
+    source: Source, choice: Choice, threads: Threads, by_itself: Callable[[], bool], most: int
 ) -> tuple[Engine, float]:
     engine = Engine(source.metadata, choice, _runner(source, choice, threads), threads, by_itself)
     try:
-        return engine, engine.warm_up(size, most)
+        return engine, engine.warm_up(source.expected[0], most)
     except LoadError:
         engine.close()
         raise
@@ -84,4 +84,4 @@ def _runner(source: Source, choice: Choice, threads: Threads) -> Runner:
         if source.metadata.int8 is None:
             raise LoadError("its ONNX file names no INT8 file: train and register it again")
         content = source.fetch(source.metadata.int8)
-    return OpenVinoRunner(content, threads, choice.precision, source.shapes)
+    return OpenVinoRunner(content, threads, choice.precision, source.shapes, source.expected)

@@ -8,6 +8,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
+from encoded_images.jpeg import end_of
 from encoded_images.png import BrokenOff, still
 
 Pixels = NDArray[np.uint8]
@@ -55,7 +56,7 @@ def decode(content: bytes, max_pixels: int) -> Pixels:
     except BrokenOff:
         raise PictureError(f"is a {kind} that ends too early (truncated after {len(content)} bytes)") from None
     if kind == "JPEG" and orientation == UPRIGHT:
-        plain = _plain_jpeg(content, (height, width))
+        plain = _plain_jpeg(picture, (height, width))
         if plain is not None:
             return plain
     try:
@@ -126,10 +127,11 @@ def _whole(content: bytes, kind: str) -> bytes:
     if kind == "PNG":
         return still(content)
     if kind == "JPEG":
-        # The last scan must be followed by the end marker; a thumbnail inside has one of its own, before that scan.
-        # (To look for the last scan from the end would take as long as a third of the decoding.)
-        end = content.rfind(b"\xff\xd9")
-        complete = end >= 0 and content.find(b"\xff\xda", end) < 0
+        end = end_of(content)
+        if end is not None:
+            return content[:end]
+        # Damaged, but to its very end: it is decoded as far as it goes.
+        complete = content.endswith(b"\xff\xd9")
     else:
         complete = len(content) >= int.from_bytes(content[4:8], "little") + 8
     if not complete:

@@ -1,0 +1,1 @@
+"""Picture files: decoding, and the way to the letterbox and back."""

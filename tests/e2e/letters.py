@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import yaml
@@ -36,7 +37,7 @@ def write_files(repository: Path) -> None:
 
 
 def push(platform: Platform, folder: Path) -> None:
-    """Commit the entries of the values files in a clone, and push it to the platform's remote."""
+    """Commit the entries in a clone, push it to the platform's remote, and wait until Argo CD has both Applications."""
 
     def git(*arguments: str) -> None:
         person = ("-c", "user.name=A person", "-c", "user.email=person@example.com")
@@ -50,3 +51,12 @@ def push(platform: Platform, folder: Path) -> None:
     git("add", *VALUES)
     git("commit", "--quiet", "-m", "A detector: letters")
     git("push", "--quiet", "origin", "HEAD:main")
+    # Argo CD would look by itself within minutes.
+    now = {"metadata": {"annotations": {"argocd.argoproj.io/application-set-refresh": "true"}}}
+    path = "apis/argoproj.io/v1alpha1/namespaces/argocd"
+    api, deadline = platform.api(), time.monotonic() + 120
+    api.request("PATCH", f"{path}/applicationsets/model-servers", now, "application/merge-patch+json")
+    wanted = {f"{stage['environment']}-{stage['app']}" for stage in STAGES}
+    while not wanted <= {found["metadata"]["name"] for found in api.request("GET", f"{path}/applications")["items"]}:
+        assert time.monotonic() < deadline, "Argo CD has not made the Applications"
+        time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""What the platform leaves alone while it runs, and that it leaves nothing behind. The last file: it runs `make down`."""
+"""What the platform leaves alone while it runs, and that it leaves nothing behind. Last: it ends the platform."""
 
 from __future__ import annotations
 

@@ -99,11 +99,12 @@ class Platform:
         """The commit that is to be live."""
         return self.git("rev-parse", "main")
 
-    def next_release(self) -> dict[str, Any]:
-        """Params of a run that continues from the live version's weights: it detects, after seconds of training."""
+    def next_release(self, images: int = 150, epochs: int = 1) -> dict[str, Any]:
+        """Params of a run that continues from the last demo's weights: it detects, after seconds of training."""
         weights = f"{WORKSPACE}/runs/{self.report()['run_id']}/training/weights/best.pt"
         gentle = {"optimizer": "AdamW", "lr0": 0.0001, "warmup_epochs": 0, "mosaic": 0, "fliplr": 0}
-        return {**DEMO, "model": weights, "dataset": "digits?images=600", "epochs": 3, "hyperparameters": gentle}
+        dataset = f"digits?images={images}"
+        return {**DEMO, "model": weights, "dataset": dataset, "epochs": epochs, "hyperparameters": gentle}
 
     def checkpoints(self) -> list[Path]:
         """What trainings have left in the claim to continue from."""

@@ -47,13 +47,8 @@ def letters(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Let
     """Push the detector's entries, and trigger its first run."""
     push(platform, tmp_path_factory.mktemp("clone"))
     demo_commits = platform.git("log", "--format=%H", "main", "--", DETECTOR)
-    run = platform.airflow(DAG).trigger(release(platform))
+    run = platform.airflow(DAG).trigger(platform.next_release())
     return Letters(platform, run, wait_for_question(platform, run), demo_commits)
-
-
-def release(platform: Platform) -> dict[str, Any]:
-    """Params of a short training from the demo's weights, which detects."""
-    return platform.next_release() | {"dataset": "digits?images=150", "epochs": 1}
 
 
 def wait_for_question(platform: Platform, run: str) -> dict[str, Any]:
@@ -124,7 +119,7 @@ def test_candidate_with_wrong_boxes_is_refused_and_no_client_notices(platform: P
     with Asking(urls["url"], urls["grpc_url"], 160, DAG) as asking:
         spoiler = threading.Thread(target=spoil_the_next_model, args=(platform,))
         spoiler.start()
-        run, state = platform.finish(release(platform), DAG)
+        run, state = platform.finish(platform.next_release(), DAG)
         spoiler.join()
         assert candidate_pods(platform) == []
     tasks = platform.tasks(run, DAG)
@@ -157,7 +152,7 @@ def spoil_the_next_model(platform: Platform) -> None:
 def good(platform: Platform, letters: Letters) -> tuple[str, Asking, dict[str, Any]]:
     """The run of a good version while clients ask in staging, up to the question to a person."""
     with Asking(letters.urls["url"], letters.urls["grpc_url"], 160, DAG) as asking:
-        run = platform.airflow(DAG).trigger(release(platform))
+        run = platform.airflow(DAG).trigger(platform.next_release())
         question = wait_for_question(platform, run)
         wait_until_gone(platform)
         deadline = time.monotonic() + 30

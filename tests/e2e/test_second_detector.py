@@ -10,10 +10,12 @@ import threading
 import time
 import urllib.parse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.browser import Browser, program
 from tests.e2e.clients import Asking
 from tests.e2e.letters import MODEL, VALUES, push
 from tests.e2e.platform_under_test import Platform
@@ -71,8 +73,19 @@ def form(platform: Platform, run: str, method: str, sent: dict[str, Any] | None 
 
 
 def answer(platform: Platform, run: str, option: str) -> None:
-    """A person's answer."""
+    """A person's answer, as the page sends it."""
     form(platform, run, "PATCH", {"chosen_options": [option], "params_input": {}})
+
+
+def approve_in_browser(platform: Platform, run: str, chromium: str, profile: Path) -> None:
+    """Read the question on Airflow's page and press its button; what was seen is kept beside the platform's state."""
+    address = f"{platform.state()['urls']['airflow']}/dags/{DAG}/runs/{urllib.parse.quote(run)}"
+    with Browser(chromium, profile) as browser:
+        text = browser.open(f"{address}/tasks/production.approve/required_actions", "Approve")
+        (platform.home / "approval.png").write_bytes(browser.picture())
+        assert "from staging: version 3" in text and "live in production: nothing is live" in text, text
+        browser.press("Approve")
+        browser.wait_for("Response received")
 
 
 def subjects(platform: Platform) -> list[str]:
@@ -175,7 +188,7 @@ def test_good_candidate_is_proved_and_goes_live_without_a_failed_request(
 
 
 def test_it_goes_on_to_production_after_its_soak_and_a_persons_word(
-    platform: Platform, letters: Letters, good: tuple[str, Asking, dict[str, Any]]
+    platform: Platform, good: tuple[str, Asking, dict[str, Any]], tmp_path: Path
 ) -> None:
     airflow, (run, _, question) = platform.airflow(DAG), good
     staging, production = (platform.git("show", f"main:{file}") for file in VALUES)
@@ -184,13 +197,17 @@ def test_it_goes_on_to_production_after_its_soak_and_a_persons_word(
     assert airflow.xcom(run, "production.soak").startswith("0.00% of the requests failed, ")
     assert "| | from staging: version 3 | live in production: nothing is live |" in question["body"]
 
-    answer(platform, run, "Approve")
+    if chromium := program():
+        approve_in_browser(platform, run, chromium, tmp_path)
+    else:
+        answer(platform, run, "Approve")
     assert platform.ended(run, DAG) == "success", platform.tasks(run, DAG)
     staging, production = (platform.git("show", f"main:{file}") for file in VALUES)
     assert staging == production
     message = platform.git("show", "-s", "--format=%B", "main").splitlines()
     assert message[0] == "promote production/letters/letters 3 from staging"
     assert f"Dag-Run: {DAG}/{run}" in message
+    assert "production.commit_candidate" not in platform.tasks(run, DAG), "only staging has proof: candidate"
     urls = [airflow.xcom(run, f"{group}verify_serving")["url"] for group in ("", "production.")]
     assert urls[0] != urls[1]
     assert [platform.served(url, DAG) for url in urls] == [3, 3]

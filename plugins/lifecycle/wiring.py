@@ -113,15 +113,13 @@ def _check_requests(file: Path, pipeline: Pipeline, chosen: Settings) -> None:
 
 
 def settings_for(pipeline: Pipeline, common: Settings) -> Settings:
-    """The settings, with what the file says about pods and about its first stage over them."""
+    """The settings, with what the file says about pods and about an approval before its first stage over them."""
     wanted = pipeline.resources
     over = {RESOURCES[key]: value for key, value in wanted if key in RESOURCES and value is not None}
     if wanted.timeout is not None:
         over["train_timeout"] = int(wanted.timeout.total_seconds())
     if pipeline.stages[0].by == "approval":
         over["require_approval"] = True
-    if pipeline.stages[0].proof is not None:
-        over["proof"] = pipeline.stages[0].proof
     return common.model_copy(update=over)
 
 
@@ -158,7 +156,8 @@ def _wire(pipeline: Pipeline, chosen: Settings) -> None:
     )
     prepare, train, evaluate = trainer_pods(chosen, run_id=opened["run_id"])
     changes: Any = find_changes(opened, image=chosen.trainer_image)
-    candidate = candidate_tasks(chosen.proof, registered, promoted, delivery=delivery)
+    proof = pipeline.stages[0].proof or chosen.proof
+    candidate = candidate_tasks(proof, registered, promoted, delivery=delivery)
     tried = [*approvals(chosen), *candidate, promoted]
     chain(prepare, changes, train, evaluate, gate(opened), registered, *tried, rollout, served)
     rolled: Any = rollout.output

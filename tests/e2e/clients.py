@@ -1,8 +1,8 @@
 """Clients that ask all the time, as users do, and remember every answer and every failure.
 
 HTTP opens a connection for each request, gRPC keeps one. A kept HTTP connection is another matter: Triton closes it
-without notice when it stops, whichever request is on its way; such a client has to repeat that request. So does gRPC's
-where a request and the server's farewell (GOAWAY) cross on the line, as `yolo_client` does.
+without notice when it stops, whichever request is on its way; such a client has to repeat that request. gRPC does so by
+itself for a request that the server did not take, but only if the request fits into its buffer for that.
 """
 
 from __future__ import annotations
@@ -11,26 +11,30 @@ import json
 import threading
 from collections import Counter
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import tritonclient.grpc as grpc
 import tritonclient.http as http
 
+# Bytes; gRPC's default is 256 KiB, and a request with one picture of 160 pixels is larger.
+RETRY_BUFFER = ("grpc.per_rpc_retry_buffer_size", 4 << 20)
+
 
 class Asking:
-    """Asks Triton's model `digits` over HTTP and gRPC until the block ends."""
+    """Asks a model of Triton over HTTP and gRPC until the block ends."""
 
-    def __init__(self, http_url: str, grpc_url: str, size: int) -> None:
+    def __init__(self, http_url: str, grpc_url: str, size: int, model: str = "digits") -> None:
         self.answers: dict[str, Counter[int]] = {"http": Counter(), "grpc": Counter()}
         self.failures: list[str] = []
         self._stop = threading.Event()
-        self._size = size
+        self._size, self._model = size, model
         self._threads = [
-            threading.Thread(target=self._ask, args=("http", http, http_url.removeprefix("http://"))),
-            threading.Thread(target=self._ask, args=("grpc", grpc, grpc_url)),
+            threading.Thread(target=self._ask, args=("http", http, http_url.removeprefix("http://"), {})),
+            threading.Thread(target=self._ask, args=("grpc", grpc, grpc_url, {"channel_args": [RETRY_BUFFER]})),
         ]
 
-    def _ask(self, protocol: str, module: object, address: str) -> None:
+    def _ask(self, protocol: str, module: object, address: str, options: dict[str, Any]) -> None:
         client = None
         images = np.random.default_rng(0).random((1, 3, self._size, self._size), dtype=np.float32)
         given = module.InferInput("images", list(images.shape), "FP32")  # type: ignore[attr-defined]
@@ -39,13 +43,8 @@ class Asking:
         while not self._stop.is_set():
             try:
                 if client is None:
-                    client = module.InferenceServerClient(address)  # type: ignore[attr-defined]
-                try:
-                    answer = client.infer("digits", [given], outputs=wanted)
-                except grpc.InferenceServerException as error:
-                    if "GOAWAY" not in str(error):
-                        raise
-                    answer = client.infer("digits", [given], outputs=wanted)
+                    client = module.InferenceServerClient(address, **options)  # type: ignore[attr-defined]
+                answer = client.infer(self._model, [given], outputs=wanted)
                 info = json.loads(answer.as_numpy("model_info").tobytes())
                 self.answers[protocol][int(info["version"])] += 1
             except Exception as error:  # every failure counts, of whatever kind

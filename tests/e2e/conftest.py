@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from sandbox.platform import processes, updown
+from tests.e2e.letters import write_files
 from tests.e2e.platform_under_test import DEMO, Platform
 
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """A platform on which the demo ran once; nothing of it is left afterwards."""
-    platform = Platform(tmp_path_factory.mktemp("sandbox"))
+    """A platform on which the demo ran once, with the DAG of a second detector; nothing of it is left afterwards."""
+    repository = tmp_path_factory.mktemp("repository")
+    write_files(repository)
+    platform = Platform(tmp_path_factory.mktemp("sandbox"), repository / "dags")
     state: dict[str, Any] = {}
     try:
         first = platform.make("demo", DEMO)

@@ -1,4 +1,4 @@
-"""One platform for all end-to-end tests: started once by `make demo`, ended by `make down` whatever happens."""
+"""The platform of all end-to-end tests, as a person at a terminal and in the web interfaces has it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.platform import processes, updown
+from sandbox.platform import cluster, processes, updown
+from sandbox.platform.config import Config
 from tools import rest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,9 +26,10 @@ WORKSPACE = "/workspace"
 
 @dataclass
 class Platform:
-    """A sandbox of its own, in a folder and on ports of its own."""
+    """A separate sandbox, in its folder, on free ports and with its DAGs."""
 
     home: Path
+    dags: Path
 
     def make(self, target: str, params: dict[str, Any] | None = None, **extra: str) -> subprocess.CompletedProcess[str]:
         """Run a make target as a person would, and return its exit code and output."""
@@ -38,6 +40,7 @@ class Platform:
         """A person's environment, without what the outer make put there."""
         outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PYTHONPATH"}
         own = {"SANDBOX_HOME": str(self.home), "AIRFLOW_PORT": "0", "MLFLOW_PORT": "0"}
+        own |= {"AIRFLOW__CORE__DAGS_FOLDER": str(self.dags), "LIFECYCLE_SOAK_POLL": "1"}
         params_text = {"DEMO_PARAMS": json.dumps(params)} if params else {}
         return {k: v for k, v in os.environ.items() if k not in outer} | own | params_text | extra
 
@@ -56,19 +59,26 @@ class Platform:
         state = self.state()
         return processes.of_sandbox(state["identity"], updown.servers_of(state))
 
+    def api(self) -> cluster.KubernetesApi:
+        """The Kubernetes API."""
+        return cluster.KubernetesApi(Config(self.home, 0, 0))
+
     def airflow(self, dag: str = "digits") -> rest.Airflow:
         """Airflow's REST API."""
         return rest.Airflow(self.state()["urls"]["airflow"], dag)
 
     def finish(self, params: dict[str, Any], dag: str = "digits", seconds: float = 400) -> tuple[str, str]:
         """Trigger a DAG and wait for its end: (run id, state)."""
-        airflow = self.airflow(dag)
-        run = airflow.trigger(params)
-        deadline = time.monotonic() + seconds
+        run = self.airflow(dag).trigger(params)
+        return run, self.ended(run, dag, seconds)
+
+    def ended(self, run: str, dag: str = "digits", seconds: float = 400) -> str:
+        """Wait for the end of a run, and return its state."""
+        airflow, deadline = self.airflow(dag), time.monotonic() + seconds
         while (state := airflow.state(run)) not in ("success", "failed"):
             assert time.monotonic() < deadline, f"{dag} {run} is still {state} after {seconds} s: {airflow.tasks(run)}"
             time.sleep(0.5)
-        return run, state
+        return str(state)
 
     def tasks(self, run: str, dag: str = "digits") -> dict[str, str]:
         """The state of each task of a run."""
@@ -89,29 +99,41 @@ class Platform:
         """The commit that is to be live."""
         return self.git("rev-parse", "main")
 
-    def next_release(self) -> dict[str, Any]:
-        """Params of a run that continues from the live version's weights: it detects, after seconds of training."""
+    def next_release(self, images: int = 150, epochs: int = 1) -> dict[str, Any]:
+        """Params of a run that continues from the last demo's weights: it detects, after seconds of training."""
         weights = f"{WORKSPACE}/runs/{self.report()['run_id']}/training/weights/best.pt"
         gentle = {"optimizer": "AdamW", "lr0": 0.0001, "warmup_epochs": 0, "mosaic": 0, "fliplr": 0}
-        return {**DEMO, "model": weights, "dataset": "digits?images=600", "epochs": 3, "hyperparameters": gentle}
+        dataset = f"digits?images={images}"
+        return {**DEMO, "model": weights, "dataset": dataset, "epochs": epochs, "hyperparameters": gentle}
 
     def checkpoints(self) -> list[Path]:
         """What trainings have left in the claim to continue from."""
         claim = self.home / "kube" / "volumes" / "lifecycle" / "workspace"
         return sorted(claim.glob("runs/*/checkpoint/state.json"))
 
-    def served(self, url: str = "") -> int:
-        """The version that Triton says it serves: in staging, or at another address."""
-        config = rest.call("GET", f"{url or self.report()['urls']['triton']}/v2/models/digits/config")
+    def served(self, url: str = "", model: str = "digits") -> int:
+        """The version that Triton says it serves: the demo's in staging, or at another address."""
+        config = rest.call("GET", f"{url or self.report()['urls']['triton']}/v2/models/{model}/config")
         return int(config["parameters"]["mlflow_model_version"]["string_value"])
 
-    def aliases(self) -> tuple[str | None, ...]:
+    def aliases(self, model: str = "digits-detector") -> tuple[str | None, ...]:
         """The versions with the aliases staging, production and champion."""
         mlflow = rest.Mlflow(self.state()["urls"]["mlflow"])
-        return tuple(mlflow.alias("digits-detector", name) for name in ("staging", "production", "champion"))
+        return tuple(mlflow.alias(model, name) for name in ("staging", "production", "champion"))
 
-    def versions(self) -> list[int]:
-        """All registered versions of the demo's model."""
-        query = "filter=name%3D%27digits-detector%27"
-        answer = rest.call("GET", f"{self.state()['urls']['mlflow']}/api/2.0/mlflow/model-versions/search?{query}")
+    def versions(self, model: str = "digits-detector") -> list[int]:
+        """All versions of a registered model."""
+        answer = self._mlflow(f"search?filter=name%3D%27{model}%27")
         return sorted(int(version["version"]) for version in answer.get("model_versions", []))
+
+    def next_version(self, model: str = "digits-detector") -> dict[str, Any]:
+        """Wait for one more version of a registered model, and return what MLflow has of it."""
+        before, deadline = self.versions(model), time.monotonic() + 400
+        while (now := self.versions(model)) == before:
+            assert time.monotonic() < deadline, f"no version of {model} was registered"
+            time.sleep(0.2)
+        found: dict[str, Any] = self._mlflow(f"get?name={model}&version={now[-1]}")["model_version"]
+        return found
+
+    def _mlflow(self, path: str) -> Any:
+        return rest.call("GET", f"{self.state()['urls']['mlflow']}/api/2.0/mlflow/model-versions/{path}")

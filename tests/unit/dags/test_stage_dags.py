@@ -57,6 +57,14 @@ def test_a_stage_by_approval_is_a_group_after_the_one_before(made: Any) -> None:
     assert set(restored.task_dict) == set(dag.task_dict)
 
 
+def test_a_stage_without_a_proof_takes_the_settings_and_not_the_first_stages(made: Any) -> None:
+    production = {**PRODUCTION, "by": "approval"}
+    first = made({**STAGING, "proof": "candidate"}, production).task_dict
+    assert "commit_candidate" in first and "production.commit_candidate" not in first
+    later = made({**STAGING, "proof": "after"}, production, PROOF="candidate").task_dict
+    assert "commit_candidate" not in later and "production.commit_candidate" in later
+
+
 def test_three_stages_follow_each_other_and_each_has_its_delivery(made: Any) -> None:
     qa = {**STAGING, "environment": "qa", "by": "auto"}
     dag = made({**STAGING, "delivery": "github"}, qa, {**PRODUCTION, "by": "request", "delivery": "gitea"})

@@ -51,10 +51,6 @@ class Browser:
     def open(self, url: str, text: str) -> str:
         """Go to an address, and return the page's text as soon as it has a certain one."""
         self._send("Page.navigate", url=url)
-        return self.wait_for(text)
-
-    def wait_for(self, text: str) -> str:
-        """The page's text as soon as it has a certain one."""
         return str(self._until(lambda: shown if text in (shown := self._text()) else None))
 
     def press(self, button: str) -> None:

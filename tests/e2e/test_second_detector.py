@@ -85,7 +85,10 @@ def approve_in_browser(platform: Platform, run: str, chromium: str, profile: Pat
         (platform.home / "approval.png").write_bytes(browser.picture())
         assert "from staging: version 3" in text and "live in production: nothing is live" in text, text
         browser.press("Approve")
-        browser.wait_for("Response received")
+        deadline = time.monotonic() + 60
+        while platform.tasks(run, DAG)["production.approve"] == "awaiting_input":
+            assert time.monotonic() < deadline, "Airflow has not got the answer"
+            time.sleep(0.5)
 
 
 def subjects(platform: Platform) -> list[str]:

@@ -60,8 +60,8 @@ def wait_for_question(platform: Platform, run: str) -> dict[str, Any]:
         tasks = platform.tasks(run, DAG)
         assert "failed" not in tasks.values() and time.monotonic() < deadline, tasks
         time.sleep(1)
-    # As no person answers within a second. Airflow takes a task that continues while its worker is still ending for lost, and
-    # asks again.
+    # No person answers within a second. Where one does, Airflow takes the task, whose worker is still ending, for lost,
+    # and asks again.
     time.sleep(5)
     question: dict[str, Any] = form(platform, run, "GET")
     return question

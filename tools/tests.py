@@ -6,8 +6,8 @@
     python -m tools.tests --soak                  the long forms, which `make test` leaves out
 
 Runs on a bare machine: the standard library only. All steps run even when one fails; at the end stand the seconds of
-each and the ten slowest tests. What waits for servers most of the time has what only computes beside it: end to end
-runs beside units, types and lint and then the trainings; integration, which starts most servers, comes last.
+each and the ten slowest tests. Steps run side by side where one waits for servers most of the time and the others only
+compute: end to end beside units, types and lint, then integration beside the trainer's.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ class Outcome:
         print(f"== {name}: {self.seconds[name]:.0f} s", flush=True)
         return whole
 
-    def steps(self, actions: dict[str, Action], shown: bool = True) -> None:
+    def steps(self, actions: dict[str, Action]) -> None:
         """Run steps side by side. The first is shown as it goes, the others' output when they have ended."""
         with ExitStack() as stack, ThreadPoolExecutor(max(len(actions), 1)) as pool:
             running = []
             for number, (name, action) in enumerate(actions.items()):
-                output = None if shown and not number else stack.enter_context(TemporaryFile("w+"))
+                output = stack.enter_context(TemporaryFile("w+")) if number else None
                 running.append(pool.submit(self.step, name, action, output))
             for each in running:
                 each.result()
@@ -245,15 +245,9 @@ def test(chosen: list[Part], options: argparse.Namespace) -> int:
         old.unlink()
     if options.coverage:
         coverage.forget()
-    units = groups(chosen, ("unit",), options, outcome)
-    trainings = groups([part for part in chosen if part.environment == "trainer"], ("integration",), options, outcome)
-    servers = groups([part for part in chosen if part.environment != "trainer"], ("integration",), options, outcome)
-    with ThreadPoolExecutor(1) as waiting:
-        end_to_end = waiting.submit(outcome.steps, groups(chosen, ("e2e",), options, outcome), shown=False)
-        outcome.steps({**units, **{name: CHECKS[name] for name in options.checks}})
-        outcome.steps(trainings)
-        end_to_end.result()
-    outcome.steps(servers)
+    computing = {**groups(chosen, ("unit",), options, outcome), **{name: CHECKS[name] for name in options.checks}}
+    outcome.steps({**groups(chosen, ("e2e",), options, outcome), **computing})
+    outcome.steps(groups(chosen, ("integration",), options, outcome))
     return conclude(outcome, options)
 
 

@@ -19,23 +19,14 @@ from tests.support.paths import ROOT
 from tests.support.release_repository import Repository
 
 HERE = Path(__file__).parent
-# About half of what this folder takes.
-RELEASES = {
-    "test_approval",
-    "test_candidate",
-    "test_later_stages",
-    "test_promotion",
-    "test_rollout",
-    "test_yolo_rollback",
-}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers run this folder, each with an Airflow database and servers that are made once."""
+    """One worker runs this folder: Airflow's database and the servers are made once."""
     for item in items:
         if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group("releases" if item.path.stem in RELEASES else "airflow"))
+            item.add_marker(pytest.mark.xdist_group("airflow"))
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def _form(part: Part, keys: tuple[str, ...], section: str, named: Mapping[str, s
 
 def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
     """Parameters of `yolo_promote`: any two stages of a pipeline that follow each other; at first, those of one."""
-    section = "What goes on"
+    section = "What is promoted"
     staged = {name: pipeline for name, pipeline in pipelines.items() if len(pipeline.stages) > 1}
     every = dict.fromkeys(stage.environment for each in staged.values() for stage in each.stages)
     name = next(iter(staged), "")
@@ -69,7 +69,7 @@ def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
 
     return {
         "pipeline": choice(name, list(staged), "Pipeline", "The file in `dags/pipelines/`, with its stages."),
-        "from": choice(first[0], list(every), "From", "The stage whose version goes on; it must answer there now."),
+        "from": choice(first[0], list(every), "From", "The stage whose version is promoted; it must answer there now."),
         "to": choice(first[1], list(every), "To", "The stage after it."),
         "reason": Param(
             "",

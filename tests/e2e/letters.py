@@ -1,7 +1,7 @@
 """A second detector, `letters`, as a person adds it: the files of `make pipeline`, and a push.
 
 It has the demo's dataset and sizes, a registered model and servers apart from the demo's, and stages that differ: a
-version is a candidate first, and goes on to production after a soak and a person's approval.
+version is a candidate first, and continues to production after a soak and a person's approval.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lifecycle.hooks.gitops import repository
 from lifecycle.model import names
@@ -39,10 +39,7 @@ def promote(
         classes: which came and went against the live version, for the commit; empty: none.
         delivery: how the stage has its commits delivered; empty: as the setting says.
     """
-    pin = Pin.from_xcom(registered)
-    trailers = _release_trailers(registered, dag_run, classes)
-    wanted = bump(target, registered_model, pin, kind="promote", trailers=trailers)
-    return described(deliver(wanted, delivery), pin)
+    return _release("promote", target, registered_model, registered, dag_run, classes, delivery)
 
 
 def try_candidate(
@@ -55,9 +52,21 @@ def try_candidate(
     delivery: str = "",
 ) -> DeliveredCommit:
     """Write the registered version beside the live one, as its candidate; the arguments are those of `promote`."""
+    return _release("candidate", target, registered_model, registered, dag_run, classes, delivery)
+
+
+def _release(
+    kind: Literal["promote", "candidate"],
+    target: Target,
+    registered_model: str,
+    registered: RegisteredVersion,
+    dag_run: str,
+    classes: str,
+    delivery: str,
+) -> DeliveredCommit:
     pin = Pin.from_xcom(registered)
     trailers = _release_trailers(registered, dag_run, classes)
-    wanted = bump(target, registered_model, pin, kind="candidate", trailers=trailers)
+    wanted = bump(target, registered_model, pin, kind=kind, trailers=trailers)
     return described(deliver(wanted, delivery), pin)
 
 

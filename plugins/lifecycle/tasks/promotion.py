@@ -1,4 +1,4 @@
-"""From one stage to the next: which version goes on, whether it may, and the one commit that takes its pin there."""
+"""From one stage to the next: which version is promoted, whether it may, and the one commit that takes its pin there."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def choose_own(source: StageDict, to: StageDict, registered: VersionDict) -> Pro
     task_id=names.PROMOTE,
     multiple_outputs=True,
     execution_timeout=QUICK,
-    doc_md="Asks the stage before once more, and writes its version, sha256 and run id into the next: one commit.",
+    doc_md="Asks the stage before again, and writes its version, sha256 and run id into the next: one commit.",
 )
 def promote_on(chosen: Promotion, *, skips: bool) -> DeliveredCommit:
     """Commit the promotion.
@@ -141,7 +141,7 @@ def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel
 
 
 def _check_answers(origin: Target, pin: Pin) -> None:
-    """Only a version that answers goes on, whatever git says."""
+    """Only a version that answers is promoted, whatever git says."""
     try:
         proof.prove_identity(origin, pin)
     except LifecycleError as error:

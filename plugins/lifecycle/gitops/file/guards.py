@@ -54,7 +54,7 @@ def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None, source: Pinne
 
 
 def _why_not_from(bump: Bump, source: PinnedModel | None) -> Stop | None:
-    """Only what a stage holds, and was proved there, goes on to the next."""
+    """Only what a stage holds, and was proved there, moves to the next."""
     if bump.source is None or source is None:
         return None
     if source.pin != bump.pin:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from lifecycle.errors import CandidateRefused, LifecycleError
 from lifecycle.model.names import COMMIT_CANDIDATE, PROVE_CANDIDATE, WAIT_FOR_CANDIDATE, beside
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, RolloutEvent
-from lifecycle.model.target import Target
+from lifecycle.operators.undo import UndoOperator
 from lifecycle.policy.rollout import rollout_error
 from lifecycle.settings import settings
 from lifecycle.tasks import handoff, proof
@@ -27,34 +25,16 @@ if TYPE_CHECKING:
 DOC = "Only after a candidate that failed: takes it away by one commit, waits until it is gone, and fails."
 
 
-class DiscardCandidateOperator(BaseOperator):
+class DiscardCandidateOperator(UndoOperator):
     """Takes this run's candidate away from beside the live version, waits until it is gone, and fails with both facts.
 
     It skips if `commit_candidate` changed nothing. It never succeeds, and never touches what is live.
 
-    :param environment: folder under argocd-apps/, and namespace of what serves. (templated)
-    :param app: folder under the environment. (templated)
-    :param model: Triton's model name. (templated)
-    :param registered_model: MLflow's registered model. (templated)
-    :param delivery: how the stage has its commits delivered; empty: as the setting says. (templated)
+    The parameters are those of `UndoOperator`.
     """
 
-    template_fields: Sequence[str] = ("environment", "app", "model", "registered_model", "delivery")
-
-    def __init__(
-        self, *, environment: str, app: str, model: str, registered_model: str, delivery: str = "", **kwargs: Any
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"doc_md": DOC, **kwargs})
-        self.environment = environment
-        self.app = app
-        self.model = model
-        self.registered_model = registered_model
-        self.delivery = delivery
-
-    @property
-    def target(self) -> Target:
-        """The served model."""
-        return Target(self.environment, self.app, self.model)
 
     def execute(self, context: Context) -> None:
         """Commit, and hand the waiting over to the triggerer: the candidate's pod holds memory, perhaps a GPU."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from lifecycle.errors import LifecycleError, RolloutReverted
@@ -15,7 +13,7 @@ from lifecycle.model import names
 from lifecycle.model.names import COMMIT_KEY, PROMOTE, VERIFY_SERVING, WAIT_FOR_ROLLOUT
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, RolloutEvent
-from lifecycle.model.target import Target
+from lifecycle.operators.undo import UndoOperator
 from lifecycle.policy.rollout import rollout_error
 from lifecycle.settings import settings
 from lifecycle.tasks import handoff, proof
@@ -29,35 +27,17 @@ if TYPE_CHECKING:
 DOC = "Only after a failed rollout: commits the former version back, waits until it answers, and fails."
 
 
-class RestoreOperator(BaseOperator):
+class RestoreOperator(UndoOperator):
     """Commits the former version back, waits until it answers, and then fails with both facts.
 
     It skips if `promote` changed nothing. It never succeeds: a run whose rollout failed has failed, also when what was
     live before is live again.
 
-    :param environment: folder under argocd-apps/, and namespace of what serves. (templated)
-    :param app: folder under the environment. (templated)
-    :param model: Triton's model name. (templated)
-    :param registered_model: MLflow's registered model. (templated)
-    :param delivery: how the stage has its commits delivered; empty: as the setting says. (templated)
+    The parameters are those of `UndoOperator`.
     """
 
-    template_fields: Sequence[str] = ("environment", "app", "model", "registered_model", "delivery")
-
-    def __init__(
-        self, *, environment: str, app: str, model: str, registered_model: str, delivery: str = "", **kwargs: Any
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"doc_md": DOC, **kwargs})
-        self.environment = environment
-        self.app = app
-        self.model = model
-        self.registered_model = registered_model
-        self.delivery = delivery
-
-    @property
-    def target(self) -> Target:
-        """The served model."""
-        return Target(self.environment, self.app, self.model)
 
     def execute(self, context: Context) -> None:
         """Commit, and hand the waiting over to the triggerer."""

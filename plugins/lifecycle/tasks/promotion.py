@@ -1,4 +1,4 @@
-"""From one stage to the next: which version is promoted, whether it may, and the one commit that takes its pin there."""
+"""From one stage to the next: which version is promoted, whether it may be, and the one commit that takes its pin."""
 
 from __future__ import annotations
 

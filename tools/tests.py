@@ -6,8 +6,8 @@
     python -m tools.tests --soak                  the long forms, which `make test` leaves out
 
 Runs on a bare machine: the standard library only. All steps run even when one fails; at the end stand the seconds of
-each and the ten slowest tests. Steps run side by side where one waits for servers most of the time and the others only
-compute: end to end beside units, types and lint, then integration beside the trainer's.
+each and the ten slowest tests. What waits for servers half of the time, end to end and integration, runs side by side;
+what only computes (units, lint, types, trainings) takes, one after another, what these leave of the processor.
 """
 
 from __future__ import annotations
@@ -71,13 +71,21 @@ class Outcome:
         print(f"== {name}: {self.seconds[name]:.0f} s", flush=True)
         return whole
 
-    def steps(self, actions: dict[str, Action]) -> None:
-        """Run steps side by side. The first is shown as it goes, the others' output when they have ended."""
-        with ExitStack() as stack, ThreadPoolExecutor(max(len(actions), 1)) as pool:
-            running = []
-            for number, (name, action) in enumerate(actions.items()):
-                output = stack.enter_context(TemporaryFile("w+")) if number else None
-                running.append(pool.submit(self.step, name, action, output))
+    def lanes(self, *lanes: dict[str, Action]) -> None:
+        """Run lanes side by side, and the steps of each one after another.
+
+        The first lane is shown as it goes, the others' steps when they have ended.
+        """
+
+        def follow(lane: dict[str, Action], shown: bool) -> None:
+            for name, action in lane.items():
+                with ExitStack() as stack:
+                    output = None if shown else stack.enter_context(TemporaryFile("w+"))
+                    self.step(name, action, output)
+
+        used = [lane for lane in lanes if lane]
+        with ThreadPoolExecutor(max(len(used), 1)) as pool:
+            running = [pool.submit(follow, lane, shown=not number) for number, lane in enumerate(used)]
             for each in running:
                 each.result()
 
@@ -133,17 +141,17 @@ def run(chosen: list[Part], options: argparse.Namespace, outcome: Outcome, outpu
         # Nothing talks to anything but loopback: ONNX Runtime's telemetry is on by default.
         "ORT_DISABLE_TELEMETRY": "1",
         **({"PYTHONPATH": ":".join(python_path)} if python_path else {}),
-        **(coverage.variables() if options.coverage else {}),
+        # End to end runs no line that the others do not, and measuring costs each of its processes a fifth.
+        **(coverage.variables() if options.coverage and suite != "e2e" else {}),
     }
     command: list[str | Path] = [*polite(suite, environment), VENV / environment / "bin" / "python", "-m", "pytest"]
     command.append("--quiet")
     if environment == "dev":
         # The same examples each time, and none refused because the machine was slow.
         command.append("--hypothesis-profile=ci")
-    if suite != "e2e":
-        # Integration in dev waits for servers a third of the time.
-        waiting = (suite, environment) == ("integration", "dev")
-        command += [f"--numprocesses={options.workers + waiting}", "--dist=loadgroup"]
+    # End to end has two detectors on one platform, whatever the machine.
+    workers = 2 if suite == "e2e" else options.workers
+    command += [f"--numprocesses={workers}", "--dist=loadgroup"]
     command += ["-m", "soak" if options.soak else "not soak", f"--junitxml={results}"]
     code = call(output, *command, *(part.folder for part in chosen), **variables)
     _read(results, outcome)
@@ -245,9 +253,17 @@ def test(chosen: list[Part], options: argparse.Namespace) -> int:
         old.unlink()
     if options.coverage:
         coverage.forget()
-    computing = {**groups(chosen, ("unit",), options, outcome), **{name: CHECKS[name] for name in options.checks}}
-    outcome.steps({**groups(chosen, ("e2e",), options, outcome), **computing})
-    outcome.steps(groups(chosen, ("integration",), options, outcome))
+    trainings = [part for part in chosen if part.environment == "trainer"]
+    servers = [part for part in chosen if part.environment != "trainer"]
+    outcome.lanes(
+        groups(servers, ("integration",), options, outcome),
+        groups(chosen, ("e2e",), options, outcome),
+        {
+            **groups(chosen, ("unit",), options, outcome),
+            **{name: CHECKS[name] for name in options.checks},
+            **groups(trainings, ("integration",), options, outcome),
+        },
+    )
     return conclude(outcome, options)
 
 

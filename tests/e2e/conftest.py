@@ -1,8 +1,16 @@
-"""One platform for all end-to-end tests: started once by `make demo`, ended by `make down` whatever happens."""
+"""One platform for all end-to-end tests: started once by `make demo`, ended by `make down` whatever happens.
+
+Two workers of pytest-xdist share it, one for each detector: whichever comes first starts it, and the process that
+started the workers ends it, so that a worker that dies leaves nothing behind.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,19 +21,48 @@ from tests.e2e.platform_under_test import DEMO, Platform
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Platform:
     """A platform on which the demo ran once, with the DAG of a second detector; nothing of it is left afterwards."""
-    repository = tmp_path_factory.mktemp("repository")
-    write_files(repository)
-    platform = Platform(tmp_path_factory.mktemp("sandbox"), repository / "dags")
-    state: dict[str, Any] = {}
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent  # each worker's is a folder in that of the process that started it
+    shared = platform_in(folder)
+    with locked(folder / "platform.lock"):
+        if not shared.home.exists():
+            write_files(shared.dags.parent)
+            shared.home.mkdir()
+            first = shared.make("demo", DEMO)
+            (shared.home / "first-demo.txt").write_text(first.stdout + first.stderr)
+            (shared.home / "first-demo.code").write_text(str(first.returncode))
+    said = (shared.home / "first-demo.txt").read_text()
+    assert (shared.home / "first-demo.code").read_text() == "0", said
+    return shared
+
+
+def platform_in(folder: Path) -> Platform:
+    """The platform of a test run, whose temporary folder this is."""
+    return Platform(folder / "sandbox", folder / "repository" / "dags")
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Alone among the processes that take the file's lock; the system frees it when one dies."""
+    descriptor = os.open(file, os.O_CREAT | os.O_RDWR)
     try:
-        first = platform.make("demo", DEMO)
-        state = platform.state() if (platform.home / "platform.json").exists() else {}
-        (platform.home / "first-demo.txt").write_text(first.stdout + first.stderr)
-        assert first.returncode == 0, first.stdout + first.stderr
-        yield platform
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
-        platform.make("down")
-        if state:
-            processes.stop(processes.of_sandbox(state["identity"], updown.servers_of(state)))
+        os.close(descriptor)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the platform, in the process that no worker is."""
+    if hasattr(session.config, "workerinput"):
+        return
+    shared = platform_in(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
+    if not shared.home.exists():
+        return
+    state: dict[str, Any] = shared.state() if (shared.home / "platform.json").exists() else {}
+    shared.make("down")
+    if state:
+        processes.stop(processes.of_sandbox(state["identity"], updown.servers_of(state)))

@@ -20,6 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DEMO = {"min_map50": 0.5, "max_regression": 0.5}
 # Seconds of training, for a run whose model is to be refused.
 TINY = {"dataset": "digits?images=150", "epochs": 1}
+# The files whose commits are the demo's detector's.
+DETECTOR = "argocd-apps/*/detector/values.yaml"
+# A file in the platform's home: the tests of the second detector have ended.
+LETTERS_ENDED = "letters-ended"
 # In every pod of the DAG the claim `workspace` is mounted here.
 WORKSPACE = "/workspace"
 
@@ -95,9 +99,9 @@ class Platform:
         command = ["git", "-C", str(self.home / "git" / "yolo-lifecycle.git"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    def tip(self) -> str:
-        """The commit that is to be live."""
-        return self.git("rev-parse", "main")
+    def tip(self, files: str = DETECTOR) -> str:
+        """The last commit that touched the demo's detector, in any environment."""
+        return self.git("log", "-1", "--format=%H", "main", "--", files)
 
     def next_release(self, images: int = 150, epochs: int = 1) -> dict[str, Any]:
         """Params of a run that continues from the last demo's weights: it detects, after seconds of training."""
@@ -106,10 +110,24 @@ class Platform:
         dataset = f"digits?images={images}"
         return {**DEMO, "model": weights, "dataset": dataset, "epochs": epochs, "hyperparameters": gentle}
 
-    def checkpoints(self) -> list[Path]:
-        """What trainings have left in the claim to continue from."""
+    def trainings(self, model: str = "digits-detector") -> dict[int, str]:
+        """The running trainings of a registered model: process id → id of the MLflow run."""
+        found = {}
+        for pid in self.processes():
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if {b"trainer", b"train", f"--registered-model={model}".encode()} <= set(words):
+                run = next(entry for entry in variables if entry.startswith(b"MLFLOW_RUN_ID="))
+                found[pid] = run.partition(b"=")[2].decode()
+        return found
+
+    def has_checkpoint(self, run_id: str) -> bool:
+        """Whether the training of an MLflow run has left something to continue from in the claim."""
         claim = self.home / "kube" / "volumes" / "lifecycle" / "workspace"
-        return sorted(claim.glob("runs/*/checkpoint/state.json"))
+        return (claim / "runs" / run_id / "checkpoint" / "state.json").exists()
 
     def served(self, url: str = "", model: str = "digits") -> int:
         """The version that Triton says it serves: the demo's in staging, or at another address."""

@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clients import Asking
-from tests.e2e.platform_under_test import DEMO, TINY, Platform
+from tests.e2e.platform_under_test import DEMO, DETECTOR, TINY, Platform
 from tools import rest
 
-pytestmark = pytest.mark.slow
+# With test_shutdown.py, which ends the platform, in one worker.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("digits")]
 STAGES = ("staging", "production")
 
 
@@ -70,13 +71,10 @@ def test_second_demo_survives_a_lost_pod_and_rolls_without_a_failed_request(plat
 
 def kill_first_training(platform: Platform, killed: list[int]) -> None:
     """Kill the training process once it has made a checkpoint, as an evicted or out-of-memory pod ends."""
-    before = platform.checkpoints()
-    wait_for(lambda: platform.checkpoints() != before, 300)
-    for pid in platform.processes():
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") if Path(f"/proc/{pid}").exists() else []
-        if b"trainer" in words and b"train" in words:
-            os.kill(pid, signal.SIGKILL)
-            killed.append(pid)
+    wait_for(lambda: any(platform.has_checkpoint(run) for run in platform.trainings().values()), 300)
+    for pid in platform.trainings():
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
 
 
 def wait_for(happened: Callable[[], bool], seconds: float) -> None:
@@ -90,7 +88,9 @@ def test_second_commit_touches_only_the_versions_lines(platform: Platform) -> No
     diff = platform.git("show", "--format=", "--unified=0", platform.report()["commit"])
     changed = [line[1:].strip() for line in diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     assert sorted(line.split(":")[0] for line in changed) == sorted(["version", "sha256", "runId"] * 2)
-    assert platform.git("show", "--format=", "--name-only", "HEAD") == "argocd-apps/staging/detector/values.yaml"
+    assert (
+        platform.git("show", "--format=", "--name-only", platform.tip()) == "argocd-apps/staging/detector/values.yaml"
+    )
 
 
 def test_broken_dataset_fails_at_the_first_step_that_reads_it(platform: Platform, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_version_that_cannot_be_served_is_taken_back_while_the_old_one_answers(p
     assert "digits-detector" in log and "version 2" in log
     assert "its server ends again and again" in platform.log(run, "wait_for_rollout")
     assert platform.git("show", "main:argocd-apps/staging/detector/values.yaml") == before
-    assert "Reverts: " in platform.git("show", "-s", "--format=%B", "main")
+    assert "Reverts: " in platform.git("show", "-s", "--format=%B", platform.tip())
     assert platform.served() == 2
     assert not asking.failures, asking.failures[:5]
 
@@ -161,8 +161,11 @@ def test_promotion_brings_to_production_what_staging_serves(platform: Platform) 
     url = platform.airflow("yolo_promote").xcom(run, "verify_serving")["url"]
     assert platform.served(url) == platform.served() == version
     assert url != platform.report()["urls"]["triton"]
-    assert platform.git("rev-list", "--count", f"{before}..main") == "1"
-    assert platform.git("show", "-s", "--format=%s") == f"promote production/detector/digits {version} from staging"
+    assert platform.git("rev-list", "--count", f"{before}..main", "--", DETECTOR) == "1"
+    assert (
+        platform.git("show", "-s", "--format=%s", platform.tip())
+        == f"promote production/detector/digits {version} from staging"
+    )
     values = [platform.git("show", f"main:argocd-apps/{stage}/detector/values.yaml") for stage in STAGES]
     assert values[0] == values[1]
     assert platform.aliases() == (str(version),) * 3

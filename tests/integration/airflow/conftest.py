@@ -19,14 +19,23 @@ from tests.support.paths import ROOT
 from tests.support.release_repository import Repository
 
 HERE = Path(__file__).parent
+# About half of what this folder takes.
+RELEASES = {
+    "test_approval",
+    "test_candidate",
+    "test_later_stages",
+    "test_promotion",
+    "test_rollout",
+    "test_yolo_rollback",
+}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs this folder: Airflow's database and the servers are made once."""
+    """Two workers run this folder, each with an Airflow database and servers that are made once."""
     for item in items:
         if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group("airflow"))
+            item.add_marker(pytest.mark.xdist_group("releases" if item.path.stem in RELEASES else "airflow"))
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +103,18 @@ def platform(
         yield Platform(servers, model, repository, hand, MlflowClient(servers.mlflow_url))
     finally:
         hand.close()
+
+
+@pytest.fixture
+def released(platform: Platform, run: Run) -> Platform:
+    """Version 1 is live in staging: by a run of the DAG for the worker's first test that asks, then by a copy of it."""
+    if platform.servers.released:
+        platform.release()
+        return platform
+    ended = run(**platform.params())
+    assert ended.state == "success", ended.text[-5000:]
+    platform.servers.released = f"models:/{platform.model}/1"
+    return platform
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from tests.integration.airflow.hand import Hand
 from tests.integration.airflow.servers import Kube, Served
 from tests.support.paths import ROOT
+from tests.support.processes import until
 from tests.support.release_repository import Repository
 
 NUMBERS = itertools.count(1)
@@ -27,6 +28,8 @@ class Servers:
     served: Served
     candidate: Served
     production: Served
+    # MLflow's URI of a version that a run of the DAG released: what `Platform.release` copies.
+    released: str = ""
 
 
 @dataclass
@@ -38,6 +41,26 @@ class Platform:
     repository: Repository
     hand: Hand
     client: Any
+
+    def release(self) -> None:
+        """Have one more version live in staging as a run of the DAG leaves it, without a run: a copy of one's.
+
+        For tests that begin where something is live: registered by MLflow's own copy, delivered and made live by the
+        functions of the DAG's tasks.
+        """
+        from lifecycle.mlflow.versions import pin_of, set_live
+        from lifecycle.model.target import Target
+        from lifecycle.tasks import handoff
+
+        target, pin = Target("staging", "detector", "digits"), pin_of(self._copied())
+        commit = handoff.deliver(handoff.bump(target, self.model, pin)).commit
+        until(f"version {pin.version} answers", lambda: self.served.version == pin.version)
+        set_live(self.client, self.model, pin.number, commit=str(commit), environment="staging", champion=False)
+
+    def _copied(self) -> Any:
+        copied = self.client.copy_model_version(self.servers.released, self.model)
+        # The copy's source is the version that it was copied from; a run's is the logged model.
+        return self.client.get_model_version(self.model, copied.version)
 
     @property
     def served(self) -> Served:

@@ -59,8 +59,8 @@ def test_good_candidate_is_proved_beside_the_live_version_and_then_goes_live(pla
     assert first.pull("prove_candidate")["live_latency_ms"] is None, "nothing was live to be compared with"
 
 
-def test_candidate_with_wrong_boxes_goes_by_one_commit_and_live_is_not_touched(platform: Platform, prove: Run) -> None:
-    prove(**platform.params())
+def test_candidate_with_wrong_boxes_goes_by_one_commit_and_live_is_not_touched(released: Platform, prove: Run) -> None:
+    platform = released
     before, asked = platform.repository.text(), platform.served
     right, platform.candidate.detection = platform.candidate.detection, [30.0, 30.0, 60.0, 60.0, 0.9, 1.0]
     try:
@@ -84,8 +84,8 @@ def test_candidate_with_wrong_boxes_goes_by_one_commit_and_live_is_not_touched(p
     assert commits(platform)[0].startswith(f"Discard the candidate {platform.model} 2 in staging/detector")
 
 
-def test_candidate_that_does_not_start_goes_with_argo_cds_reason(platform: Platform, prove: Run) -> None:
-    prove(**platform.params())
+def test_candidate_that_does_not_start_goes_with_argo_cds_reason(released: Platform, prove: Run) -> None:
+    platform = released
     before = platform.repository.text()
     platform.hand.broken[2] = WORDS
     ended = prove(**platform.params())
@@ -97,9 +97,9 @@ def test_candidate_that_does_not_start_goes_with_argo_cds_reason(platform: Platf
 
 
 def test_slow_candidate_is_refused_with_both_times(
-    platform: Platform, prove: Run, configure: Callable[..., None]
+    released: Platform, prove: Run, configure: Callable[..., None]
 ) -> None:
-    prove(**platform.params())
+    platform = released
     configure(CANDIDATE_MAX_SLOWDOWN=0.0001)
     ended = prove(**platform.params())
     assert states(ended, "prove_candidate", "promote", "discard_candidate") == ["failed", "upstream_failed", "failed"]

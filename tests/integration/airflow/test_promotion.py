@@ -12,14 +12,6 @@ PARAMS = {"pipeline": "digits", "from": "staging", "to": "production"}
 ORDER = ("choose_promotion", "promote", "wait_for_rollout", "verify_serving", "set_alias")
 
 
-@pytest.fixture
-def released(platform: Platform, run: Run) -> Platform:
-    """Version 1 is live in staging."""
-    ended = run(**platform.params())
-    assert ended.state == "success", ended.text[-5000:]
-    return platform
-
-
 def pins(platform: Platform) -> tuple[int | None, int | None]:
     return platform.repository.pin(FILE)["version"], platform.repository.pin(PRODUCTION)["version"]
 
@@ -115,7 +107,7 @@ def test_a_version_that_staging_lost_after_the_decision_is_not_committed(
     from lifecycle.tasks import handoff
 
     platform, deliver = released, handoff.deliver
-    assert run(**platform.params()).state == "success"
+    platform.release()
     text = platform.repository.text()
 
     def meanwhile(wanted: object, delivery: str = "") -> object:
@@ -131,7 +123,7 @@ def test_a_version_that_staging_lost_after_the_decision_is_not_committed(
 def test_a_version_that_fails_in_production_is_taken_back_there_alone(released: Platform, run: Run) -> None:
     platform = released
     assert run("yolo_promote", **PARAMS).state == "success"
-    assert run(**platform.params()).state == "success"
+    platform.release()
     staging = platform.repository.text(path=FILE)
     production = platform.repository.text(path=PRODUCTION)
     platform.hand.broken_in_production[2] = "no GPU is left"

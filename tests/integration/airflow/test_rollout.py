@@ -27,8 +27,8 @@ def after_promotion(platform: Platform, version: int, act: Callable[[Hand], None
     return thread
 
 
-def test_degraded_rollout_brings_the_former_version_back_and_fails(platform: Platform, run: Run) -> None:
-    run(**platform.params())
+def test_degraded_rollout_brings_the_former_version_back_and_fails(released: Platform, run: Run) -> None:
+    platform = released
     before, first = platform.repository.text(), platform.repository.tip
     platform.hand.broken[2] = WORDS
     ended = run(**platform.params())
@@ -55,8 +55,8 @@ def test_degraded_first_rollout_leaves_no_server(platform: Platform, run: Run) -
     assert "Nothing was live before, and no server is left" in one_line(ended.text)
 
 
-def test_server_with_wrong_boxes_is_taken_back(platform: Platform, run: Run) -> None:
-    run(**platform.params())
+def test_server_with_wrong_boxes_is_taken_back(released: Platform, run: Run) -> None:
+    platform = released
     right, platform.served.detection = platform.served.detection, [30.0, 30.0, 60.0, 60.0, 0.9, 1.0]
     try:
         ended = run(**platform.params())

@@ -56,8 +56,8 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
     assert mlflow_end(platform, ended) == ("FINISHED", "live")
 
 
-def test_second_run_is_compared_with_the_first_and_changes_three_lines(platform: Platform, run: Run) -> None:
-    run(**platform.params())
+def test_second_run_is_compared_with_the_first_and_changes_three_lines(released: Platform, run: Run) -> None:
+    platform = released
     ended = run(**platform.params(hyperparameters={"map50": 0.95, "live": 0.9}))
     assert ended.state == "success", ended.text[-5000:]
     assert "the live version has 0.9000" in one_line(ended.text)
@@ -67,8 +67,8 @@ def test_second_run_is_compared_with_the_first_and_changes_three_lines(platform:
     assert (platform.versions(), platform.alias()) == ([1, 2], "2")
 
 
-def test_candidate_that_is_not_good_enough_changes_nothing(platform: Platform, run: Run) -> None:
-    run(**platform.params())
+def test_candidate_that_is_not_good_enough_changes_nothing(released: Platform, run: Run) -> None:
+    platform = released
     before = platform.repository.tip
     for numbers, said in (
         ({"map50": 0.7}, "mAP50 0.7000 is 0.1500 below the least that is wanted, 0.8500"),
@@ -83,8 +83,8 @@ def test_candidate_that_is_not_good_enough_changes_nothing(platform: Platform, r
         assert mlflow_end(platform, ended) == ("FINISHED", "rejected")
 
 
-def test_version_with_other_classes_stops_at_the_gate_unless_the_run_allows_it(platform: Platform, run: Run) -> None:
-    run(**platform.params())
+def test_version_with_other_classes_stops_at_the_gate_unless_the_run_allows_it(released: Platform, run: Run) -> None:
+    platform = released
     before = platform.repository.tip
     other = platform.params(hyperparameters={"map50": 0.95, "classes": ["one", "two"]})
     ended = run(**other)

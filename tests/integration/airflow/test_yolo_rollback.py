@@ -9,11 +9,10 @@ from tests.integration.airflow.servers import one_line
 
 
 @pytest.fixture
-def two_versions(platform: Platform, run: Run) -> Platform:
-    for _ in range(2):
-        assert run(**platform.params()).state == "success"
-    assert (platform.served.version, platform.alias()) == (2, "2")
-    return platform
+def two_versions(released: Platform) -> Platform:
+    released.release()
+    assert (released.served.version, released.alias()) == (2, "2")
+    return released
 
 
 def test_unknown_version_is_refused_and_none_means_the_former_one(two_versions: Platform, run: Run) -> None:
@@ -42,8 +41,8 @@ def test_hold_keeps_later_runs_from_promoting_over_it(two_versions: Platform, ru
     assert (platform.repository.tip, platform.served.version) == (before, 1)
 
 
-def test_nothing_to_go_back_to_is_refused(platform: Platform, run: Run) -> None:
-    run(**platform.params())
+@pytest.mark.usefixtures("released")
+def test_nothing_to_go_back_to_is_refused(run: Run) -> None:
     ended = run("yolo_rollback")
     assert (ended.state, ended.tries["choose_version"]) == ("failed", 1)
     assert "names no version of digits before the present one" in one_line(ended.text)

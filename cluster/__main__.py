@@ -1,4 +1,4 @@
-"""`python -m cluster check|configure|up|demo|down`, as cluster/cluster.mk calls it."""
+"""`python -m cluster check|configure|up|demo|remove|down`, as cluster/cluster.mk calls it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 
-from cluster import check, configure, demo, down, places, up
+from cluster import check, configure, demo, down, places, remove, up
 from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl
+from cluster.repository import Repository
 from cluster.settings import Settings, load
 
 
@@ -63,7 +64,7 @@ def _demo(settings: Settings, kubectl: Kubectl) -> int:
 def main() -> int:
     """Run one command; what a person can mend is one paragraph on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
-    parser.add_argument("command", choices=("check", "configure", "up", "demo", "down"))
+    parser.add_argument("command", choices=("check", "configure", "up", "demo", "remove", "down"))
     command = parser.parse_args().command
     try:
         settings = load()
@@ -76,7 +77,11 @@ def main() -> int:
             return _up(settings, kubectl)
         if command == "demo":
             return _demo(settings, kubectl)
-        down.down(settings, kubectl, say, os.environ.get("CONFIRM", ""))
+        confirmed = os.environ.get("CONFIRM", "")
+        if command == "remove":
+            remove.remove(kubectl, Repository(settings), say, os.environ.get("APP", ""), confirmed)
+        else:
+            down.down(settings, kubectl, say, confirmed)
     except ClusterError as error:
         sys.stderr.write(f"cluster-{command}: {error}\n")
         return 1

@@ -14,7 +14,7 @@ from cluster.settings import ROOT, Settings
 FOLDERS = ("argocd-apps", "charts/platform")
 # `key: value # settings: a.b` or `- value # settings: a.b`
 MARKED = re.compile(
-    r"(?P<before>\s*(?:- )?(?:[\w./-]+: )?)(?P<value>\"[^\"]*\"|[^\s\"#]+) # settings: (?P<key>[\w.-]+)"
+    r"(?P<before>\s*(?:- )?(?:[\w./-]+: )?)(?P<value>\"(?:[^\"\\]|\\.)*\"|[^\s\"#]+) # settings: (?P<key>[\w.-]+)"
 )
 PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./:@+-]*")
 

@@ -92,7 +92,7 @@ class Applications:
             state.compared_at = clock.now()
             await self._write(app, state, items, refresh, operation=operation)
         else:
-            await self._write(app, state, items, refresh, operation=self._abandoned(app, state))
+            await self._write(app, state, items, refresh)
 
     # Loading
 
@@ -166,25 +166,28 @@ class Applications:
     def _wants_sync(self, state: AppState, items: list[ManagedObject]) -> bool:
         spec = state.spec
         assert spec is not None and state.desired is not None
-        pending = [item for item in items if not item.synced]
+        pending = [item for item in items if not item.synced and not item.extraneous]
+        now = time.monotonic()
+        if state.retry_at:
+            # The operation goes on, whatever Git says now; its next try takes that.
+            return now >= state.retry_at
         if not spec.automated or not pending:
             return False
         if all(item.prune and (not spec.prune or item.forbids("Prune")) for item in pending):
             return False
         if not state.desired and not spec.allow_empty:
             return False
-        now = time.monotonic()
         if state.attempted != (state.revision, spec.key):
             return True
-        if not state.succeeded:
-            return state.retry_at > 0 and now >= state.retry_at
-        return spec.self_heal and now - state.healed_at >= HEAL_PAUSE
+        return state.succeeded and spec.self_heal and now - state.healed_at >= HEAL_PAUSE
 
     def _begin(self, app: Manifest, state: AppState) -> Manifest:
         spec = state.spec
         assert spec is not None
         attempt = (state.revision, spec.key)
-        if state.attempted != attempt:
+        if state.retry_at:
+            state.attempted = attempt
+        elif state.attempted != attempt:
             state.attempted, state.retries = attempt, 0
         elif state.succeeded:
             state.healed_at, state.retries = time.monotonic(), 0
@@ -238,17 +241,6 @@ class Applications:
         operation["phase"], operation["retryCount"] = "Running", state.retries
         operation["message"] += f". Retrying attempt #{state.retries} at {clock.later(delay)}."
         return operation
-
-    @staticmethod
-    def _abandoned(app: Manifest, state: AppState) -> Manifest | None:
-        """The end of an operation that waits for a retry of what Git no longer asks for; None where there is none."""
-        operation = (app.get("status") or {}).get("operationState") or {}
-        if state.desired is None or state.spec is None or operation.get("phase") != "Running":
-            return None
-        if state.attempted == (state.revision, state.spec.key):
-            return None
-        message = f"{operation['message']} Given up: Git is at {state.revision[:12]} now, and nothing differs from it."
-        return {**operation, "phase": "Failed", "message": message, "finishedAt": clock.now()}
 
     # Deleting
 

@@ -142,7 +142,8 @@ class Front:
         """A request past everybody: neither kubectl's nor remembered."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.upstream + path, data=data, method=method)
-        request.add_header("Content-Type", "application/json")
+        patch = "merge-patch+" if method == "PATCH" else ""
+        request.add_header("Content-Type", f"application/{patch}json")
         with urllib.request.urlopen(request, timeout=20):
             pass
 

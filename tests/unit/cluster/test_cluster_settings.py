@@ -23,16 +23,19 @@ def test_the_manifests_in_git_say_what_the_settings_say() -> None:
 def test_every_setting_that_is_for_the_manifests_reaches_one() -> None:
     settings = load()
     here_only = {"repository.private", "images.registry", "ingress.domain", "secrets.generate"}
+    here_only |= {"platform.argocd", "platform.monitoring", "platform.postgresql"}
     marked = {line.key for line in configure.marked_lines(settings)}
     assert {key for key in settings.values if not key.startswith("cluster.")} - marked == here_only | {"images.trainer"}
 
 
 def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) -> None:
     text = (copy / "cluster" / "settings.toml").read_text()
-    text = text.replace("https://github.com/your-org/yolo-lifecycle.git", "git@git.example.com:team/fork.git")
+    text = text.replace("https://github.com/your-org/yolo-lifecycle.git", "http://gitea.git.svc:3000/team/fork.git")
     text = text.replace('"main"', '"release"').replace("ghcr.io/your-org", "registry.example.com/ml")
     text = text.replace("gpus = 0", "gpus = 2")
     text = text.replace("production = true", "production = false").replace("private = false", "private = true")
+    text = text.replace("argocd = true\nmonitoring = true", "argocd = false\nmonitoring = false")
+    text = text.replace('pull_secret = ""', 'pull_secret = "registry"')
     (copy / "cluster" / "settings.toml").write_text(text)
     settings = load(copy / "cluster" / "settings.toml")
     assert settings.placeholders() == []
@@ -57,6 +60,12 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
     appset = yaml.safe_load((copy / "argocd-apps/applicationset.yaml").read_text())["spec"]["template"]["spec"]
     git_sync = appset["source"]["helm"]["valuesObject"]["modelRepository"]["gitSync"]
     assert git_sync["credentialsSecret"] == "git-credentials"
+    directory = yaml.safe_load((copy / "argocd-apps/platform.yaml").read_text())["spec"]["source"]["directory"]
+    assert directory["exclude"] == "{platform/argo-cd.yaml,platform/monitoring.yaml}"
+    assert variables["LIFECYCLE_POD_IMAGE_PULL_SECRETS"] == '["registry"]'
+    assert airflow["registry"]["secretName"] == "registry"
+    for path in ("argocd-apps/staging/environment.yaml", "charts/platform/mlflow.yaml"):
+        assert yaml.safe_load((copy / path).read_text())["imagePullSecrets"] == [{"name": "registry"}]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +79,7 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
         ('artifacts = "persistentVolumeClaim"', 'artifacts = "s3"', "mlflow.s3_destination must be s3://bucket/prefix"),
         ("staging = true\nproduction = true", "staging = false\nproduction = false", "at least one that is true"),
         ("[images]", "[images", "is not valid TOML"),
+        ("https://github.com/", "git@github.com:", "nothing here reads by ssh"),
     ],
 )
 def test_a_mistake_is_named_by_its_key(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -5,7 +5,7 @@ serviceAccountName: {{ include "triton.serviceAccountName" .root }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ int $values.terminationGracePeriodSeconds }}
-{{- with $values.imagePullSecrets }}
+{{- with include "triton.pullSecrets" $values.imagePullSecrets | fromJsonArray }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -1,0 +1,81 @@
+"""Argo CD as cluster/ sees it: Applications as it leaves them, and the finalizer that it carries out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cluster import up
+from cluster.kubectl import Kubectl
+from cluster.settings import Settings
+from tests.unit.cluster.conftest import HEAD, URL
+from tests.unit.cluster.front import Front
+
+APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
+Object = dict[str, Any]
+
+
+def application(
+    name: str, sync: str = "Synced", health: str = "Healthy", *, revision: str = HEAD, namespace: str = "", **status: Any
+) -> Object:
+    """An Application as Argo CD 3 leaves it: no health of its objects."""
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": name, "namespace": "argocd"},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": URL, "targetRevision": "main", "path": "x"},
+            "destination": {"namespace": namespace},
+        },
+        "status": {"sync": {"status": sync, "revision": revision}, "health": {"status": health}, **status},
+    }
+
+
+def server(app: str, sync: str = "Synced", health: str = "Healthy", **more: Any) -> Object:
+    """A model server's Application, as the ApplicationSet makes it."""
+    found = application(app.replace("/", "-"), sync, health, **more)
+    environment, _, name = app.partition("/")
+    found["metadata"]["labels"] = {
+        "app.kubernetes.io/part-of": "yolo-lifecycle",
+        "yolo-lifecycle/environment": environment,
+        "yolo-lifecycle/app": name,
+    }
+    return found
+
+
+def argocd_did(front: Front, settings: Settings, *special: Object, without: set[str] = frozenset()) -> None:
+    """Play Argo CD: the Applications that the root and the ApplicationSet bring, some of them special."""
+    usual = [application(name) for name in up.applications(settings)]
+    usual += [server("staging/detector"), server("production/detector")]
+    found = {each["metadata"]["name"]: each for each in [*usual, *special]}
+    for name in set(found) - without:
+        front.call("POST", APPLICATIONS, found[name])
+
+
+@contextmanager
+def finalizing(kubectl: Kubectl) -> Iterator[list[str]]:
+    """Play Argo CD's finalizer while the context lasts; the Applications whose objects went with them."""
+    ended, done = threading.Event(), list[str]()
+
+    def play() -> None:
+        while not ended.is_set():
+            for each in kubectl.list("applications.argoproj.io", "argocd"):
+                meta = each["metadata"]
+                if "deletionTimestamp" in meta and meta.get("finalizers"):
+                    done.append(meta["name"])
+                    patch = '{"metadata":{"finalizers":null}}'
+                    where = ("--namespace", "argocd", "patch", "applications.argoproj.io", meta["name"])
+                    kubectl.run(*where, "--type", "merge", "--patch", patch)
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    try:
+        yield done
+    finally:
+        ended.set()
+        thread.join()

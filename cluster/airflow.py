@@ -66,7 +66,6 @@ def pools(settings: Settings, kubectl: Kubectl) -> str:
     try:
         made = make_pools(kubectl, wanted)
     except (ClusterError, RestError) as error:
-        return (
-            f"note  Airflow's pools {', '.join(wanted)} could not be looked at: {error} Make them in Airflow: Admin, Pools."
-        )
+        names = ", ".join(wanted)
+        return f"note  Airflow's pools {names} could not be looked at: {error} Make them in Airflow: Admin, Pools."
     return f"made pools in Airflow: {', '.join(made)}" if made else ""

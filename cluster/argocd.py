@@ -1,4 +1,4 @@
-"""What is asked of Argo CD by way of its objects: look at Git now, end a sync that hangs, delete with all that was made."""
+"""What is asked of Argo CD by its objects: look at Git now, end a sync that hangs, delete with all that was made."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ def sync(kubectl: Kubectl, name: str, timeout: float = 60.0, interval: float = 1
     """
     deadline = time.monotonic() + timeout
     while _phase(application := kubectl.get(APPLICATIONS, name, NAMESPACE)) in ("Running", "Terminating"):
+        if _phase(application) == "Running":
+            # As `argocd app terminate-op` does it.
+            _patch(kubectl, name, {"status": {"operationState": {"phase": "Terminating"}}})
         if time.monotonic() > deadline:
             raise ClusterError(
                 f"The sync of {name} did not end in {timeout:.0f} s. Look at the controller: "
                 f"`kubectl -n {NAMESPACE} logs statefulset/argocd-application-controller`."
             )
-        if _phase(application) == "Running":
-            # As `argocd app terminate-op` does it.
-            _patch(kubectl, name, {"status": {"operationState": {"phase": "Terminating"}}})
         time.sleep(interval)
     if application is None:
         return
@@ -138,7 +138,7 @@ def _phase(application: Object | None) -> str:
 
 
 def delete(kubectl: Kubectl, name: str, *, cascade: bool = True) -> None:
-    """Delete an Application and, with `cascade`, all that it made but for what says Delete=false; wait until it is gone.
+    """Delete an Application and, with `cascade`, all that it made but what says Delete=false; wait until it is gone.
 
     Raises:
         ClusterError: it was not gone in 5 minutes.
@@ -160,6 +160,4 @@ def delete(kubectl: Kubectl, name: str, *, cascade: bool = True) -> None:
 
 
 def _patch(kubectl: Kubectl, name: str, patch: Object) -> None:
-    kubectl.run(
-        "--namespace", NAMESPACE, "patch", APPLICATIONS, name, "--type", "merge", "--patch", json.dumps(patch)
-    )
+    kubectl.run("--namespace", NAMESPACE, "patch", APPLICATIONS, name, "--type", "merge", "--patch", json.dumps(patch))

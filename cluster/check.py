@@ -200,8 +200,8 @@ def _secrets(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str])
         name = f"Secret {each.name} in namespace {each.namespace} ({each.purpose})"
         if state.wrong:
             yield fail(
-                f"{name} says another {' and '.join(state.wrong)} than cluster/settings.toml. Delete it and run this again: "
-                f"kubectl -n {each.namespace} delete secret {each.name}"
+                f"{name} says another {' and '.join(state.wrong)} than cluster/settings.toml. Delete it and run this "
+                f"again: kubectl -n {each.namespace} delete secret {each.name}"
             )
         elif not state.lacking and state.unlabelled:
             yield fail(f"{name} lacks the label by which it is found. Give it: {each.label_command}")
@@ -224,6 +224,6 @@ def _secrets(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str])
         variables.get("GIT_TOKEN"),
     ):
         yield note(
-            "Argo CD and the model servers get the token that pushes; GIT_READ_USERNAME and GIT_READ_TOKEN give them one that "
-            "only reads"
+            "Argo CD and the model servers get the token that pushes; GIT_READ_USERNAME and GIT_READ_TOKEN give them "
+            "one that only reads"
         )

@@ -17,7 +17,7 @@ from tools import dagrun
 from tools.dagrun import DAG
 from tools.rest import Airflow, RestError
 
-# A kubectl port-forward breaks whenever its pod or the API server restarts: how often it is made again, and the seconds between.
+# A port-forward breaks when its pod or the API server restarts: how often it is made again, and the seconds between.
 TRIES, PAUSE = 40, 3.0
 
 
@@ -57,8 +57,8 @@ def demo(settings: Settings, kubectl: Kubectl, say: Say) -> dagrun.Ending:
             lost = 1 if progress.news() else lost + 1
             if lost > TRIES:
                 raise ClusterError(
-                    f"{error} The run {run} of {DAG} continues in the cluster; Airflow's page shows it. Look at Airflow's "
-                    "pods: `kubectl -n platform get pods`."
+                    f"{error} The run {run} of {DAG} continues in the cluster; Airflow's page shows it. Look at "
+                    "Airflow's pods: `kubectl -n platform get pods`."
                 ) from error
             say(f"the connection to Airflow broke; the run {run} continues, connecting again")
             time.sleep(PAUSE)

@@ -55,9 +55,7 @@ def _delete(kubectl: Kubectl, say: Say, kind: str, name: str, namespace: str, *a
     if kubectl.get(kind, name, namespace) is None:
         return
     say(f"deleting {kind.partition('.')[0].removesuffix('s')} {name}")
-    kubectl.run(
-        "--namespace", namespace, "delete", kind, name, *arguments, "--wait", "--timeout=300s", timeout=320
-    )
+    kubectl.run("--namespace", namespace, "delete", kind, name, *arguments, "--wait", "--timeout=300s", timeout=320)
 
 
 def _delete_model_servers(kubectl: Kubectl, say: Say) -> None:

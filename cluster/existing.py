@@ -30,7 +30,10 @@ def _servers(deployments: list[Object]) -> list[Object]:
     """Argo CD's API servers, whoever installed them."""
 
     def is_one(labels: dict[str, str]) -> bool:
-        return (labels.get("app.kubernetes.io/part-of"), labels.get("app.kubernetes.io/component")) == ("argocd", "server")
+        return (labels.get("app.kubernetes.io/part-of"), labels.get("app.kubernetes.io/component")) == (
+            "argocd",
+            "server",
+        )
 
     return [
         each
@@ -53,8 +56,8 @@ def _foreign_argocd(kubectl: Kubectl, deployments: list[Object]) -> Iterator[Fin
             yield ok("Argo CD is the one that cluster-up installed")
         else:
             yield fail(
-                f"Namespace {namespace} has an Argo CD that cluster-up did not install, and a cluster has room for one. To "
-                "use it, set platform.argocd = false in cluster/settings.toml; else remove it first."
+                f"Namespace {namespace} has an Argo CD that cluster-up did not install, and a cluster has room for "
+                "one. To use it, set platform.argocd = false in cluster/settings.toml; else remove it first."
             )
 
 
@@ -64,8 +67,8 @@ def _given_argocd(settings: Settings, kubectl: Kubectl, deployments: list[Object
     if argocd.NAMESPACE not in namespaces:
         where = f"namespace {namespaces[0]} has one" if namespaces else "the cluster has none"
         yield fail(
-            f"platform.argocd is false, which wants an Argo CD in namespace {argocd.NAMESPACE}; {where}. Set it to true, or "
-            "install one there."
+            f"platform.argocd is false, which wants an Argo CD in namespace {argocd.NAMESPACE}; {where}. Set it to "
+            "true, or install one there."
         )
         return
     yield ok(f"Argo CD in namespace {argocd.NAMESPACE} is used and left as it is")
@@ -80,9 +83,9 @@ def _given_argocd(settings: Settings, kubectl: Kubectl, deployments: list[Object
     params = _config(kubectl, "argocd-cmd-params-cm")
     if params.get(POLICY, "") not in ("", "create-update") and params.get(OVERRIDE) != "true":
         yield fail(
-            f"This Argo CD's {POLICY} is {params[POLICY]}, which outranks the ApplicationSet's create-update: a folder that is "
-            f"lost in Git would stop its servers. Set {OVERRIDE}: \"true\" in ConfigMap argocd-cmd-params-cm, and restart "
-            "deployment/argocd-applicationset-controller."
+            f"This Argo CD's {POLICY} is {params[POLICY]}, which outranks the ApplicationSet's create-update: a folder "
+            f'that is lost in Git would stop its servers. Set {OVERRIDE}: "true" in ConfigMap argocd-cmd-params-cm, '
+            "and restart deployment/argocd-applicationset-controller."
         )
     yield from _labels(settings, kubectl)
 
@@ -115,8 +118,8 @@ def _labels(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
     words = " ".join(f"{label}=true" for label in lacking)
     more = "" if here else f"{CLUSTERS} "
     yield fail(
-        f"Argo CD does not know which environments this cluster runs. Tell it: {make}kubectl -n {argocd.NAMESPACE} label "
-        f"secret {name} {more}{words}"
+        f"Argo CD does not know which environments this cluster runs. Tell it: {make}kubectl -n {argocd.NAMESPACE} "
+        f"label secret {name} {more}{words}"
     )
 
 
@@ -132,8 +135,8 @@ def _monitoring(settings: Settings, kubectl: Kubectl, deployments: list[Object])
     if not settings.on("platform.monitoring"):
         if not known:
             yield note(
-                "platform.monitoring is false and the cluster has no Prometheus operator: leave monitoring.* of charts/triton "
-                "off, since Argo CD cannot make a ServiceMonitor"
+                "platform.monitoring is false and the cluster has no Prometheus operator: leave monitoring.* of "
+                "charts/triton off, since Argo CD cannot make a ServiceMonitor"
             )
         return
     if _of_the_platform(kubectl, "monitoring"):
@@ -141,11 +144,13 @@ def _monitoring(settings: Settings, kubectl: Kubectl, deployments: list[Object])
     if operators:
         yield fail(
             f"The cluster has a Prometheus operator (deployment {operators[0]['name']} in namespace "
-            f"{operators[0]['namespace']}); a second one would manage the same objects. Set platform.monitoring = false in "
-            "cluster/settings.toml, or remove it first."
+            f"{operators[0]['namespace']}); a second one would manage the same objects. Set platform.monitoring = "
+            "false in cluster/settings.toml, or remove it first."
         )
     elif known:
-        yield note("the cluster has the Prometheus operator's definitions, from elsewhere; Argo CD manages them from now on")
+        yield note(
+            "the cluster has the Prometheus operator's definitions, from elsewhere; Argo CD manages them from now on"
+        )
 
 
 def _runs(deployment: Object, program: str) -> bool:

@@ -1,4 +1,4 @@
-"""Take one app away: what Git and the settings no longer ask for goes on serving until a person says this second word."""
+"""Take one app away: what Git and the settings no longer ask for serves on until a person says this second word."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ PLATFORM = "platform"
 SELF = "argo-cd"
 
 
-def remove(
-    kubectl: Kubectl, repository: Repository, say: Say, app: str, confirmed: str
-) -> None:
+def remove(kubectl: Kubectl, repository: Repository, say: Say, app: str, confirmed: str) -> None:
     """Delete the Application of `app` with all that it made; claims, Secrets and the namespace stay.
 
     Args:
@@ -83,6 +81,6 @@ def _asked_for(kubectl: Kubectl, name: str) -> str:
     if key is None:
         return f"The platform needs {name}; `make cluster-down` takes all of it away."
     return (
-        f"The platform still asks for {name}: set {key} = false in cluster/settings.toml, `make cluster-configure`, push, and "
-        "`make cluster-up`."
+        f"The platform still asks for {name}: set {key} = false in cluster/settings.toml, `make cluster-configure`, "
+        "push, and `make cluster-up`."
     )

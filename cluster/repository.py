@@ -71,7 +71,9 @@ class Repository:
         revision = revision or self.branch
         if COMMIT.fullmatch(revision):
             return revision
-        done = self.git("ls-remote", self.url, f"refs/heads/{revision}", f"refs/tags/{revision}", f"refs/tags/{revision}^{{}}")
+        done = self.git(
+            "ls-remote", self.url, f"refs/heads/{revision}", f"refs/tags/{revision}", f"refs/tags/{revision}^{{}}"
+        )
         if done.returncode:
             advice = (
                 "Are GIT_READ_USERNAME and GIT_READ_TOKEN (or GIT_USERNAME and GIT_TOKEN) right?"

@@ -56,9 +56,8 @@ class Expected:
         if self.type == TLS:
             return f"{where} create secret tls {self.name} --cert=… --key=…"
         if self.type == REGISTRY:
-            return (
-                f"{where} create secret docker-registry {self.name} --docker-server=… --docker-username=… --docker-password=…"
-            )
+            login = "--docker-server=… --docker-username=… --docker-password=…"
+            return f"{where} create secret docker-registry {self.name} {login}"
         literals = " ".join(f"--from-literal={key}={self.fixed.get(key, '…')}" for key in self.keys)
         label = f" && {self.label_command}" if self.labels else ""
         return f"{where} create secret generic {self.name} {literals}{label}"
@@ -158,8 +157,8 @@ def _private_repository(settings: Settings) -> list[Expected]:
     """What reads the repository, and is given no more than that where there is a token that only reads."""
     fixed = {"type": "git", "url": settings.text("repository.url")}
     needs = (
-        "run again with GIT_READ_USERNAME and GIT_READ_TOKEN set, a token that only reads (without them, GIT_USERNAME and "
-        "GIT_TOKEN are taken)"
+        "run again with GIT_READ_USERNAME and GIT_READ_TOKEN set, a token that only reads (without them, GIT_USERNAME "
+        "and GIT_TOKEN are taken)"
     )
 
     def login(known: Known, variables: Mapping[str, str]) -> Data | None:

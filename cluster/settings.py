@@ -54,8 +54,8 @@ FORMS: Mapping[str, type | str] = {
 PARTS = {"platform.argocd": "argo-cd", "platform.monitoring": "monitoring", "platform.postgresql": "postgresql"}
 # Said in place of the form.
 SSH = (
-    "repository.url must be https:// or http://, without a user: Argo CD, git-sync and the DAG log in with name and token, and "
-    "nothing here reads by ssh"
+    "repository.url must be https:// or http://, without a user: Argo CD, git-sync and the DAG log in with name and "
+    "token, and nothing here reads by ssh"
 )
 
 

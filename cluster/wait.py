@@ -106,16 +106,16 @@ def wait(
             for name, app in of.left.items():
                 say(f"{name:<22} is left over; `make cluster-remove APP={app}` takes it away")
             return
+        for name in waiting:
+            if name in of.wanted and time.monotonic() - asked.get(name, -AGAIN) >= AGAIN:
+                asked[name] = time.monotonic()
+                argocd.refresh(kubectl, name)
         if time.monotonic() > deadline:
             reasons = "; ".join(f"{name}: {_reason(kubectl, of.wanted.get(name), states[name])}" for name in waiting)
             raise ClusterError(
                 f"After {timeout / 60:.0f} minutes not everything is healthy. {reasons}. Nothing has to be undone: "
                 "Argo CD continues, and cluster-up may be run again. docs/troubleshooting.md goes by symptom."
             )
-        for name in waiting:
-            if name in of.wanted and time.monotonic() - asked.get(name, -AGAIN) >= AGAIN:
-                asked[name] = time.monotonic()
-                argocd.refresh(kubectl, name)
         time.sleep(interval)
 
 
@@ -147,8 +147,8 @@ def pods(kubectl: Kubectl, application: Object) -> list[str]:
 
     Argo CD 3 writes no health of single objects to the Application; the pods themselves are asked.
     """
-    helm = [source.get("helm") or {} for source in argocd.sources(application)]
-    releases = {each.get("releaseName") for each in helm} | {application["metadata"]["name"]}
+    given = [(source.get("helm") or {}).get("releaseName") for source in argocd.sources(application)]
+    releases = {application["metadata"]["name"], *(name for name in given if name)}
     namespace = (application["spec"].get("destination") or {}).get("namespace", "")
     found = []
     for pod in kubectl.list("pods", namespace) if namespace else []:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from cluster import up
-from cluster.kubectl import Kubectl
 from cluster.settings import Settings
 from tests.unit.cluster.conftest import HEAD, URL
 from tests.unit.cluster.front import Front
@@ -19,7 +17,13 @@ Object = dict[str, Any]
 
 
 def application(
-    name: str, sync: str = "Synced", health: str = "Healthy", *, revision: str = HEAD, namespace: str = "", **status: Any
+    name: str,
+    sync: str = "Synced",
+    health: str = "Healthy",
+    *,
+    revision: str = HEAD,
+    namespace: str = "",
+    **status: Any,
 ) -> Object:
     """An Application as Argo CD 3 leaves it: no health of its objects."""
     return {
@@ -33,6 +37,11 @@ def application(
         },
         "status": {"sync": {"status": sync, "revision": revision}, "health": {"status": health}, **status},
     }
+
+
+def operation(phase: str, **more: Any) -> Object:
+    """The state of a sync."""
+    return {"operation": {"sync": {}}, "phase": phase, "startedAt": "2026-11-27T01:00:00Z", **more}
 
 
 def server(app: str, sync: str = "Synced", health: str = "Healthy", **more: Any) -> Object:
@@ -57,20 +66,17 @@ def argocd_did(front: Front, settings: Settings, *special: Object, without: set[
 
 
 @contextmanager
-def finalizing(kubectl: Kubectl) -> Iterator[list[str]]:
+def finalizing(front: Front) -> Iterator[list[str]]:
     """Play Argo CD's finalizer while the context lasts; the Applications whose objects went with them."""
     ended, done = threading.Event(), list[str]()
 
     def play() -> None:
-        while not ended.is_set():
-            for each in kubectl.list("applications.argoproj.io", "argocd"):
+        while not ended.wait(0.05):
+            for each in front.read(APPLICATIONS)["items"]:
                 meta = each["metadata"]
                 if "deletionTimestamp" in meta and meta.get("finalizers"):
                     done.append(meta["name"])
-                    patch = '{"metadata":{"finalizers":null}}'
-                    where = ("--namespace", "argocd", "patch", "applications.argoproj.io", meta["name"])
-                    kubectl.run(*where, "--type", "merge", "--patch", patch)
-            time.sleep(0.05)
+                    front.call("PATCH", f"{APPLICATIONS}/{meta['name']}", {"metadata": {"finalizers": None}})
 
     thread = threading.Thread(target=play)
     thread.start()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from cluster import check, secrets
+from cluster import check, existing, secrets
 from cluster.kubectl import Kubectl
 from cluster.repository import Repository, RepositoryError
 from cluster.settings import Settings
@@ -140,9 +140,10 @@ def test_what_is_generated_fits_together(settings: Settings, kubectl: Kubectl) -
     assert kubectl.secret("platform", "postgresql") == database
 
 
-def test_a_secret_made_by_the_printed_command_is_one_that_argo_cd_finds(
-    settings: Settings, kubectl: Kubectl, failures: Sentences
-) -> None:
+def test_a_secret_made_by_the_printed_command_is_one_that_argo_cd_finds(settings: Settings, kubectl: Kubectl) -> None:
+    def failures(settings: Settings) -> list[str]:
+        return [found.text for found in check._secrets(settings, kubectl, {}) if found.kind == "fail"]
+
     private = changed(settings, **{"repository.private": True, "secrets.generate": False})
     [expected] = [each for each in secrets.expected(private) if each.name == "repository"]
     make, label = expected.command.split(" && ")
@@ -165,7 +166,9 @@ def test_what_only_reads_gets_a_token_that_only_reads(settings: Settings, kubect
         states = secrets.look(kubectl, private, variables)
         return {(state.expected.namespace, state.expected.name): state.made or {} for state in states}
 
-    apart = made({**pushes, "GIT_READ_USERNAME": "reader", "GIT_READ_TOKEN": "read", "IMAGES_USERNAME": "i", "IMAGES_TOKEN": "p"})
+    apart = made(
+        {**pushes, "GIT_READ_USERNAME": "reader", "GIT_READ_TOKEN": "read", "IMAGES_USERNAME": "i", "IMAGES_TOKEN": "p"}
+    )
     assert apart["argocd", "repository"]["password"] == apart["production", "git-credentials"]["password"] == "read"
     assert json.loads(apart["platform", "airflow-git"]["connection"])["password"] == "push"
     for namespace in ("platform", "lifecycle", "staging", "production"):
@@ -254,40 +257,47 @@ OPERATOR = deployment("operator", "monitoring", "quay.io/prometheus-operator/pro
     ],
 )
 def test_what_is_there_already_is_never_taken_over(
-    settings: Settings, front: Front, failures: Sentences, platform: dict[str, bool], there: list[Any], said: list[str]
+    settings: Settings, platform: dict[str, bool], there: list[Any], said: list[str]
 ) -> None:
-    for each in there:
-        front.call("POST", f"/apis/apps/v1/namespaces/{each['metadata']['namespace']}/deployments", each)
-    found = failures(changed(settings, **{f"platform.{key}": value for key, value in platform.items()}))
+    class Cluster(Kubectl):
+        def list(self, kind: str, namespace: str = "", selector: str = "") -> list[dict[str, Any]]:
+            return there if kind == "deployments.apps" else []
+
+        def get(self, kind: str, name: str, namespace: str = "") -> None:
+            """Nothing else."""
+
+    given = changed(settings, **{f"platform.{key}": value for key, value in platform.items()})
+    found = [each.text for each in existing.findings(given, Cluster()) if each.kind == "fail"]
     assert len(found) == len(said), found
     for text, words in zip(found, said, strict=True):
         assert words in text
 
 
 def test_an_argo_cd_of_others_that_is_told_of_the_cluster_will_do(
-    settings: Settings, kubectl: Kubectl, front: Front, failures: Sentences
+    settings: Settings, kubectl: Kubectl, front: Front
 ) -> None:
-    given = changed(settings, **{"platform.argocd": False})
+    def failures() -> list[str]:
+        given = changed(settings, **{"platform.argocd": False})
+        return [each.text for each in existing.findings(given, kubectl) if each.kind == "fail"]
+
     front.call("POST", "/apis/apps/v1/namespaces/argocd/deployments", argocd_server())
     maps = "/api/v1/namespaces/argocd/configmaps"
     health = {"resource.customizations.health.argoproj.io_Application": "hs = {}"}
     front.call("POST", maps, {"metadata": {"name": "argocd-cm"}, "data": health})
     policy = {"applicationsetcontroller.policy": "sync"}
     front.call("POST", maps, {"metadata": {"name": "argocd-cmd-params-cm"}, "data": policy})
-    outranked, unknown = failures(given)
+    outranked, unknown = failures()
     assert "outranks the ApplicationSet's create-update" in outranked
     for command in unknown.partition("Tell it: ")[2].split(" && "):
         kubectl.run(*shlex.split(command)[1:])
     override = {"data": {"applicationsetcontroller.enable.policy.override": "true"}}
     front.call("PATCH", f"{maps}/argocd-cmd-params-cm", override)
-    assert failures(given) == []
+    assert failures() == []
     for name in ("argocd-cm", "argocd-cmd-params-cm"):
         front.call("DELETE", f"{maps}/{name}")
 
 
-def test_the_repository_must_hold_what_lies_here(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_the_repository_must_hold_what_lies_here(settings: Settings, tmp_path: Path) -> None:
     def look(settings: Settings) -> list[check.Finding]:
         return list(check._repository(settings, Repository(settings, {}, tmp_path / "fork")))
 

@@ -13,7 +13,7 @@ from cluster.kubectl import Kubectl
 from cluster.repository import Repository
 from cluster.settings import Settings
 from tests.support.settings import changed
-from tests.unit.cluster.argocd import APPLICATIONS, application, argocd_did, finalizing, server
+from tests.unit.cluster.argocd import APPLICATIONS, application, argocd_did, finalizing, operation, server
 from tests.unit.cluster.conftest import HEAD, URL
 from tests.unit.cluster.front import Front
 
@@ -54,7 +54,7 @@ def test_what_git_no_longer_asks_for_is_removed_when_a_person_says_so(
         monkeypatch.setattr(Repository, "apps", lambda self: {"staging/detector"})
     with pytest.raises(ClusterError, match="APP=production/detector CONFIRM=front"):
         remove.remove(kubectl, repository, ignore, "production/detector", "")
-    with finalizing(kubectl) as gone:
+    with finalizing(front) as gone:
         remove.remove(kubectl, repository, ignore, "production/detector", "front")
     assert gone == ["production-detector"], "with all that it had made"
     assert [each["metadata"]["name"] for each in kubectl.list("applications.argoproj.io", "argocd")] == [
@@ -73,7 +73,7 @@ def test_a_part_of_the_platform_goes_once_the_root_leaves_it_out(
         remove.remove(kubectl, repository, ignore, "platform/monitoring", "front")
     directory = {"spec": {"source": {"directory": {"exclude": "platform/monitoring.yaml"}}}}
     front.call("PATCH", f"{APPLICATIONS}/platform", directory)
-    with finalizing(kubectl) as gone:
+    with finalizing(front) as gone:
         remove.remove(kubectl, repository, ignore, "platform/monitoring", "front")
     assert gone == ["monitoring"]
 
@@ -90,7 +90,7 @@ def test_going_down_wants_the_context_s_name_and_spares_the_data(
         down.down(settings, kubectl, ignore, "")
     assert front.writes == before
     said: list[str] = []
-    with finalizing(kubectl) as gone:
+    with finalizing(front) as gone:
         down.down(settings, kubectl, said.append, "front")
     assert kubectl.list("applications.argoproj.io", "argocd") == []
     assert sorted(gone) == ["production-detector", "staging-detector"]
@@ -107,25 +107,33 @@ def minutes_ago(minutes: float) -> str:
 
 
 @pytest.mark.parametrize(
-    ("sync", "operation", "why"),
+    ("sync", "state", "why"),
     [
         ("Synced", {"phase": "Succeeded"}, ""),
         ("OutOfSync", {"phase": "Failed"}, "its last sync failed"),
         ("Synced", {"phase": "Failed"}, ""),
         ("OutOfSync", {"phase": "Running", "syncResult": {"revision": HEAD}, "startedAt": minutes_ago(1)}, ""),
-        ("OutOfSync", {"phase": "Running", "syncResult": {"revision": HEAD}, "startedAt": minutes_ago(11)}, "11 min"),
-        ("OutOfSync", {"phase": "Running", "syncResult": {"revision": OLD}, "startedAt": minutes_ago(1)}, "aaaaaaaaaaaa"),
+        (
+            "OutOfSync",
+            {"phase": "Running", "syncResult": {"revision": HEAD}, "startedAt": minutes_ago(11)},
+            "its sync runs",
+        ),
+        (
+            "OutOfSync",
+            {"phase": "Running", "syncResult": {"revision": OLD}, "startedAt": minutes_ago(1)},
+            "aaaaaaaaaaaa",
+        ),
         ("OutOfSync", {"phase": "Running", "syncResult": {"revisions": ["1.22.0", HEAD]}, "startedAt": "-"}, ""),
         ("OutOfSync", {"phase": "Running", "finishedAt": minutes_ago(0)}, "waits for the next try"),
     ],
 )
-def test_a_sync_that_hangs_is_told_from_one_that_runs(sync: str, operation: dict[str, Any], why: str) -> None:
-    found = argocd.hangs(application("airflow", sync, operationState=operation), {HEAD}, URL)
+def test_a_sync_that_hangs_is_told_from_one_that_runs(sync: str, state: dict[str, Any], why: str) -> None:
+    found = argocd.hangs(application("airflow", sync, operationState=state), {HEAD}, URL)
     assert (why in found) and bool(found) is bool(why)
 
 
 def test_a_hanging_sync_is_ended_and_a_new_one_started(kubectl: Kubectl, front: Front) -> None:
-    hanging = application("airflow", "OutOfSync", operationState={"phase": "Running"})
+    hanging = application("airflow", "OutOfSync", operationState=operation("Running"))
     hanging["spec"]["syncPolicy"] = {
         "automated": {"prune": True}, "syncOptions": ["ServerSideApply=true"], "retry": {"limit": -1, "refresh": True},
     }  # fmt: skip

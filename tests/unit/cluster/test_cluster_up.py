@@ -16,9 +16,9 @@ from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl
 from cluster.repository import Repository
 from cluster.settings import Settings
-from cluster.wait import wait
+from cluster.wait import pods, wait
 from tests.support.settings import changed
-from tests.unit.cluster.argocd import APPLICATIONS, application, argocd_did, server
+from tests.unit.cluster.argocd import APPLICATIONS, application, argocd_did, operation, server
 from tests.unit.cluster.front import Front
 
 GIT = {"GIT_USERNAME": "bot", "GIT_TOKEN": "s3cr3t"}
@@ -125,33 +125,62 @@ def test_an_empty_cluster_is_brought_up_and_a_second_time_left_as_it_is(
     assert not any("made Secret" in line for line in again)
 
 
-def test_what_is_not_healthy_is_named_with_what_argo_cd_and_the_pods_say(
+def test_what_is_not_healthy_is_named_with_what_argo_cd_says(
     settings: Settings, kubectl: Kubectl, front: Front, repository: Repository
 ) -> None:
-    failed = {"phase": "Failed", "message": "secret airflow-metadata not found"}
-    waiting = {"name": "c", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}}
-    pod = {
-        "metadata": {"name": "mlflow-7c", "labels": {"app.kubernetes.io/instance": "mlflow"}},
-        "spec": {"nodeName": "elsewhere", "containers": [{"name": "c", "image": "x"}]},
-    }
-    front.call("POST", "/api/v1/namespaces/platform/pods", pod)
-    status = {"status": {"containerStatuses": [waiting]}}
-    front.call("PATCH", "/api/v1/namespaces/platform/pods/mlflow-7c/status", status)
+    failed = operation("Failed", message="secret airflow-metadata not found")
     argocd_did(
         front,
         settings,
         application("airflow", "OutOfSync", "Missing", operationState=failed),
-        application("mlflow", "Synced", "Progressing", namespace="platform"),
+        application("mlflow", "Synced", "Progressing"),
         without={"yolo-lifecycle"},
     )
     with pytest.raises(ClusterError) as found:
         wait(settings, kubectl, repository, up.applications(settings), lambda line: None, timeout=0.0)
     text = str(found.value)
     assert "airflow: secret airflow-metadata not found" in text
-    assert "mlflow: pod mlflow-7c: ImagePullBackOff Back-off pulling image" in text
+    assert "mlflow: Synced, Progressing" in text
     assert "yolo-lifecycle: not there, because a wave before it is not healthy" in text
     assert "postgresql" not in text
-    front.call("DELETE", "/api/v1/namespaces/platform/pods/mlflow-7c?gracePeriodSeconds=0")
+
+
+@pytest.mark.parametrize(
+    ("labels", "status", "said"),
+    [
+        (
+            {"app.kubernetes.io/instance": "airflow"},
+            {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}}}]},
+            ["pod p: ImagePullBackOff Back-off"],
+        ),
+        (
+            {"release": "airflow"},
+            {
+                "initContainerStatuses": [
+                    {
+                        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}},
+                        "lastState": {"terminated": {"message": "the database refuses the password"}},
+                    }
+                ]
+            },
+            ["pod p: CrashLoopBackOff the database refuses the password"],
+        ),
+        (
+            {"release": "airflow"},
+            {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: Insufficient cpu."}]},
+            ["pod p: 0/1 nodes: Insufficient cpu."],
+        ),
+        ({"release": "other"}, {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}, []),
+        ({"release": "airflow"}, {"containerStatuses": [{"state": {"waiting": {"reason": "PodInitializing"}}}]}, []),
+    ],
+)
+def test_pods_say_why_an_application_is_not_healthy(labels: Any, status: Any, said: list[str]) -> None:
+    class Cluster(Kubectl):
+        def list(self, kind: str, namespace: str = "", selector: str = "") -> list[dict[str, Any]]:
+            assert (kind, namespace) == ("pods", "platform")
+            return [{"metadata": {"name": "p", "labels": labels}, "status": status}]
+
+    assert pods(Cluster(), application("airflow", namespace="platform")) == said
 
 
 def test_healthy_at_an_older_commit_is_not_well_and_argo_cd_is_asked_to_look(
@@ -160,7 +189,7 @@ def test_healthy_at_an_older_commit_is_not_well_and_argo_cd_is_asked_to_look(
     argocd_did(front, settings, application("airflow", revision="a" * 40))
     said: list[str] = []
     with pytest.raises(ClusterError, match="airflow: Synced, Healthy, at aaaaaaaaaaaa, main is at c0ffee000000"):
-        wait(settings, kubectl, repository, up.applications(settings), said.append, timeout=0.1, interval=0.2)
+        wait(settings, kubectl, repository, up.applications(settings), said.append, timeout=0.0)
     assert [write for write in front.writes if "PATCH" in write] == [f"PATCH {APPLICATIONS}/airflow"]
     asked = kubectl.get("applications.argoproj.io", "airflow", "argocd")
     assert asked is not None
@@ -176,7 +205,9 @@ def test_an_environment_that_was_switched_off_and_other_peoples_applications_hol
     said: list[str] = []
     wait(staging_only, kubectl, repository, up.applications(staging_only), said.append, timeout=5.0)
     left = [line for line in said if "production-detector" in line]
-    assert left == [f"{'production-detector':<22} is left over; `make cluster-remove APP=production/detector` takes it away"]
+    assert left == [
+        f"{'production-detector':<22} is left over; `make cluster-remove APP=production/detector` takes it away"
+    ]
     assert not any("somebody-else" in line for line in said)
 
 

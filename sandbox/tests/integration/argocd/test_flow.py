@@ -239,9 +239,7 @@ def test_the_policy_decides_whether_an_application_that_nothing_generates_is_del
     cluster.api.apply(appset)
     try:
         cluster.until(lambda: bool(cluster.app("listed")), "it is generated")
-        cluster.api.patch(
-            "ApplicationSet", "listed", "argocd", {"spec": {"generators": [{"list": {"elements": []}}]}}
-        )
+        cluster.api.patch("ApplicationSet", "listed", "argocd", {"spec": {"generators": [{"list": {"elements": []}}]}})
         evaluated(cluster, "listed")
         assert bool(cluster.app("listed")) is left
     finally:

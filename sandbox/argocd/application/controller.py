@@ -78,7 +78,7 @@ class Applications:
         if app["metadata"].get("deletionTimestamp"):
             await self._finalize(app)
             return
-        state = self._states.setdefault(app["metadata"]["uid"], AppState())
+        state = self._states.setdefault(app["metadata"]["uid"], _resumed(app))
         refresh = REFRESH in (app["metadata"].get("annotations") or {})
         if refresh or time.monotonic() >= state.due or state.raw_spec != app.get("spec"):
             await self._load(app, state)
@@ -282,3 +282,11 @@ class Applications:
         if not patch:
             return app
         return await self._api.merge_patch(APPLICATIONS, self._namespace, app["metadata"]["name"], patch)
+
+
+def _resumed(app: Manifest) -> AppState:
+    """What a controller that has just started knows: an operation that a former one left running is tried again."""
+    operation = (app.get("status") or {}).get("operationState") or {}
+    if operation.get("phase") != "Running":
+        return AppState()
+    return AppState(retries=operation.get("retryCount", 0), retry_at=time.monotonic())

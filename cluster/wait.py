@@ -130,7 +130,7 @@ def _state(application: Object | None, heads: Heads) -> str:
 
 
 def _reason(kubectl: Kubectl, application: Object | None, state: str) -> str:
-    """What Argo CD and the pods say of an Application that is not well."""
+    """What Argo CD says of an Application that is not well."""
     if application is None:
         return argocd.set_error(kubectl) or "not there, because a wave before it is not healthy"
     status = application.get("status") or {}
@@ -138,35 +138,4 @@ def _reason(kubectl: Kubectl, application: Object | None, state: str) -> str:
     operation = status.get("operationState") or {}
     if operation.get("phase") in ("Failed", "Error", "Running") and operation.get("message"):
         said.append(operation["message"])
-    said += pods(kubectl, application)
     return ", ".join(said[:4]) or state
-
-
-def pods(kubectl: Kubectl, application: Object) -> list[str]:
-    """Why pods of an Application are not ready, in the kubelet's and the scheduler's words.
-
-    Argo CD 3 writes no health of single objects to the Application; the pods themselves are asked.
-    """
-    given = [(source.get("helm") or {}).get("releaseName") for source in argocd.sources(application)]
-    releases = {application["metadata"]["name"], *(name for name in given if name)}
-    namespace = (application["spec"].get("destination") or {}).get("namespace", "")
-    found = []
-    for pod in kubectl.list("pods", namespace) if namespace else []:
-        labels = pod["metadata"].get("labels") or {}
-        if {labels.get("app.kubernetes.io/instance"), labels.get("release")} & releases and (why := _trouble(pod)):
-            found.append(f"pod {pod['metadata']['name']}: {why}")
-    return found
-
-
-def _trouble(pod: Object) -> str:
-    status = pod.get("status") or {}
-    for each in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-        waiting = (each.get("state") or {}).get("waiting") or {}
-        ended = (each.get("lastState") or {}).get("terminated") or {}
-        if waiting and waiting.get("reason") not in ("PodInitializing", "ContainerCreating"):
-            words = f"{waiting.get('reason', '')} {ended.get('message') or waiting.get('message', '')}"
-            return " ".join(words.split())
-    for condition in status.get("conditions") or []:
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return str(condition.get("message", ""))
-    return ""

@@ -16,7 +16,7 @@ from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl
 from cluster.repository import Repository
 from cluster.settings import Settings
-from cluster.wait import pods, wait
+from cluster.wait import wait
 from tests.support.settings import changed
 from tests.unit.cluster.argocd import APPLICATIONS, application, argocd_did, operation, server
 from tests.unit.cluster.front import Front
@@ -143,44 +143,6 @@ def test_what_is_not_healthy_is_named_with_what_argo_cd_says(
     assert "mlflow: Synced, Progressing" in text
     assert "yolo-lifecycle: not there, because a wave before it is not healthy" in text
     assert "postgresql" not in text
-
-
-@pytest.mark.parametrize(
-    ("labels", "status", "said"),
-    [
-        (
-            {"app.kubernetes.io/instance": "airflow"},
-            {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}}}]},
-            ["pod p: ImagePullBackOff Back-off"],
-        ),
-        (
-            {"release": "airflow"},
-            {
-                "initContainerStatuses": [
-                    {
-                        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}},
-                        "lastState": {"terminated": {"message": "the database refuses the password"}},
-                    }
-                ]
-            },
-            ["pod p: CrashLoopBackOff the database refuses the password"],
-        ),
-        (
-            {"release": "airflow"},
-            {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: Insufficient cpu."}]},
-            ["pod p: 0/1 nodes: Insufficient cpu."],
-        ),
-        ({"release": "other"}, {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}, []),
-        ({"release": "airflow"}, {"containerStatuses": [{"state": {"waiting": {"reason": "PodInitializing"}}}]}, []),
-    ],
-)
-def test_pods_say_why_an_application_is_not_healthy(labels: Any, status: Any, said: list[str]) -> None:
-    class Cluster(Kubectl):
-        def list(self, kind: str, namespace: str = "", selector: str = "") -> list[dict[str, Any]]:
-            assert (kind, namespace) == ("pods", "platform")
-            return [{"metadata": {"name": "p", "labels": labels}, "status": status}]
-
-    assert pods(Cluster(), application("airflow", namespace="platform")) == said
 
 
 def test_healthy_at_an_older_commit_is_not_well_and_argo_cd_is_asked_to_look(

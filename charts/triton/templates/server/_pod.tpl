@@ -28,6 +28,11 @@ volumes:
   {{- with include "triton.templatesVolume" . }}
   - {{ . | nindent 4 | trim }}
   {{- end }}
+  {{- if and (eq $values.modelRepository.source "gitSync") $values.modelRepository.gitSync.caConfigMap }}
+  - name: git-ca
+    configMap:
+      name: {{ $values.modelRepository.gitSync.caConfigMap }}
+  {{- end }}
   - name: models
     emptyDir: {}
   - name: cache

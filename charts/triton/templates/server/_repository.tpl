@@ -90,6 +90,10 @@ env:
     value: {{ int $git.maxFailures | quote }}
   - name: GITSYNC_SUBMODULES
     value: "off"
+  {{- if $git.caConfigMap }}
+  - name: GIT_SSL_CAINFO
+    value: /etc/git-ca/ca.crt
+  {{- end }}
   {{- with $git.credentialsSecret }}
   - name: GITSYNC_USERNAME
     valueFrom:
@@ -106,6 +110,11 @@ env:
 volumeMounts:
   - name: git
     mountPath: /git
+  {{- if $git.caConfigMap }}
+  - name: git-ca
+    mountPath: /etc/git-ca
+    readOnly: true
+  {{- end }}
 {{- end -}}
 
 {{/* s5cmd copies one template with what goes beside it (<template>_…); the bucket's address and the keys are in its environment. */}}

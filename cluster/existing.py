@@ -12,6 +12,7 @@ from cluster.settings import Settings
 HERE = "https://kubernetes.default.svc"
 CLUSTERS = "argocd.argoproj.io/secret-type=cluster"
 OURS = "yolo-lifecycle/installed-by"
+MONITORS = "servicemonitors.monitoring.coreos.com"
 HEALTH = "resource.customizations.health.argoproj.io_Application"
 POLICY, OVERRIDE = "applicationsetcontroller.policy", "applicationsetcontroller.enable.policy.override"
 
@@ -131,26 +132,23 @@ def _make_secret() -> str:
 
 def _monitoring(settings: Settings, kubectl: Kubectl, deployments: list[Object]) -> Iterator[Finding]:
     operators = [each["metadata"] for each in deployments if _runs(each, "prometheus-operator")]
-    known = kubectl.get("customresourcedefinition", "servicemonitors.monitoring.coreos.com") is not None
+    known = bool(operators) or kubectl.get("customresourcedefinition", MONITORS) is not None
     if not settings.on("platform.monitoring"):
         if not known:
             yield note(
                 "platform.monitoring is false and the cluster has no Prometheus operator: leave monitoring.* of "
                 "charts/triton off, since Argo CD cannot make a ServiceMonitor"
             )
+    elif not known or _of_the_platform(kubectl, "monitoring"):
         return
-    if _of_the_platform(kubectl, "monitoring"):
-        return
-    if operators:
+    elif operators:
         yield fail(
             f"The cluster has a Prometheus operator (deployment {operators[0]['name']} in namespace "
-            f"{operators[0]['namespace']}); a second one would manage the same objects. Set platform.monitoring = "
-            "false in cluster/settings.toml, or remove it first."
+            f"{operators[0]['namespace']}); a second one would manage the same objects. Set platform.monitoring = false "
+            "in cluster/settings.toml, or remove it first."
         )
-    elif known:
-        yield note(
-            "the cluster has the Prometheus operator's definitions, from elsewhere; Argo CD manages them from now on"
-        )
+    else:
+        yield note("the Prometheus operator's definitions are there already; Argo CD manages them from now on")
 
 
 def _runs(deployment: Object, program: str) -> bool:

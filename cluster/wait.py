@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cluster import argocd
 from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl, Object
-from cluster.repository import Repository
+from cluster.repository import Repository, RepositoryError
 from cluster.settings import Settings
 
 Say = Callable[[str], None]
@@ -18,27 +18,38 @@ WELL = "Synced, Healthy"
 AGAIN = 15.0
 
 
-@dataclass
 class Heads:
     """What the target revisions of the Applications came to since the wait began: each counts, since a DAG may push."""
 
-    repository: Repository
-    seen: dict[str, set[str]] = field(default_factory=dict)
-    _read: dict[str, float] = field(default_factory=dict)
+    def __init__(self, repository: Repository) -> None:
+        self.url = repository.url
+        self._repository = repository
+        self._seen: dict[str, list[str]] = {}
+        self._read: dict[str, float] = {}
 
-    def of(self, revision: str, *, again: bool = False) -> set[str]:
-        """The commits of a target revision; with `again`, the remote is asked once more, every few seconds at most."""
-        read = self._read.get(revision)
-        if read is None or (again and time.monotonic() - read > AGAIN):
+    def of(self, revision: str, *, again: bool = False) -> list[str]:
+        """The commits of a target revision, the newest last; with `again`, the remote is asked again, if not just now.
+
+        Raises:
+            RepositoryError: the remote cannot be read, nor could it be before.
+        """
+        seen = self._seen.setdefault(revision, [])
+        if not seen or (again and time.monotonic() - self._read[revision] > AGAIN):
             self._read[revision] = time.monotonic()
-            self.seen.setdefault(revision, set()).add(self.repository.commit("" if revision == "HEAD" else revision))
-        return self.seen[revision]
+            try:
+                commit = self._repository.commit("" if revision == "HEAD" else revision)
+            except RepositoryError:
+                if not seen:
+                    raise
+            else:
+                seen += [commit] if commit not in seen else []
+        return seen
 
     def behind(self, application: Object) -> str:
         """Where Argo CD is behind Git, in words; empty: it is not."""
-        for revision, at in argocd.revisions(application, self.repository.url).items():
+        for revision, at in argocd.revisions(application, self.url).items():
             if at not in self.of(revision) and at not in self.of(revision, again=True):
-                return f"at {at[:12] or 'no commit'}, {revision} is at {self.repository.commit(revision)[:12]}"
+                return f"at {at[:12] or 'no commit'}, {revision} is at {self.of(revision)[-1][:12]}"
         return ""
 
 

@@ -177,7 +177,7 @@ def test_what_only_reads_gets_a_token_that_only_reads(settings: Settings, kubect
     one = made(pushes)
     assert one["argocd", "repository"]["password"] == "push"
     assert one["platform", "registry"] == {}
-    notes = [found.text for found in check.of_cluster(private, kubectl, pushes) if found.kind == "note"]
+    notes = [found.text for found in check._secrets(private, kubectl, pushes) if found.kind == "note"]
     assert any("the token that pushes" in text for text in notes)
 
 

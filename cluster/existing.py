@@ -144,8 +144,8 @@ def _monitoring(settings: Settings, kubectl: Kubectl, deployments: list[Object])
     elif operators:
         yield fail(
             f"The cluster has a Prometheus operator (deployment {operators[0]['name']} in namespace "
-            f"{operators[0]['namespace']}); a second one would manage the same objects. Set platform.monitoring = false "
-            "in cluster/settings.toml, or remove it first."
+            f"{operators[0]['namespace']}); a second one would manage the same objects. Set platform.monitoring = "
+            "false in cluster/settings.toml, or remove it first."
         )
     else:
         yield note("the Prometheus operator's definitions are there already; Argo CD manages them from now on")

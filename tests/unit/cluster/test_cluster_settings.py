@@ -99,6 +99,16 @@ def test_an_environment_that_is_missing_somewhere_is_named(copy: Path) -> None:
     assert problems.count("edge") >= 5
 
 
+def test_folders_whose_applications_have_one_name_are_named(copy: Path) -> None:
+    for folder in ("staging/a-b", "staging-a/b"):
+        (copy / "argocd-apps" / folder).mkdir(parents=True)
+        (copy / "argocd-apps" / folder / "values.yaml").write_text("models: []\n")
+    problems = configure.environment_problems(load(copy / "cluster" / "settings.toml"), copy)
+    assert problems == [
+        "argocd-apps/staging/a-b and argocd-apps/staging-a/b are both the Application staging-a-b; rename one of them"
+    ]
+
+
 def test_a_mark_without_a_setting_is_refused(copy: Path) -> None:
     path = copy / "argocd-apps" / "root.yaml"
     path.write_text(path.read_text().replace("# settings: repository.url", "# settings: repository.uri"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from cluster import airflow, argocd, check, local, secrets
 from cluster.argocd import NAMESPACE
 from cluster.errors import ClusterError
+from cluster.findings import Finding
 from cluster.kubectl import Kubectl
 from cluster.repository import Repository
 from cluster.settings import ROOT, Settings
@@ -65,7 +66,7 @@ def unstick(settings: Settings, kubectl: Kubectl, repository: Repository, names:
             argocd.sync(kubectl, name)
 
 
-def _stop_on_failure(findings: Iterable[check.Finding], say: Say) -> None:
+def _stop_on_failure(findings: Iterable[Finding], say: Say) -> None:
     failed = 0
     for finding in findings:
         if finding.kind != "ok":

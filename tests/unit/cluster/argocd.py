@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,12 +56,12 @@ def server(app: str, sync: str = "Synced", health: str = "Healthy", **more: Any)
     return found
 
 
-def argocd_did(front: Front, settings: Settings, *special: Object, without: set[str] = frozenset()) -> None:
+def argocd_did(front: Front, settings: Settings, *special: Object, without: Collection[str] = ()) -> None:
     """Play Argo CD: the Applications that the root and the ApplicationSet bring, some of them special."""
     usual = [application(name) for name in up.applications(settings)]
     usual += [server("staging/detector"), server("production/detector")]
     found = {each["metadata"]["name"]: each for each in [*usual, *special]}
-    for name in set(found) - without:
+    for name in set(found) - set(without):
         front.call("POST", APPLICATIONS, found[name])
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from cluster import check, existing, secrets
+from cluster.findings import Finding
 from cluster.kubectl import Kubectl
 from cluster.repository import Repository, RepositoryError
 from cluster.settings import Settings
@@ -298,7 +299,7 @@ def test_an_argo_cd_of_others_that_is_told_of_the_cluster_will_do(
 
 
 def test_the_repository_must_hold_what_lies_here(settings: Settings, tmp_path: Path) -> None:
-    def look(settings: Settings) -> list[check.Finding]:
+    def look(settings: Settings) -> list[Finding]:
         return list(check._repository(settings, Repository(settings, {}, tmp_path / "fork")))
 
     def git(*arguments: str) -> None:

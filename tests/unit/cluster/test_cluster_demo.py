@@ -37,9 +37,9 @@ SERVED = {
 class Played:
     """An Airflow that has one run, whose tasks end as the test says; it speaks as Airflow 3.3 was seen to."""
 
-    def __init__(self, rejected: str = "", unchanged: str = "", cut: int = 0, **states: str) -> None:
+    def __init__(self, rejected: str = "", unchanged: str = "", **states: str) -> None:
         self.states = states
-        self.cut = cut  # how many questions for the run's state are cut off
+        self.cut = 0  # how many questions for the run's state are cut off
         self.pools = {"default_pool": 128}
         self.unchanged = unchanged
         self.rejected = rejected
@@ -199,8 +199,9 @@ def test_a_connection_that_breaks_is_made_again_and_the_run_followed_on(
     settings: Settings, airflows: list[Played], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "PAUSE", 0.0)
-    played = Played(cut=2, train="success", promote="success", verify_serving="success", set_alias="success")
+    played = Played(train="success", promote="success", verify_serving="success", set_alias="success")
     airflows.append(played)
+    played.cut = 2
     kubectl, said = Forwarding(played.url), list[str]()
     assert demo.demo(settings, kubectl, said.append).code == 0
     assert (len(played.triggered), kubectl.opened) == (1, 3), "one run, three connections"

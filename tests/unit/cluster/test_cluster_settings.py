@@ -64,8 +64,8 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
     assert directory["exclude"] == "{platform/argo-cd.yaml,platform/monitoring.yaml}"
     assert variables["LIFECYCLE_POD_IMAGE_PULL_SECRETS"] == '["registry"]'
     assert airflow["registry"]["secretName"] == "registry"
-    for path in ("argocd-apps/staging/environment.yaml", "charts/platform/mlflow.yaml"):
-        assert yaml.safe_load((copy / path).read_text())["imagePullSecrets"] == [{"name": "registry"}]
+    for name in ("argocd-apps/staging/environment.yaml", "charts/platform/mlflow.yaml"):
+        assert yaml.safe_load((copy / name).read_text())["imagePullSecrets"] == [{"name": "registry"}]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from cluster import check, places, up
 from cluster.errors import ClusterError
+from cluster.findings import fail
 from cluster.kubectl import Kubectl
 from cluster.repository import Repository
 from cluster.settings import Settings
@@ -90,7 +91,7 @@ def test_it_stops_before_it_changes_anything(
     elif broken == "storage":
         front.classes = []
     elif broken == "settings":
-        monkeypatch.setattr(check, "before_cluster", lambda settings, variables: iter([check.fail("a placeholder")]))
+        monkeypatch.setattr(check, "before_cluster", lambda settings, variables: iter([fail("a placeholder")]))
     said: list[str] = []
     with pytest.raises(ClusterError, match="nothing was changed"):
         up.up(settings, kubectl, said.append, {} if broken == "secret" else GIT)
@@ -106,8 +107,8 @@ def test_an_empty_cluster_is_brought_up_and_a_second_time_left_as_it_is(
     said: list[str] = []
     up.up(settings, kubectl, said.append, GIT, timeout=20)
     [call] = helm.read_text().splitlines()
-    repository, version = up.chart_of_argocd()
-    assert f"upgrade --install argocd argo-cd --repo {repository} --version {version} --namespace argocd" in call
+    charts, version = up.chart_of_argocd()
+    assert f"upgrade --install argocd argo-cd --repo {charts} --version {version} --namespace argocd" in call
     assert "charts/platform/argo-cd.yaml" in call
     root = kubectl.get("application.argoproj.io", "platform", "argocd")
     assert root is not None

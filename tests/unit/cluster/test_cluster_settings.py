@@ -53,7 +53,9 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
     variables = {entry["name"]: entry["value"] for entry in airflow["env"]}
     assert variables["LIFECYCLE_TRAINER_GPUS"] == "2", "an environment variable is a string"
     assert variables["LIFECYCLE_TRAINER_IMAGE"] == "registry.example.com/ml/yolo-trainer:0.1.0"
-    labels = yaml.safe_load((copy / "charts/platform/argo-cd.yaml").read_text())["configs"]["clusterCredentials"]
+    argocd = yaml.safe_load((copy / "charts/platform/argo-cd.yaml").read_text())
+    assert argocd["notifications"]["argocdUrl"] == argocd["configs"]["cm"]["url"] == "http://localhost:8081"
+    labels = argocd["configs"]["clusterCredentials"]
     assert labels["in-cluster"]["labels"]["yolo-lifecycle/environment-production"] == "false"
     foundation = yaml.safe_load((copy / "charts/platform/foundation.yaml").read_text())
     assert [entry["enabled"] for entry in foundation["environments"]] == [True, False]

@@ -132,23 +132,18 @@ def _make_secret() -> str:
 
 def _monitoring(settings: Settings, kubectl: Kubectl, deployments: list[Object]) -> Iterator[Finding]:
     operators = [each["metadata"] for each in deployments if _runs(each, "prometheus-operator")]
-    known = bool(operators) or kubectl.get("customresourcedefinition", MONITORS) is not None
     if not settings.on("platform.monitoring"):
-        if not known:
+        if not operators and kubectl.get("customresourcedefinition", MONITORS) is None:
             yield note(
                 "platform.monitoring is false and the cluster has no Prometheus operator: leave monitoring.* of "
                 "charts/triton off, since Argo CD cannot make a ServiceMonitor"
             )
-    elif not known or _of_the_platform(kubectl, "monitoring"):
-        return
-    elif operators:
+    elif operators and not _of_the_platform(kubectl, "monitoring"):
         yield fail(
             f"The cluster has a Prometheus operator (deployment {operators[0]['name']} in namespace "
             f"{operators[0]['namespace']}); a second one would manage the same objects. Set platform.monitoring = "
             "false in cluster/settings.toml, or remove it first."
         )
-    else:
-        yield note("the Prometheus operator's definitions are there already; Argo CD manages them from now on")
 
 
 def _runs(deployment: Object, program: str) -> bool:

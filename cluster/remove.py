@@ -37,7 +37,7 @@ def remove(kubectl: Kubectl, repository: Repository, say: Say, app: str, confirm
         raise ClusterError(
             f"The cluster has no app {app}. What it has: {', '.join(_apps(kubectl)) or 'none'}. Say one of these."
         )
-    wanted = _asked_for(kubectl, name) if environment == PLATFORM else _in_git(kubectl, repository, app)
+    wanted = _asked_for(kubectl, repository, name) if environment == PLATFORM else _in_git(kubectl, repository, app)
     if wanted:
         raise ClusterError(wanted)
     context = kubectl.context or kubectl.run("config", "current-context").strip()
@@ -71,15 +71,15 @@ def _in_git(kubectl: Kubectl, repository: Repository, app: str) -> str:
     )
 
 
-def _asked_for(kubectl: Kubectl, name: str) -> str:
+def _asked_for(kubectl: Kubectl, repository: Repository, name: str) -> str:
     """Why the root would make a part of the platform again; empty: it would not."""
-    root = kubectl.get(argocd.APPLICATIONS, PLATFORM, argocd.NAMESPACE) or {}
-    excluded = str(root.get("spec", {}).get("source", {}).get("directory", {}).get("exclude", ""))
-    if not root or f"platform/{name}.yaml" in excluded:
+    root, file = kubectl.get(argocd.APPLICATIONS, PLATFORM, argocd.NAMESPACE), f"platform/{name}.yaml"
+    excluded = str((root or {}).get("spec", {}).get("source", {}).get("directory", {}).get("exclude", ""))
+    if root is None or file in excluded or f"argocd-apps/{file}" not in repository.files():
         return ""
     key = next((key for key, part in PARTS.items() if part == name), None)
     if key is None:
-        return f"The platform needs {name}; `make cluster-down` takes all of it away."
+        return f"Git still asks for {name}: take argocd-apps/{file} out of {repository.branch} and push."
     return (
         f"The platform still asks for {name}: set {key} = false in cluster/settings.toml, `make cluster-configure`, "
         "push, and `make cluster-up`."

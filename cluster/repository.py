@@ -88,8 +88,8 @@ class Repository:
             raise RepositoryError(f"{self.url} has no branch {revision}. Push it, or correct repository.branch.")
         return found[-1]
 
-    def apps(self) -> set[str]:
-        """Every `<environment>/<app>` that the remote branch has a folder for.
+    def files(self) -> list[str]:
+        """Every file below argocd-apps/ on the remote branch.
 
         Raises:
             RepositoryError: it cannot be read.
@@ -99,6 +99,13 @@ class Repository:
             done = self.git("fetch", "--quiet", "--no-tags", self.url, f"refs/heads/{self.branch}")
             if done.returncode:
                 raise RepositoryError(f"{self.url} cannot be fetched: {' '.join(done.stderr.split())}")
-        listed = self.git("ls-tree", "-r", "--name-only", head, "argocd-apps/").stdout.splitlines()
-        found = [re.fullmatch(r"argocd-apps/([^/]+/[^/]+)/values\.yaml", path) for path in listed]
+        return self.git("ls-tree", "-r", "--name-only", head, "argocd-apps/").stdout.splitlines()
+
+    def apps(self) -> set[str]:
+        """Every `<environment>/<app>` that the remote branch has a folder for.
+
+        Raises:
+            RepositoryError: it cannot be read.
+        """
+        found = [re.fullmatch(r"argocd-apps/([^/]+/[^/]+)/values\.yaml", path) for path in self.files()]
         return {match[1] for match in found if match}

@@ -75,7 +75,8 @@ def repository(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Repositor
     """The fork's remote: at HEAD, with a folder for each environment."""
     found = Repository(settings)
     monkeypatch.setattr(Repository, "commit", lambda self, revision="": HEAD)
-    monkeypatch.setattr(Repository, "apps", lambda self: {"staging/detector", "production/detector"})
+    files = [*(f"{name}/detector/values.yaml" for name in ("staging", "production")), "platform/monitoring.yaml"]
+    monkeypatch.setattr(Repository, "files", lambda self: [f"argocd-apps/{file}" for file in files])
     return found
 
 

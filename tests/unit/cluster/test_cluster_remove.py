@@ -51,7 +51,7 @@ def test_what_git_no_longer_asks_for_is_removed_when_a_person_says_so(
     off = how == "the environment is off"
     front.call("POST", "/api/v1/namespaces/argocd/secrets", cluster_secret(production="false" if off else "true"))
     if not off:
-        monkeypatch.setattr(Repository, "apps", lambda self: {"staging/detector"})
+        monkeypatch.setattr(Repository, "files", lambda self: ["argocd-apps/staging/detector/values.yaml"])
     with pytest.raises(ClusterError, match="APP=production/detector CONFIRM=front"):
         remove.remove(kubectl, repository, ignore, "production/detector", "")
     with finalizing(front) as gone:
@@ -62,8 +62,9 @@ def test_what_git_no_longer_asks_for_is_removed_when_a_person_says_so(
     ]
 
 
-def test_a_part_of_the_platform_goes_once_the_root_leaves_it_out(
-    kubectl: Kubectl, front: Front, repository: Repository
+@pytest.mark.parametrize("how", ["left out", "the file left Git"])
+def test_a_part_of_the_platform_goes_once_the_root_no_longer_brings_it(
+    kubectl: Kubectl, front: Front, repository: Repository, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     root, monitoring = application("platform"), application("monitoring")
     monitoring["spec"]["project"] = "yolo-platform"
@@ -71,8 +72,11 @@ def test_a_part_of_the_platform_goes_once_the_root_leaves_it_out(
     front.call("POST", APPLICATIONS, monitoring)
     with pytest.raises(ClusterError, match=r"set platform\.monitoring = false"):
         remove.remove(kubectl, repository, ignore, "platform/monitoring", "front")
-    directory = {"spec": {"source": {"directory": {"exclude": "platform/monitoring.yaml"}}}}
-    front.call("PATCH", f"{APPLICATIONS}/platform", directory)
+    if how == "left out":
+        directory = {"spec": {"source": {"directory": {"exclude": "platform/monitoring.yaml"}}}}
+        front.call("PATCH", f"{APPLICATIONS}/platform", directory)
+    else:
+        monkeypatch.setattr(Repository, "files", lambda self: [])
     with finalizing(front) as gone:
         remove.remove(kubectl, repository, ignore, "platform/monitoring", "front")
     assert gone == ["monitoring"]

@@ -108,13 +108,13 @@ env:
   {{- end }}
 {{ include "triton.initCommon" . }}
 volumeMounts:
-  - name: git
-    mountPath: /git
   {{- if $git.caConfigMap }}
   - name: git-ca
     mountPath: /etc/git-ca
     readOnly: true
   {{- end }}
+  - name: git
+    mountPath: /git
 {{- end -}}
 
 {{/* s5cmd copies one template with what goes beside it (<template>_…); the bucket's address and the keys are in its environment. */}}

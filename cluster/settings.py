@@ -118,7 +118,7 @@ def load(path: Path = SETTINGS) -> Settings:
     problems = [*_problems(found), *_environment_problems(environments)]
     if problems:
         raise SettingsError(f"{path} cannot be used: {'; '.join(problems)}.")
-    return Settings({**found, **_derived(found), **_switches(environments)}, environments)
+    return Settings({**found, **_derived(found), **_platform(found), **_switches(environments)}, environments)
 
 
 def _keys(section: str, keys: object) -> list[tuple[str, Value]]:
@@ -166,14 +166,20 @@ def _derived(found: Mapping[str, Value]) -> dict[str, Value]:
     }
     derived["images.trainer_with_tag"] = f"{registry}/yolo-trainer:{tag}"
     derived |= {f"hosts.{name}": f"{name}.{domain}" for name in ("airflow", "grafana", "argocd")}
-    # Without an ingress, as `kubectl port-forward` gives them (cluster/places.py).
-    for name, port in (("airflow", 8080), ("argocd", 8081)):
-        derived[f"urls.{name}"] = f"https://{name}.{domain}" if found["ingress.enabled"] else f"http://localhost:{port}"
-    derived["images.pull_secrets"] = json.dumps([found["images.pull_secret"]] if found["images.pull_secret"] else [])
-    without = ",".join(f"platform/{name}.yaml" for key, name in PARTS.items() if not found[key])
-    derived["platform.exclude"] = f"{{{without}}}" if "," in without else without
+    derived["urls.airflow"] = f"https://airflow.{domain}" if found["ingress.enabled"] else "http://localhost:8080"
     derived["repository.credentials_secret"] = "git-credentials" if found["repository.private"] else ""
     return derived
+
+
+def _platform(found: Mapping[str, Value]) -> dict[str, Value]:
+    """What the root leaves out, where Argo CD is (without an ingress, as cluster/places.py has it), what pulls images."""
+    without = ",".join(f"platform/{name}.yaml" for key, name in PARTS.items() if not found[key])
+    argocd = f"https://argocd.{found['ingress.domain']}" if found["ingress.enabled"] else "http://localhost:8081"
+    return {
+        "platform.exclude": f"{{{without}}}" if "," in without else without,
+        "urls.argocd": argocd,
+        "images.pull_secrets": json.dumps([found["images.pull_secret"]] if found["images.pull_secret"] else []),
+    }
 
 
 def _switches(environments: Mapping[str, bool]) -> dict[str, Value]:

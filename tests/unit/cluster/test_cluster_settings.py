@@ -10,7 +10,7 @@ import yaml
 
 from cluster import configure
 from cluster.errors import SettingsError
-from cluster.settings import ROOT, load
+from cluster.settings import PARTS, ROOT, load
 from tests.unit.cluster.conftest import ORIGINAL
 
 
@@ -23,9 +23,12 @@ def test_the_manifests_in_git_say_what_the_settings_say() -> None:
 def test_every_setting_that_is_for_the_manifests_reaches_one() -> None:
     settings = load()
     here_only = {"repository.private", "images.registry", "ingress.domain", "secrets.generate"}
-    here_only |= {"platform.argocd", "platform.monitoring", "platform.postgresql"}
     marked = {line.key for line in configure.marked_lines(settings)}
-    assert {key for key in settings.values if not key.startswith("cluster.")} - marked == here_only | {"images.trainer"}
+    assert {key for key in settings.values if not key.startswith("cluster.")} - marked == {
+        *here_only,
+        *PARTS,
+        "images.trainer",
+    }
 
 
 def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) -> None:

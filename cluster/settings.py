@@ -118,7 +118,8 @@ def load(path: Path = SETTINGS) -> Settings:
     problems = [*_problems(found), *_environment_problems(environments)]
     if problems:
         raise SettingsError(f"{path} cannot be used: {'; '.join(problems)}.")
-    return Settings({**found, **_derived(found), **_platform(found), **_switches(environments)}, environments)
+    derived = {**_derived(found), **_platform(found), **_switches(environments)}
+    return Settings({**found, **derived}, environments)
 
 
 def _keys(section: str, keys: object) -> list[tuple[str, Value]]:
@@ -172,7 +173,7 @@ def _derived(found: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _platform(found: Mapping[str, Value]) -> dict[str, Value]:
-    """What the root leaves out, where Argo CD is (without an ingress, as cluster/places.py has it), what pulls images."""
+    """What the root leaves out, where Argo CD is (without an ingress, as cluster/places.py says), what pulls images."""
     without = ",".join(f"platform/{name}.yaml" for key, name in PARTS.items() if not found[key])
     argocd = f"https://argocd.{found['ingress.domain']}" if found["ingress.enabled"] else "http://localhost:8081"
     return {

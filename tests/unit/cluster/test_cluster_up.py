@@ -181,3 +181,5 @@ def test_places_are_told_without_a_password(settings: Settings, ingress: bool) -
     assert ("https://airflow.example.com" in text) is ingress
     assert "kubectl --context front -n platform port-forward service/mlflow 5000:5000" in text
     assert "kubectl --context front -n platform get secret airflow-admin" in text
+    given = "\n".join(places.places(changed(settings, **{"platform.argocd": False}), "front"))
+    assert "Argo CD" not in given and "Grafana" in given, "what another installed is known to them"

@@ -9,7 +9,7 @@ import sys
 from cluster import check, configure, demo, down, places, remove, up
 from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl
-from cluster.repository import Repository
+from cluster.repository import Repository, remembered
 from cluster.settings import Settings, load
 
 
@@ -26,7 +26,7 @@ def say(line: str) -> None:
 
 def _check(settings: Settings, kubectl: Kubectl) -> int:
     failed = 0
-    for finding in check.all_findings(settings, kubectl):
+    for finding in check.all_findings(settings, kubectl, remembered(settings, kubectl, os.environ)):
         out(str(finding))
         failed += finding.kind == "fail"
     out(f"\n{failed} to put right before cluster-up." if failed else "\nReady for `make cluster-up`.")
@@ -46,7 +46,8 @@ def _configure(settings: Settings) -> int:
 
 
 def _up(settings: Settings, kubectl: Kubectl) -> int:
-    up.up(settings, kubectl, say, timeout=float(os.environ.get("CLUSTER_TIMEOUT") or 1800))
+    timeout = float(os.environ.get("CLUSTER_TIMEOUT") or 1800)
+    up.up(settings, kubectl, say, remembered(settings, kubectl, os.environ), timeout)
     out("\nEverything is synced and healthy.")
     out("\n".join(places.places(settings, kubectl.context)))
     out("`make cluster-demo` trains and releases a first model.")
@@ -79,7 +80,8 @@ def main() -> int:
             return _demo(settings, kubectl)
         confirmed = os.environ.get("CONFIRM", "")
         if command == "remove":
-            remove.remove(kubectl, Repository(settings), say, os.environ.get("APP", ""), confirmed)
+            repository = Repository(settings, remembered(settings, kubectl, os.environ))
+            remove.remove(kubectl, repository, say, os.environ.get("APP", ""), confirmed)
         else:
             down.down(settings, kubectl, say, confirmed)
     except ClusterError as error:

@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, KubectlError
+from cluster.kubectl import Kubectl
 from cluster.settings import ROOT, Settings
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -27,6 +28,22 @@ def reader(variables: Mapping[str, str]) -> tuple[str, str] | None:
         if user and token:
             return user, token
     return None
+
+
+def remembered(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables and, for a private repository whose credentials are not among them, those that Argo CD was given."""
+    if not settings.on("repository.private") or reader(variables):
+        return variables
+    try:
+        found = kubectl.secret("argocd", "repository") or {}
+    except KubectlError:
+        # No cluster yet, or no right to read it; the check says what follows.
+        return variables
+    return {
+        **variables,
+        "GIT_READ_USERNAME": found.get("username", ""),
+        "GIT_READ_TOKEN": found.get("password", ""),
+    }
 
 
 class Repository:

@@ -18,7 +18,7 @@ import pytest
 from cluster import check, existing, secrets
 from cluster.findings import Finding
 from cluster.kubectl import Kubectl
-from cluster.repository import Repository, RepositoryError
+from cluster.repository import Repository, RepositoryError, reader, remembered
 from cluster.settings import Settings
 from tests.support.settings import changed
 from tests.unit.cluster.conftest import Sentences
@@ -226,6 +226,19 @@ def test_a_private_repository_is_read_with_the_credentials_that_are_given(
             Repository(private, variables).commit()
     else:
         assert Repository(private, variables).commit() == "b" * 40
+
+
+def test_a_second_run_reads_it_with_what_argo_cd_was_given(settings: Settings) -> None:
+    class Cluster(Kubectl):
+        def secret(self, namespace: str, name: str) -> dict[str, str] | None:
+            assert (namespace, name) == ("argocd", "repository")
+            return {"username": "reader", "password": "read"}
+
+    private = changed(settings, **{"repository.private": True})
+    assert reader(remembered(private, Cluster(), {})) == ("reader", "read")
+    given = {"GIT_USERNAME": "bot", "GIT_TOKEN": "push"}
+    assert remembered(private, Cluster(), given) == given
+    assert remembered(settings, Cluster(), {}) == {}
 
 
 def argocd_server(namespace: str = "argocd", **annotations: str) -> dict[str, Any]:

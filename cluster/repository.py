@@ -31,7 +31,7 @@ def reader(variables: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def remembered(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str]) -> Mapping[str, str]:
-    """The variables and, for a private repository whose credentials are not among them, those that Argo CD was given."""
+    """The variables and, for a private repository whose credentials are not among them, what Argo CD was given."""
     if not settings.on("repository.private") or reader(variables):
         return variables
     try:

@@ -126,6 +126,19 @@ def test_an_empty_cluster_is_brought_up_and_a_second_time_left_as_it_is(
     assert not any("made Secret" in line for line in again)
 
 
+def test_what_argo_cd_gave_up_is_started_anew_and_nothing_else(
+    settings: Settings, kubectl: Kubectl, front: Front, repository: Repository
+) -> None:
+    front.call("POST", APPLICATIONS, application("mlflow", "OutOfSync", operationState=operation("Failed")))
+    front.call("POST", APPLICATIONS, application("somebody-else", "OutOfSync", operationState=operation("Failed")))
+    front.call("POST", APPLICATIONS, application("airflow", operationState=operation("Succeeded")))
+    said: list[str] = []
+    up.unstick(settings, kubectl, repository, up.applications(settings), said.append)
+    assert said == [f"{'mlflow':<22} its last sync failed; starting a new one"]
+    started = [each for each in kubectl.list("applications.argoproj.io", "argocd") if "operation" in each]
+    assert [each["metadata"]["name"] for each in started] == ["mlflow"]
+
+
 def test_what_is_not_healthy_is_named_with_what_argo_cd_says(
     settings: Settings, kubectl: Kubectl, front: Front, repository: Repository
 ) -> None:

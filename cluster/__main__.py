@@ -1,4 +1,4 @@
-"""`python -m cluster check|configure|up|demo|down`, as cluster/cluster.mk calls it."""
+"""`python -m cluster check|configure|up|demo|remove|down`, as cluster/cluster.mk calls it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 
-from cluster import check, configure, demo, down, places, up
+from cluster import check, configure, demo, down, places, remove, up
 from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl
+from cluster.repository import Repository, remembered
 from cluster.settings import Settings, load
 
 
@@ -25,7 +26,7 @@ def say(line: str) -> None:
 
 def _check(settings: Settings, kubectl: Kubectl) -> int:
     failed = 0
-    for finding in check.all_findings(settings, kubectl):
+    for finding in check.all_findings(settings, kubectl, remembered(settings, kubectl, os.environ)):
         out(str(finding))
         failed += finding.kind == "fail"
     out(f"\n{failed} to put right before cluster-up." if failed else "\nReady for `make cluster-up`.")
@@ -45,7 +46,8 @@ def _configure(settings: Settings) -> int:
 
 
 def _up(settings: Settings, kubectl: Kubectl) -> int:
-    up.up(settings, kubectl, say, timeout=float(os.environ.get("CLUSTER_TIMEOUT") or 1800))
+    timeout = float(os.environ.get("CLUSTER_TIMEOUT") or 1800)
+    up.up(settings, kubectl, say, remembered(settings, kubectl, os.environ), timeout)
     out("\nEverything is synced and healthy.")
     out("\n".join(places.places(settings, kubectl.context)))
     out("`make cluster-demo` trains and releases a first model.")
@@ -63,7 +65,7 @@ def _demo(settings: Settings, kubectl: Kubectl) -> int:
 def main() -> int:
     """Run one command; what a person can mend is one paragraph on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
-    parser.add_argument("command", choices=("check", "configure", "up", "demo", "down"))
+    parser.add_argument("command", choices=("check", "configure", "up", "demo", "remove", "down"))
     command = parser.parse_args().command
     try:
         settings = load()
@@ -76,7 +78,12 @@ def main() -> int:
             return _up(settings, kubectl)
         if command == "demo":
             return _demo(settings, kubectl)
-        down.down(settings, kubectl, say, os.environ.get("CONFIRM", ""))
+        confirmed = os.environ.get("CONFIRM", "")
+        if command == "remove":
+            repository = Repository(settings, remembered(settings, kubectl, os.environ))
+            remove.remove(kubectl, repository, say, os.environ.get("APP", ""), confirmed)
+        else:
+            down.down(settings, kubectl, say, confirmed)
     except ClusterError as error:
         sys.stderr.write(f"cluster-{command}: {error}\n")
         return 1

@@ -6,15 +6,14 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
 
-from cluster import configure, local, secrets
+from cluster import configure, existing, local, secrets
 from cluster.errors import ClusterError, KubectlError
+from cluster.findings import Finding, fail, note, ok
 from cluster.kubectl import Kubectl
-from cluster.settings import ROOT, Settings
+from cluster.repository import Repository, RepositoryError, reader
+from cluster.settings import Settings
 
 OLDEST = (1, 28)
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -29,37 +28,12 @@ RIGHTS = (
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What was found: `ok`, `note` (it works, but know this) or `fail` (put it right before anything is installed)."""
-
-    kind: Literal["ok", "note", "fail"]
-    text: str
-
-    def __str__(self) -> str:
-        return f"  {self.kind:<5} {self.text}"
-
-
-def ok(text: str) -> Finding:
-    """Something that is as it should be."""
-    return Finding("ok", text)
-
-
-def note(text: str) -> Finding:
-    """Something to know."""
-    return Finding("note", text)
-
-
-def fail(text: str) -> Finding:
-    """Something to put right first."""
-    return Finding("fail", text)
-
-
-def before_cluster(settings: Settings) -> Iterator[Finding]:
+def before_cluster(settings: Settings, variables: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """What needs no cluster: tools, settings, manifests, the repository."""
     yield from _tools(settings)
     yield from _files(settings)
-    yield from _repository(settings)
+    if not settings.placeholders() and shutil.which("git"):
+        yield from _repository(settings, Repository(settings, variables))
 
 
 def of_cluster(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str] = os.environ) -> Iterator[Finding]:
@@ -70,12 +44,13 @@ def of_cluster(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str
     yield from _rights(kubectl)
     yield from _storage(settings, kubectl)
     yield from _nodes(settings, kubectl)
+    yield from existing.findings(settings, kubectl)
     yield from _secrets(settings, kubectl, variables)
 
 
 def all_findings(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Everything. A local cluster that is yet to be made is only announced."""
-    yield from before_cluster(settings)
+    yield from before_cluster(settings, variables)
     if local.missing(settings):
         kind, name = settings.text("cluster.kind"), settings.text("cluster.name")
         yield note(f"the {kind} cluster {name} is not there yet; cluster-up makes it, then checks the rest")
@@ -119,41 +94,24 @@ def _files(settings: Settings) -> Iterator[Finding]:
     yield from (fail(f"{problem}.") for problem in configure.environment_problems(settings))
 
 
-def _repository(settings: Settings) -> Iterator[Finding]:
+def _repository(settings: Settings, repository: Repository) -> Iterator[Finding]:
     """Argo CD reads the remote branch: it must hold what lies here."""
-    url, branch = settings.text("repository.url"), settings.text("repository.branch")
-    if settings.placeholders() or shutil.which("git") is None:
-        return
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-
-    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["git", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
-        )
-
+    if repository.url.startswith("http://"):
+        yield note("repository.url is http://: tokens are sent in the clear, which is for git hosts inside the cluster")
     try:
-        remote = git("ls-remote", url, f"refs/heads/{branch}")
-    except subprocess.TimeoutExpired:
-        yield fail(f"{url} did not answer within a minute. Is it reachable from here?")
+        there = repository.commit()
+    except RepositoryError as error:
+        yield fail(str(error))
         return
-    if remote.returncode:
-        reason = " ".join(remote.stderr.split())
-        yield fail(f"{url} cannot be read from here: {reason} Log in to it with git, or correct repository.url.")
-    elif not remote.stdout.strip():
-        yield fail(f"{url} has no branch {branch}. Push it, or correct repository.branch.")
+    head = repository.git("rev-parse", "HEAD").stdout.strip()
+    changed = repository.git("status", "--porcelain", "--untracked-files=no", "argocd-apps", "charts").stdout.strip()
+    where = f"{repository.branch} of {repository.url}"
+    if changed:
+        yield fail("argocd-apps/ or charts/ has changes that are not committed. Argo CD reads Git: commit and push.")
+    elif head == there:
+        yield ok(f"{where} is this commit")
     else:
-        head, there = git("rev-parse", "HEAD").stdout.strip(), remote.stdout.split()[0]
-        changed = git("status", "--porcelain", "--untracked-files=no", "argocd-apps", "charts").stdout.strip()
-        if changed:
-            yield fail(
-                "argocd-apps/ or charts/ has changes that are not committed. Argo CD reads Git: commit and push."
-            )
-        elif head == there:
-            yield ok(f"{branch} of {url} is this commit")
-        else:
-            yield note(
-                f"{branch} of {url} is at {there[:12]} and this checkout at {head[:12]}; what is there is installed"
-            )
+        yield note(f"{where} is at {there[:12]} and this checkout at {head[:12]}; what is there is installed")
 
 
 def _version(kubectl: Kubectl) -> Generator[Finding, None, bool]:
@@ -240,7 +198,14 @@ def _secrets(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str])
     for state in states:
         each = state.expected
         name = f"Secret {each.name} in namespace {each.namespace} ({each.purpose})"
-        if not state.lacking:
+        if state.wrong:
+            yield fail(
+                f"{name} says another {' and '.join(state.wrong)} than cluster/settings.toml. Delete it and run this "
+                f"again: kubectl -n {each.namespace} delete secret {each.name}"
+            )
+        elif not state.lacking and state.unlabelled:
+            yield fail(f"{name} lacks the label by which it is found. Give it: {each.label_command}")
+        elif not state.lacking:
             yield ok(name)
         elif state.data is not None:
             yield fail(
@@ -253,3 +218,12 @@ def _secrets(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str])
             advice = f"{each.needs}; or: " if each.needs and settings.on("secrets.generate") else ""
             missing = note if each.optional else fail
             yield missing(f"{name} is missing. Make it: {advice}{each.command}")
+    made = [state.expected.name for state in states if state.made is not None]
+    if {"repository", "git-credentials"} & set(made) and reader(variables) == (
+        variables.get("GIT_USERNAME"),
+        variables.get("GIT_TOKEN"),
+    ):
+        yield note(
+            "Argo CD and the model servers get the token that pushes; GIT_READ_USERNAME and GIT_READ_TOKEN give them "
+            "one that only reads"
+        )

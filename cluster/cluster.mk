@@ -1,7 +1,7 @@
 # Targets for a real cluster; the Makefile includes this file. Nothing is installed on this machine: cluster/ needs Python
 # 3.11 or later and nothing beside it.
-.PHONY: cluster-configure cluster-check cluster-up cluster-demo cluster-down
-export CLUSTER_TIMEOUT CONFIRM
+.PHONY: cluster-configure cluster-check cluster-up cluster-demo cluster-remove cluster-down
+export APP CLUSTER_TIMEOUT CONFIRM
 
 CLUSTER = $(PYTHON) -m cluster
 
@@ -16,6 +16,9 @@ cluster-up: ## install Argo CD on the cluster, hand it this repository, wait unt
 
 cluster-demo: ## run the pipeline once on the cluster (DEMO_PARAMS='{"epochs": 4}' changes its parameters)
 	@$(CLUSTER) demo
+
+cluster-remove: ## take one app away that Git no longer asks for (APP=<environment>/<app> CONFIRM=<kubectl's context>)
+	@$(CLUSTER) remove
 
 cluster-down: ## take the platform away; data stays (CONFIRM=<kubectl's context>)
 	@$(CLUSTER) down

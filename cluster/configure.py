@@ -14,7 +14,7 @@ from cluster.settings import ROOT, Settings
 FOLDERS = ("argocd-apps", "charts/platform")
 # `key: value # settings: a.b` or `- value # settings: a.b`
 MARKED = re.compile(
-    r"(?P<before>\s*(?:- )?(?:[\w./-]+: )?)(?P<value>\"[^\"]*\"|[^\s\"#]+) # settings: (?P<key>[\w.-]+)"
+    r"(?P<before>\s*(?:- )?(?:[\w./-]+: )?)(?P<value>\"(?:[^\"\\]|\\.)*\"|[^\s\"#]+) # settings: (?P<key>[\w.-]+)"
 )
 PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./:@+-]*")
 
@@ -94,4 +94,17 @@ def environment_problems(settings: Settings, root: Path = ROOT) -> list[str]:
         for path, mark in (("argo-cd.yaml", "its label"), ("foundation.yaml", "its entry in `environments`")):
             if f"# settings: environments.{name}\n" not in (root / "charts" / "platform" / path).read_text():
                 problems.append(f"charts/platform/{path} does not have {mark} for {name}; copy another environment's")
-    return problems
+    return problems + _collisions(root)
+
+
+def _collisions(root: Path) -> list[str]:
+    """Folders whose Applications would have one name: staging-a/b and staging/a-b."""
+    folders: dict[str, list[str]] = {}
+    for path in sorted((root / "argocd-apps").glob("*/*/values.yaml")):
+        environment, app = path.parts[-3:-1]
+        folders.setdefault(f"{environment}-{app}", []).append(f"argocd-apps/{environment}/{app}")
+    return [
+        f"{' and '.join(found)} are both the Application {name}; rename one of them"
+        for name, found in folders.items()
+        if len(found) > 1
+    ]

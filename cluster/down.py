@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from cluster import local
+from cluster.argocd import APPLICATION_SET, APPLICATIONS, NAMESPACE, PART_OF, delete, folder
 from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl
 from cluster.settings import Settings
-from cluster.up import NAMESPACE, Say, applications
+from cluster.up import applications
+from cluster.wait import Say
 
+# Namespaces of the platform, and the settings by which some are another's.
+LENT = {"argocd": "platform.argocd", "monitoring": "platform.monitoring"}
 KEPT = ("platform", "monitoring", "lifecycle", "argocd")
 
 
@@ -32,32 +36,36 @@ def down(settings: Settings, kubectl: Kubectl, say: Say, confirmed: str) -> None
             f"This stops serving and training in the cluster of context {context}. If you want that, say its name: "
             f"`make cluster-down CONFIRM={context}`."
         )
-    _delete(kubectl, say, "application.argoproj.io", "platform", NAMESPACE)
-    _delete(kubectl, say, "application.argoproj.io", "yolo-lifecycle", NAMESPACE)
-    _delete(kubectl, say, "applicationset.argoproj.io", "model-servers", NAMESPACE)
-    for environment in settings.served:
-        _delete_model_servers(kubectl, say, environment)
+    for name in ("platform", "yolo-lifecycle"):
+        _delete(kubectl, say, APPLICATIONS, name, NAMESPACE)
+    _delete_model_servers(kubectl, say)
     # The last waves first. argo-cd has no finalizer: it must live until it has removed what the others made.
-    for name in reversed([name for name in applications() if name != "yolo-lifecycle"]):
-        _delete(kubectl, say, "application.argoproj.io", name, NAMESPACE)
-    say("Argo CD itself is left: helm uninstall argocd --namespace argocd")
+    for name in reversed([name for name in applications(settings) if name != "yolo-lifecycle"]):
+        _delete(kubectl, say, APPLICATIONS, name, NAMESPACE)
+    if settings.on("platform.argocd"):
+        say("Argo CD itself is left: helm uninstall argocd --namespace argocd")
+    left = [name for name in KEPT if name not in LENT or settings.on(LENT[name])]
     say(
         "Volumes, Secrets and namespaces are left, with all data in them; to lose these too: "
-        f"kubectl delete namespace {' '.join([*KEPT, *settings.served])}"
+        f"kubectl delete namespace {' '.join([*left, *settings.environments])}"
     )
 
 
-def _delete(kubectl: Kubectl, say: Say, kind: str, name: str, namespace: str) -> None:
+def _delete(kubectl: Kubectl, say: Say, kind: str, name: str, namespace: str, *arguments: str) -> None:
     if kubectl.get(kind, name, namespace) is None:
         return
-    say(f"deleting {kind.partition('.')[0]} {name}")
-    kubectl.run("--namespace", namespace, "delete", kind, name, "--wait", "--timeout=300s", timeout=320)
+    say(f"deleting {kind.partition('.')[0].removesuffix('s')} {name}")
+    kubectl.run("--namespace", namespace, "delete", kind, name, *arguments, "--wait", "--timeout=300s", timeout=320)
 
 
-def _delete_model_servers(kubectl: Kubectl, say: Say, environment: str) -> None:
-    """The ApplicationSet's Applications have no finalizer, so that losing one stops no server; here all are to stop."""
-    if kubectl.get("namespace", environment) is None:
-        return
-    say(f"deleting the model servers of {environment}")
-    label = "app.kubernetes.io/name=triton"
-    kubectl.run("--namespace", environment, "delete", "deployments,services", "--selector", label, timeout=180)
+def _delete_model_servers(kubectl: Kubectl, say: Say) -> None:
+    """The ApplicationSet's Applications have no finalizer, so that losing one stops no server; here each gets it first.
+
+    The ApplicationSet goes before them, else it would take the finalizer away again, and without its Applications.
+    """
+    kind, name = APPLICATION_SET
+    _delete(kubectl, say, kind, name, NAMESPACE, "--cascade=orphan")
+    for application in kubectl.list(APPLICATIONS, NAMESPACE, PART_OF):
+        if app := folder(application):
+            say(f"deleting the model servers of {app}")
+            delete(kubectl, application["metadata"]["name"])

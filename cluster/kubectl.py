@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -53,9 +54,10 @@ class Kubectl:
         found: Object | None = json.loads(text) if text.strip() else None
         return found
 
-    def list(self, kind: str, namespace: str = "") -> list[Object]:
+    def list(self, kind: str, namespace: str = "", selector: str = "") -> list[Object]:
         """All objects of a kind, in one namespace or all; none if the cluster does not know the kind."""
         where = ["--namespace", namespace] if namespace else ["--all-namespaces"]
+        where += ["--selector", selector] if selector else []
         try:
             items: list[Object] = json.loads(self.run("get", kind, *where, "--output", "json"))["items"]
         except KubectlError as error:
@@ -74,40 +76,43 @@ class Kubectl:
         answer = json.loads(self.run("create", "--raw", path, "--filename", "-", stdin=body))
         return bool(answer.get("status", {}).get("allowed"))
 
-    def secrets(self, namespace: str, *names: str) -> dict[str, dict[str, str]]:
-        """The values, decoded, of those Secrets of these names that there are."""
-        items: list[Object] = []
+    def secret_objects(self, namespace: str, *names: str) -> Iterator[Object]:
+        """Those Secrets of these names that there are, as the API gives them."""
         # For each name that there is not, kubectl asks twice, and after ten requests it waits before each.
         for first in range(0, len(names), 5):
             arguments = ["--namespace", namespace, "--ignore-not-found", "--output", "json"]
             text = self.run("get", "secret", *names[first : first + 5], *arguments).strip()
             found = json.loads(text) if text else {"items": []}
-            items += found.get("items", [found])
-        return {
-            item["metadata"]["name"]: {
-                key: base64.b64decode(value).decode() for key, value in (item.get("data") or {}).items()
-            }
-            for item in items
-        }
+            yield from found.get("items", [found])
 
     def secret(self, namespace: str, name: str) -> dict[str, str] | None:
         """A Secret's values, decoded, or None."""
-        return self.secrets(namespace, name).get(name)
+        return next((decoded(found) for found in self.secret_objects(namespace, name)), None)
 
     @contextmanager
     def forward(self, namespace: str, service: str, port: int) -> Iterator[str]:
         """A URL on this machine that leads to a Service while the context lasts."""
         command = self.command("--namespace", namespace, "port-forward", f"service/{service}", f":{port}")
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None and process.stderr is not None
+            # It writes a line for each connection, and would stop at a full pipe.
+            drain = threading.Thread(target=process.stdout.read, daemon=True)
             try:
-                assert process.stdout is not None and process.stderr is not None
                 found = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
                 if found is None:
                     raise ClusterError(
                         f"Service {service} in namespace {namespace} cannot be reached: "
                         f"{process.stderr.read().strip()} Look at its pods: `kubectl -n {namespace} get pods`."
                     )
+                drain.start()
                 yield f"http://127.0.0.1:{found[1]}"
             finally:
                 process.terminate()
                 process.wait(10)
+                if drain.ident:
+                    drain.join(10)
+
+
+def decoded(secret: Object) -> dict[str, str]:
+    """A Secret's values."""
+    return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from cluster.settings import Settings
 
+# What another than cluster-up may have installed, by its setting.
+PARTS = {"platform.argocd": "Argo CD", "platform.monitoring": "Grafana"}
+
 
 def places(settings: Settings, context: str) -> list[str]:
     """Lines for a person who has just brought the cluster up."""
     kubectl = f"kubectl --context {context}" if context else "kubectl"
     ingress, domain = settings.on("ingress.enabled"), settings.text("ingress.domain")
+    absent = {PARTS[key] for key in PARTS if not settings.on(key)}
     lines = []
     for title, service, namespace, ports, host in (
         ("Airflow", "airflow-api-server", "platform", "8080:8080", "airflow"),
@@ -16,6 +20,8 @@ def places(settings: Settings, context: str) -> list[str]:
         ("Argo CD", "argocd-server", "argocd", "8081:80", "argocd"),
         ("Grafana", "kube-prometheus-stack-grafana", "monitoring", "3000:80", "grafana"),
     ):
+        if title in absent:
+            continue
         if ingress and host:
             lines.append(f"{title:<9} https://{host}.{domain}")
         else:
@@ -30,6 +36,8 @@ def places(settings: Settings, context: str) -> list[str]:
         ("Argo CD", "argocd", "argocd-initial-admin-secret", "password"),
         ("Grafana", "monitoring", "grafana-admin", "admin-password"),
     ):
+        if title in absent:
+            continue
         lines.append(
             f"{title:<9} {kubectl} -n {namespace} get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d"
         )

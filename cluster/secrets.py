@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from cluster.kubectl import Kubectl, Object
+from cluster.kubectl import Kubectl, Object, decoded
+from cluster.repository import reader
 from cluster.settings import Settings
 
 PLATFORM = "platform"
 DATABASE = (PLATFORM, "postgresql")
+TLS, REGISTRY = "kubernetes.io/tls", "kubernetes.io/dockerconfigjson"
 MLFLOW_URL = "http://mlflow.platform.svc:5000"
 
 Data = dict[str, str]
@@ -43,27 +45,42 @@ class Expected:
     needs: str = ""
     optional: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    # Keys whose value the settings say.
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    type: str = "Opaque"
 
     @property
     def command(self) -> str:
         """The kubectl command by which a person makes it."""
-        if self.keys == ("tls.crt", "tls.key"):
-            return f"kubectl -n {self.namespace} create secret tls {self.name} --cert=… --key=…"
-        literals = " ".join(f"--from-literal={key}=…" for key in self.keys)
-        return f"kubectl -n {self.namespace} create secret generic {self.name} {literals}"
+        where = f"kubectl -n {self.namespace}"
+        if self.type == TLS:
+            return f"{where} create secret tls {self.name} --cert=… --key=…"
+        if self.type == REGISTRY:
+            login = "--docker-server=… --docker-username=… --docker-password=…"
+            return f"{where} create secret docker-registry {self.name} {login}"
+        literals = " ".join(f"--from-literal={key}={self.fixed.get(key, '…')}" for key in self.keys)
+        label = f" && {self.label_command}" if self.labels else ""
+        return f"{where} create secret generic {self.name} {literals}{label}"
+
+    @property
+    def label_command(self) -> str:
+        """The kubectl command that gives it its labels."""
+        words = " ".join(f"{key}={value}" for key, value in self.labels.items())
+        return f"kubectl -n {self.namespace} label --overwrite secret {self.name} {words}"
 
     def manifest(self, data: Data) -> Object:
         """The object."""
         metadata = {"name": self.name, "namespace": self.namespace, "labels": dict(self.labels)}
-        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "stringData": data}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": self.type, "stringData": data}
 
 
 def expected(settings: Settings) -> list[Expected]:
     """All that these settings need, in the order in which one is made from another."""
+    passwords = Expected(
+        *DATABASE, ("postgres-password", "airflow-password", "mlflow-password"), "PostgreSQL's roles", _passwords
+    )
     found = [
-        Expected(
-            *DATABASE, ("postgres-password", "airflow-password", "mlflow-password"), "PostgreSQL's roles", _passwords
-        ),
+        *([passwords] if settings.on("platform.postgresql") else []),
         Expected(PLATFORM, "airflow-metadata", ("connection",), "Airflow's database", _airflow_connection),
         Expected(PLATFORM, "airflow-fernet-key", ("fernet-key",), "encrypts Airflow's connections", _fernet_key),
         Expected(
@@ -88,23 +105,6 @@ def expected(settings: Settings) -> list[Expected]:
             needs="run again with GIT_USERNAME and GIT_TOKEN set, or make it as docs/operations.md says",
         ),
         _mlflow_server(settings),
-        Expected(
-            "monitoring",
-            "grafana-admin",
-            ("admin-user", "admin-password"),
-            "Grafana's administrator",
-            _admin("admin-user", "admin-password"),
-        ),
-        Expected(
-            "argocd",
-            "argocd-notifications-secret",
-            ("webhook-url",),
-            "where Argo CD reports failed syncs and degraded health; without it, nobody is told",
-            _from_variables({"webhook-url": "NOTIFICATIONS_WEBHOOK_URL"}),
-            needs="run again with NOTIFICATIONS_WEBHOOK_URL set",
-            optional=True,
-            labels={"app.kubernetes.io/part-of": "argocd"},
-        ),
     ]
     for namespace in ("lifecycle", *settings.served):
         found.append(
@@ -116,10 +116,18 @@ def expected(settings: Settings) -> list[Expected]:
                 _tracking,
             )
         )
+    if settings.on("platform.monitoring"):
+        found.append(GRAFANA)
+    if settings.on("platform.argocd"):
+        found.append(NOTIFICATIONS)
     if settings.on("repository.private"):
         found += _private_repository(settings)
+    if settings.text("images.pull_secret"):
+        found += [_registry(settings, namespace) for namespace in (PLATFORM, "lifecycle", *settings.served)]
     if settings.on("ingress.enabled"):
-        found += [_certificate(namespace, name) for namespace, name in CERTIFICATES]
+        absent = {"argo-cd": "argocd", "monitoring": "monitoring"}
+        without = {absent.get(name) for name in settings.left_out}
+        found += [_certificate(namespace, name) for namespace, name in CERTIFICATES if namespace not in without]
     return found
 
 
@@ -146,34 +154,58 @@ S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 def _private_repository(settings: Settings) -> list[Expected]:
-    url, needs = settings.text("repository.url"), "run again with GIT_USERNAME and GIT_TOKEN set"
-    variables = {"username": "GIT_USERNAME", "password": "GIT_TOKEN"}
+    """What reads the repository, and is given no more than that where there is a token that only reads."""
+    fixed = {"type": "git", "url": settings.text("repository.url")}
+    needs = (
+        "run again with GIT_READ_USERNAME and GIT_READ_TOKEN set, a token that only reads (without them, GIT_USERNAME "
+        "and GIT_TOKEN are taken)"
+    )
 
-    def repository(known: Known, environment: Mapping[str, str]) -> Data | None:
-        data = _from_variables(variables)(known, environment)
-        return None if data is None else {"type": "git", "url": url, **data}
+    def login(known: Known, variables: Mapping[str, str]) -> Data | None:
+        found = reader(variables)
+        return None if found is None else {"username": found[0], "password": found[1]}
 
-    kind = {"argocd.argoproj.io/secret-type": "repository"}
+    def repository(known: Known, variables: Mapping[str, str]) -> Data | None:
+        data = login(known, variables)
+        return None if data is None else {**fixed, **data}
+
     argocd = Expected(
         "argocd",
         "repository",
-        ("url", "username", "password"),
+        ("type", "url", "username", "password"),
         "Argo CD reads the repository",
         repository,
         needs,
-        labels=kind,
+        labels={"argocd.argoproj.io/secret-type": "repository"},
+        fixed=fixed,
     )
+    purpose = "model servers fetch model_repository/"
     return [argocd] + [
-        Expected(
-            name,
-            "git-credentials",
-            ("username", "password"),
-            "model servers fetch model_repository/",
-            _from_variables(variables),
-            needs,
-        )
-        for name in settings.served
+        Expected(name, "git-credentials", ("username", "password"), purpose, login, needs) for name in settings.served
     ]
+
+
+def _registry(settings: Settings, namespace: str) -> Expected:
+    """The Secret that pulls this project's images."""
+    host = settings.text("images.registry").partition("/")[0]
+
+    def make(known: Known, variables: Mapping[str, str]) -> Data | None:
+        user, token = variables.get("IMAGES_USERNAME"), variables.get("IMAGES_TOKEN")
+        if not user or not token:
+            return None
+        auth = base64.b64encode(f"{user}:{token}".encode()).decode()
+        login = {"username": user, "password": token, "auth": auth}
+        return {".dockerconfigjson": json.dumps({"auths": {host: login}})}
+
+    return Expected(
+        namespace,
+        settings.text("images.pull_secret"),
+        (".dockerconfigjson",),
+        f"pulls images from {host}",
+        make,
+        "run again with IMAGES_USERNAME and IMAGES_TOKEN set",
+        type=REGISTRY,
+    )
 
 
 CERTIFICATES = ((PLATFORM, "airflow-tls"), ("monitoring", "grafana-tls"), ("argocd", "argocd-server-tls"))
@@ -182,7 +214,8 @@ CERTIFICATES = ((PLATFORM, "airflow-tls"), ("monitoring", "grafana-tls"), ("argo
 def _certificate(namespace: str, name: str) -> Expected:
     """A host's certificate; optional, since cert-manager may make it once the ingress is there."""
     purpose = "the ingress' certificate; without it, browsers warn"
-    return Expected(namespace, name, ("tls.crt", "tls.key"), purpose, lambda known, variables: None, optional=True)
+    keys = ("tls.crt", "tls.key")
+    return Expected(namespace, name, keys, purpose, lambda known, variables: None, optional=True, type=TLS)
 
 
 def _password() -> str:
@@ -238,13 +271,43 @@ def _from_variables(names: Mapping[str, str]) -> Maker:
     return make
 
 
+GRAFANA = Expected(
+    "monitoring",
+    "grafana-admin",
+    ("admin-user", "admin-password"),
+    "Grafana's administrator",
+    _admin("admin-user", "admin-password"),
+)
+NOTIFICATIONS = Expected(
+    "argocd",
+    "argocd-notifications-secret",
+    ("webhook-url",),
+    "where Argo CD reports failed syncs and degraded health; without it, nobody is told",
+    _from_variables({"webhook-url": "NOTIFICATIONS_WEBHOOK_URL"}),
+    needs="run again with NOTIFICATIONS_WEBHOOK_URL set",
+    optional=True,
+    labels={"app.kubernetes.io/part-of": "argocd"},
+)
+
+
 @dataclass(frozen=True)
 class State:
-    """An expected Secret as the cluster has it."""
+    """An expected Secret as the cluster has it, with the labels that it has."""
 
     expected: Expected
     data: Data | None
     made: Data | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether it is there without a label by which it is found."""
+        return self.data is not None and not self.expected.labels.items() <= self.labels.items()
+
+    @property
+    def wrong(self) -> list[str]:
+        """Keys that say something else than the settings."""
+        return [key for key, value in self.expected.fixed.items() if (self.data or {}).get(key, value) != value]
 
     @property
     def lacking(self) -> list[str]:
@@ -255,17 +318,19 @@ class State:
 def look(kubectl: Kubectl, settings: Settings, variables: Mapping[str, str]) -> list[State]:
     """Each expected Secret and, for those that are missing, what would be made for them (None: a person must)."""
     wanted = expected(settings)
-    there: dict[str, dict[str, Data]] = {}
+    there: dict[tuple[str, str], Object] = {}
     for namespace in dict.fromkeys(each.namespace for each in wanted):
-        there[namespace] = kubectl.secrets(namespace, *(e.name for e in wanted if e.namespace == namespace))
+        for found in kubectl.secret_objects(namespace, *(e.name for e in wanted if e.namespace == namespace)):
+            there[namespace, found["metadata"]["name"]] = found
     known: dict[tuple[str, str], Data] = {}
     states = []
     for each in wanted:
-        data = there[each.namespace].get(each.name)
+        found = there.get((each.namespace, each.name), {})
+        data = decoded(found) if found else None
         # One that exists but lacks keys is somebody's: it is reported, and never overwritten.
         made = each.make(known, variables) if data is None and settings.on("secrets.generate") else None
         known[each.namespace, each.name] = data or made or {}
-        states.append(State(each, data, made))
+        states.append(State(each, data, made, (found.get("metadata") or {}).get("labels") or {}))
     return states
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -19,12 +20,16 @@ SIZE = r"[0-9]+(Mi|Gi|Ti)"
 NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 # Key to the type or the form that its text must have.
 FORMS: Mapping[str, type | str] = {
-    "repository.url": r"(https://|ssh://|git@)[^\s@:]*[^\s]+",
+    "repository.url": r"https?://[^\s@]+",
     "repository.branch": r"[A-Za-z0-9_][A-Za-z0-9_./-]*",
     "repository.private": bool,
     "repository.delivery": r"push|github|gitlab|gitea",
     "images.registry": r"[a-z0-9][a-z0-9./:_-]*[a-z0-9]",
     "images.tag": r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
+    "images.pull_secret": r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?",
+    "platform.argocd": bool,
+    "platform.monitoring": bool,
+    "platform.postgresql": bool,
     "cluster.kind": r"current|k3d|kind",
     "cluster.name": NAME,
     "cluster.context": r"\S*",
@@ -45,6 +50,13 @@ FORMS: Mapping[str, type | str] = {
     "training.gpus": int,
     "secrets.generate": bool,
 }
+# What [platform] may leave to others: the setting to the Application's name.
+PARTS = {"platform.argocd": "argo-cd", "platform.monitoring": "monitoring", "platform.postgresql": "postgresql"}
+# Said in place of the form.
+SSH = (
+    "repository.url must be https:// or http://, without a user: Argo CD, git-sync and the DAG log in with name and "
+    "token, and nothing here reads by ssh"
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,11 @@ class Settings:
         kind = self.text("cluster.kind")
         return self.text("cluster.context") if kind == "current" else f"{kind}-{self.text('cluster.name')}"
 
+    @property
+    def left_out(self) -> list[str]:
+        """Applications of the platform that [platform] leaves to others."""
+        return [name for key, name in PARTS.items() if not self.on(key)]
+
     def placeholders(self) -> list[str]:
         """Keys that still have what the original repository has in them."""
         return [key for key in ("repository.url", "images.registry") if PLACEHOLDER in self.text(key)]
@@ -101,7 +118,8 @@ def load(path: Path = SETTINGS) -> Settings:
     problems = [*_problems(found), *_environment_problems(environments)]
     if problems:
         raise SettingsError(f"{path} cannot be used: {'; '.join(problems)}.")
-    return Settings({**found, **_derived(found), **_switches(environments)}, environments)
+    derived = {**_derived(found), **_platform(found), **_switches(environments)}
+    return Settings({**found, **derived}, environments)
 
 
 def _keys(section: str, keys: object) -> list[tuple[str, Value]]:
@@ -123,7 +141,7 @@ def _problems(found: Mapping[str, Value]) -> list[str]:
                 kind = "true or false" if form is bool else "a whole number"
                 problems.append(f"{key} must be {kind}, not {value!r}")
         elif not isinstance(value, str) or not re.fullmatch(form, value):
-            problems.append(f"{key} must look like {form}, not {value!r}")
+            problems.append(SSH if key == "repository.url" else f"{key} must look like {form}, not {value!r}")
     if found.get("mlflow.artifacts") == "s3" and not found.get("mlflow.s3_destination"):
         problems.append('mlflow.s3_destination must be s3://bucket/prefix, because mlflow.artifacts is "s3"')
     gpus = found.get("training.gpus")
@@ -152,6 +170,17 @@ def _derived(found: Mapping[str, Value]) -> dict[str, Value]:
     derived["urls.airflow"] = f"https://airflow.{domain}" if found["ingress.enabled"] else "http://localhost:8080"
     derived["repository.credentials_secret"] = "git-credentials" if found["repository.private"] else ""
     return derived
+
+
+def _platform(found: Mapping[str, Value]) -> dict[str, Value]:
+    """What the root leaves out, where Argo CD is (without an ingress, as cluster/places.py says), what pulls images."""
+    without = ",".join(f"platform/{name}.yaml" for key, name in PARTS.items() if not found[key])
+    argocd = f"https://argocd.{found['ingress.domain']}" if found["ingress.enabled"] else "http://localhost:8081"
+    return {
+        "platform.exclude": f"{{{without}}}" if "," in without else without,
+        "urls.argocd": argocd,
+        "images.pull_secrets": json.dumps([found["images.pull_secret"]] if found["images.pull_secret"] else []),
+    }
 
 
 def _switches(environments: Mapping[str, bool]) -> dict[str, Value]:

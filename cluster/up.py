@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from cluster import check, local, secrets
+from cluster import airflow, argocd, check, local, secrets
+from cluster.argocd import NAMESPACE
 from cluster.errors import ClusterError
-from cluster.kubectl import Kubectl, Object
+from cluster.findings import Finding
+from cluster.kubectl import Kubectl
+from cluster.repository import Repository
 from cluster.settings import ROOT, Settings
+from cluster.wait import Heads, Say, followed, wait
 
 PLATFORM = ROOT / "argocd-apps" / "platform"
 ROOT_APPLICATION = ROOT / "argocd-apps" / "platform.yaml"
+PLATFORM_NAME = "platform"
 ARGOCD_VALUES = ROOT / "charts" / "platform" / "argo-cd.yaml"
-NAMESPACE = "argocd"
-Say = Callable[[str], None]
 
 
 def up(
@@ -30,20 +32,41 @@ def up(
         ClusterError: the pre-flight found something (nothing was changed), a step failed, or not everything was
             healthy in `timeout` seconds; the message names what is not, and why.
     """
-    _stop_on_failure(check.before_cluster(settings), say)
+    _stop_on_failure(check.before_cluster(settings, variables), say)
     if local.missing(settings):
         say(f"making the {settings.text('cluster.kind')} cluster {settings.text('cluster.name')}")
         local.create(settings)
     _stop_on_failure(check.of_cluster(settings, kubectl, variables), say)
     for each in secrets.make(kubectl, secrets.look(kubectl, settings, variables)):
         say(f"made Secret {each.name} in namespace {each.namespace}")
-    install_argocd(kubectl, say)
+    if settings.on("platform.argocd"):
+        install_argocd(kubectl, say)
     kubectl.run("apply", "--server-side", "--field-manager=cluster-up", "--filename", str(ROOT_APPLICATION))
     say(f"applied {ROOT_APPLICATION.relative_to(ROOT)}; Argo CD does the rest")
-    wait(kubectl, applications(), say, timeout)
+    repository, names = Repository(settings, variables), applications(settings)
+    unstick(settings, kubectl, repository, names, say)
+    wait(settings, kubectl, repository, names, say, timeout)
+    if line := airflow.pools(settings, kubectl):
+        say(line)
 
 
-def _stop_on_failure(findings: Iterable[check.Finding], say: Say) -> None:
+def unstick(settings: Settings, kubectl: Kubectl, repository: Repository, names: list[str], say: Say) -> None:
+    """Start a new sync where Argo CD does not: one that waits for what Git has mended since, or one that was given up.
+
+    Raises:
+        ClusterError: a sync that runs does not end.
+    """
+    heads, found = Heads(repository), kubectl.list(argocd.APPLICATIONS, NAMESPACE)
+    wanted = followed(settings, [PLATFORM_NAME, *names], repository.apps(), found).wanted
+    for name, application in sorted(wanted.items()):
+        targets = argocd.revisions(application, repository.url) or [repository.branch]
+        now = {commit for target in targets for commit in heads.of(target)}
+        if why := argocd.hangs(application, now, repository.url):
+            say(f"{name:<22} {why}; starting a new one")
+            argocd.sync(kubectl, name)
+
+
+def _stop_on_failure(findings: Iterable[Finding], say: Say) -> None:
     failed = 0
     for finding in findings:
         if finding.kind != "ok":
@@ -88,66 +111,13 @@ def install_argocd(kubectl: Kubectl, say: Say) -> None:
         kubectl.run("--namespace", NAMESPACE, "rollout", "status", name, "--timeout=300s", timeout=320)
 
 
-def applications(folder: Path = PLATFORM) -> list[str]:
+def applications(settings: Settings, folder: Path = PLATFORM) -> list[str]:
     """Names of the Applications that the root brings, in the order of their waves."""
     found = []
     for path in [*folder.glob("*.yaml"), folder.parent / "root.yaml"]:
         text = path.read_text()
         name = re.search(r"^kind: Application\nmetadata:\n  name: (\S+)$", text, re.MULTILINE)
         wave = re.search(r"sync-wave: \"(-?\d+)\"", text)
-        if name and wave:
+        if name and wave and name[1] not in settings.left_out:
             found.append((int(wave[1]), name[1]))
     return [name for _, name in sorted(found)]
-
-
-def wait(kubectl: Kubectl, names: list[str], say: Say, timeout: float, interval: float = 5.0) -> None:
-    """Follow the Applications until all are synced and healthy.
-
-    Raises:
-        ClusterError: they were not in `timeout` seconds; it names each that is not and what Argo CD says of it.
-    """
-    deadline = time.monotonic() + timeout
-    shown: dict[str, str] = {}
-    while True:
-        found = {item["metadata"]["name"]: item for item in kubectl.list("applications.argoproj.io", NAMESPACE)}
-        for name in [*names, *sorted(set(found) - set(names) - {"platform"})]:
-            state = _state(found.get(name))
-            if shown.get(name) != state:
-                shown[name] = state
-                say(f"{name:<22} {state}")
-        waiting = [name for name, state in shown.items() if state != "Synced, Healthy"]
-        if not waiting:
-            return
-        if time.monotonic() > deadline:
-            reasons = "; ".join(f"{name}: {_reason(found.get(name))}" for name in waiting)
-            raise ClusterError(
-                f"After {timeout / 60:.0f} minutes not everything is healthy. {reasons}. Nothing has to be undone: "
-                "Argo CD goes on trying, and cluster-up may be run again. docs/troubleshooting.md goes by symptom."
-            )
-        time.sleep(interval)
-
-
-def _state(application: Object | None) -> str:
-    if application is None:
-        return "waits for its wave"
-    status = application.get("status") or {}
-    sync, health = status.get("sync") or {}, status.get("health") or {}
-    return f"{sync.get('status', 'Unknown')}, {health.get('status', 'Unknown')}"
-
-
-def _reason(application: Object | None) -> str:
-    """What Argo CD says of an Application that is not well."""
-    if application is None:
-        return "not there, because a wave before it is not healthy"
-    status = application.get("status") or {}
-    said = [condition["message"] for condition in status.get("conditions") or []]
-    operation = status.get("operationState") or {}
-    if operation.get("phase") in ("Failed", "Error", "Running") and operation.get("message"):
-        said.append(operation["message"])
-    for resource in status.get("resources") or []:
-        health = resource.get("health") or {}
-        if health.get("status") not in (None, "Healthy"):
-            said.append(
-                f"{resource['kind']} {resource['name']} is {health['status']} {health.get('message', '')}".strip()
-            )
-    return ", ".join(said[:4]) or _state(application)

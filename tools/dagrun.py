@@ -58,9 +58,16 @@ class Progress:
         self._states: dict[str, str] = {}
         self._epochs = 0
         self._start = time.monotonic()
+        self._news = False
+
+    def news(self) -> bool:
+        """Whether the run was heard of since this was asked last."""
+        news, self._news = self._news, False
+        return news
 
     def show(self, tasks: Tasks, mlflow_run: str | None = None) -> None:
         """Say what changed since the last call."""
+        self._news = True
         for task in tasks:
             name, state = task["task_id"], task["state"] or "waiting"
             if name == "train" and mlflow_run and self._states.get(name) == "running":

@@ -78,6 +78,14 @@ class Airflow:
             raise RestError("A DAG file cannot be imported:\n" + "\n".join(e["stack_trace"] for e in errors))
         return False
 
+    def pools(self) -> set[str]:
+        """Names of all pools."""
+        return {str(pool["name"]) for pool in self._call("GET", "pools?limit=1000")["pools"]}
+
+    def make_pool(self, name: str, slots: int) -> None:
+        """Make a pool."""
+        self._call("POST", "pools", {"name": name, "slots": slots})
+
     def trigger(self, params: dict[str, Any]) -> str:
         """Unpause the DAG and start a run; its id."""
         self._call("PATCH", f"dags/{self.dag}", {"is_paused": False})

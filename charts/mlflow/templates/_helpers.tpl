@@ -31,3 +31,10 @@ securityContext:
   capabilities:
     drop: [ALL]
 {{- end }}
+
+{{- /* Secrets that pull the images; an entry without a name is none. */}}
+{{- define "mlflow.pullSecrets" -}}
+{{- $found := list }}
+{{- range . }}{{ with .name }}{{ $found = append $found (dict "name" .) }}{{ end }}{{ end }}
+{{- $found | toJson }}
+{{- end }}

@@ -106,3 +106,10 @@ no selector of the live model finds its pods.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{- /* Secrets that pull the images; an entry without a name is none. */}}
+{{- define "triton.pullSecrets" -}}
+{{- $found := list }}
+{{- range . }}{{ with .name }}{{ $found = append $found (dict "name" .) }}{{ end }}{{ end }}
+{{- $found | toJson }}
+{{- end }}

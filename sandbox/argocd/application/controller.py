@@ -78,7 +78,7 @@ class Applications:
         if app["metadata"].get("deletionTimestamp"):
             await self._finalize(app)
             return
-        state = self._states.setdefault(app["metadata"]["uid"], AppState())
+        state = self._states.setdefault(app["metadata"]["uid"], _resumed(app))
         refresh = REFRESH in (app["metadata"].get("annotations") or {})
         if refresh or time.monotonic() >= state.due or state.raw_spec != app.get("spec"):
             await self._load(app, state)
@@ -92,7 +92,7 @@ class Applications:
             state.compared_at = clock.now()
             await self._write(app, state, items, refresh, operation=operation)
         else:
-            await self._write(app, state, items, refresh, operation=self._abandoned(app, state))
+            await self._write(app, state, items, refresh)
 
     # Loading
 
@@ -166,25 +166,28 @@ class Applications:
     def _wants_sync(self, state: AppState, items: list[ManagedObject]) -> bool:
         spec = state.spec
         assert spec is not None and state.desired is not None
-        pending = [item for item in items if not item.synced]
+        pending = [item for item in items if not item.synced and not item.extraneous]
+        now = time.monotonic()
+        if state.retry_at:
+            # The operation goes on, whatever Git says now; its next try takes that.
+            return now >= state.retry_at
         if not spec.automated or not pending:
             return False
         if all(item.prune and (not spec.prune or item.forbids("Prune")) for item in pending):
             return False
         if not state.desired and not spec.allow_empty:
             return False
-        now = time.monotonic()
         if state.attempted != (state.revision, spec.key):
             return True
-        if not state.succeeded:
-            return state.retry_at > 0 and now >= state.retry_at
-        return spec.self_heal and now - state.healed_at >= HEAL_PAUSE
+        return state.succeeded and spec.self_heal and now - state.healed_at >= HEAL_PAUSE
 
     def _begin(self, app: Manifest, state: AppState) -> Manifest:
         spec = state.spec
         assert spec is not None
         attempt = (state.revision, spec.key)
-        if state.attempted != attempt:
+        if state.retry_at:
+            state.attempted = attempt
+        elif state.attempted != attempt:
             state.attempted, state.retries = attempt, 0
         elif state.succeeded:
             state.healed_at, state.retries = time.monotonic(), 0
@@ -239,17 +242,6 @@ class Applications:
         operation["message"] += f". Retrying attempt #{state.retries} at {clock.later(delay)}."
         return operation
 
-    @staticmethod
-    def _abandoned(app: Manifest, state: AppState) -> Manifest | None:
-        """The end of an operation that waits for a retry of what Git no longer asks for; None where there is none."""
-        operation = (app.get("status") or {}).get("operationState") or {}
-        if state.desired is None or state.spec is None or operation.get("phase") != "Running":
-            return None
-        if state.attempted == (state.revision, state.spec.key):
-            return None
-        message = f"{operation['message']} Given up: Git is at {state.revision[:12]} now, and nothing differs from it."
-        return {**operation, "phase": "Failed", "message": message, "finishedAt": clock.now()}
-
     # Deleting
 
     async def _finalize(self, app: Manifest) -> None:
@@ -290,3 +282,11 @@ class Applications:
         if not patch:
             return app
         return await self._api.merge_patch(APPLICATIONS, self._namespace, app["metadata"]["name"], patch)
+
+
+def _resumed(app: Manifest) -> AppState:
+    """What a controller that has just started knows: an operation that a former one left running is tried again."""
+    operation = (app.get("status") or {}).get("operationState") or {}
+    if operation.get("phase") != "Running":
+        return AppState()
+    return AppState(retries=operation.get("retryCount", 0), retry_at=time.monotonic())

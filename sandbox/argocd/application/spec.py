@@ -17,7 +17,10 @@ SYNC_OPTIONS = {"CreateNamespace", "ServerSideApply", "PruneLast", "Validate"}
 
 @dataclass(frozen=True)
 class Retry:
-    """How often and how soon a failed sync is tried again. ``limit`` below 0: without end."""
+    """How often and how soon a failed sync is tried again, each time with the newest revision.
+
+    ``limit`` below 0: without end.
+    """
 
     limit: int = 0
     first: float = 5.0
@@ -102,8 +105,14 @@ def _retry(given: Manifest | None) -> Retry:
     backoff: Any = only(retry.get("backoff"), {"duration", "factor", "maxDuration"}, "spec.syncPolicy.retry.backoff")
     if given is None:
         return Retry()
+    limit = int(retry.get("limit", 5))
+    if limit and not retry.get("refresh"):
+        raise UnsupportedError(
+            "spec.syncPolicy.retry without refresh: true tries an old revision again while Git has a newer one; "
+            "the sandbox's stand-in for Argo CD does not. Set refresh: true."
+        )
     return Retry(
-        limit=int(retry.get("limit", 5)),
+        limit=limit,
         first=clock.seconds(backoff.get("duration", "5s")),
         factor=float(backoff.get("factor", 2)),
         most=clock.seconds(backoff.get("maxDuration", "3m")),

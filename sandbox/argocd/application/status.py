@@ -27,7 +27,7 @@ def compose(
         health = Health("Unknown") if invalid else None
         status.setdefault("health", {"status": "Unknown"})
     else:
-        synced = all(item.synced for item in items)
+        synced = all(item.synced or item.extraneous for item in items)
         status["sync"] = {
             "status": "Synced" if synced else "OutOfSync",
             "revision": state.revision,

@@ -21,6 +21,13 @@ MANAGER = "argocd-applicationset-controller"
 REFRESH = "argocd.argoproj.io/application-set-refresh"
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
 FIELDS = {"goTemplate", "goTemplateOptions", "generators", "template", "syncPolicy"}
+# Policy to what it allows beside creating; `sync` where the ApplicationSet names none and the controller has none.
+POLICIES: dict[str, set[str]] = {
+    "sync": {"update", "delete"},
+    "create-update": {"update"},
+    "create-delete": {"delete"},
+    "create-only": set(),
+}
 RECHECK = 10.0
 
 
@@ -95,7 +102,7 @@ class ApplicationSets:
 
     async def _apply(self, appset: Manifest, generated: AppSetState) -> None:
         """Create, update and delete Applications."""
-        meta = appset["metadata"]
+        meta, allowed = appset["metadata"], policy(appset)
         live = {app["metadata"]["name"]: app for app in await self._api.list(APPLICATIONS, self._namespace)}
         assert generated.apps is not None
         for wanted in generated.apps:
@@ -103,12 +110,14 @@ class ApplicationSets:
             if found is not None and not _owned(found, meta["uid"]):
                 generated.error = InvalidOwner(wanted["metadata"]["name"], meta["name"])
                 continue
+            if found is not None and "update" not in allowed:
+                continue
             if found is None or found.get("spec") != wanted["spec"] or compare.differs(wanted, found):
                 await self._api.apply(APPLICATIONS, wanted, MANAGER)
         names = {wanted["metadata"]["name"] for wanted in generated.apps}
         for name, app in live.items():
             gone = app["metadata"].get("deletionTimestamp")
-            if name not in names and not gone and _owned(app, meta["uid"]):
+            if "delete" in allowed and name not in names and not gone and _owned(app, meta["uid"]):
                 log.info("%s: deleting Application %s, which nothing generates any more", meta["name"], name)
                 await self._api.delete(APPLICATIONS, self._namespace, name)
 
@@ -152,6 +161,21 @@ def repositories(value: Any) -> set[str]:
     return found
 
 
+def policy(appset: Manifest) -> set[str]:
+    """What the controller may do to Applications beside creating them: `update`, `delete`.
+
+    Raises:
+        UnsupportedError: Argo CD has no such policy.
+    """
+    given: Any = only(
+        appset["spec"].get("syncPolicy"), {"applicationsSync", "preserveResourcesOnDeletion"}, "spec.syncPolicy"
+    )
+    name = given.get("applicationsSync") or "sync"
+    if name not in POLICIES:
+        raise UnsupportedError(f"spec.syncPolicy.applicationsSync is {name!r}, not one of {', '.join(POLICIES)}.")
+    return POLICIES[name]
+
+
 async def applications(appset: Manifest, sources: Sources) -> list[Manifest]:
     """The Applications that an ApplicationSet stands for, by name.
 
@@ -163,7 +187,7 @@ async def applications(appset: Manifest, sources: Sources) -> list[Manifest]:
     spec: Any = only(appset["spec"], FIELDS, "spec")
     if not spec.get("goTemplate") or spec.get("goTemplateOptions") != ["missingkey=error"]:
         raise UnsupportedError('Only goTemplate: true with goTemplateOptions: ["missingkey=error"] is supported.')
-    only(spec.get("syncPolicy"), {"preserveResourcesOnDeletion"}, "spec.syncPolicy")
+    policy(appset)
     result: dict[str, Manifest] = {}
     for generator in spec["generators"]:
         for params in await sources.generate(generator):

@@ -11,6 +11,7 @@ from sandbox.argocd.cluster.kube import KubeApi, Manifest, Resource
 
 WAVE = "argocd.argoproj.io/sync-wave"
 OPTIONS = "argocd.argoproj.io/sync-options"
+COMPARE = "argocd.argoproj.io/compare-options"
 # The order in which kinds are applied within a wave, as Argo CD's; what is not listed comes last.
 KINDS = ("Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisruptionBudget", "ServiceAccount", "Secret",
          "ConfigMap", "StorageClass", "PersistentVolume", "PersistentVolumeClaim", "CustomResourceDefinition",
@@ -65,9 +66,17 @@ class ManagedObject:
 
     def forbids(self, option: str) -> bool:
         """Whether the object itself says, for example, Prune=false."""
+        return self._says(OPTIONS, f"{option}=false")
+
+    @property
+    def extraneous(self) -> bool:
+        """Whether it is no longer in Git and asks that this be no difference: the Application is synced with it."""
+        return self.prune and self._says(COMPARE, "IgnoreExtraneous")
+
+    def _says(self, annotation: str, word: str) -> bool:
         manifest = self.live or self.desired or {}
-        text = (manifest["metadata"].get("annotations") or {}).get(OPTIONS, "")
-        return f"{option}=false" in [part.strip() for part in text.split(",")]
+        text = (manifest["metadata"].get("annotations") or {}).get(annotation, "")
+        return word in [part.strip() for part in text.split(",")]
 
 
 def wave(manifest: Manifest) -> int:

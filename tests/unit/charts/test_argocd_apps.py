@@ -74,6 +74,13 @@ def test_the_project_allows_every_kind_that_the_chart_renders(path: Path, render
     assert rendered - {("", "Secret")} <= allowed
 
 
+def test_neither_a_lost_folder_nor_a_lost_application_stops_a_server() -> None:
+    policy = load("applicationset.yaml")["spec"]["syncPolicy"]
+    assert policy == {"applicationsSync": "create-update", "preserveResourcesOnDeletion": True}
+    values = yaml.safe_load((ROOT / "charts" / "platform" / "argo-cd.yaml").read_text())
+    assert values["configs"]["params"]["applicationsetcontroller.enable.policy.override"] is True
+
+
 def test_a_failed_first_version_can_be_taken_back_to_nothing() -> None:
     policy = load("applicationset.yaml")["spec"]["template"]["spec"]["syncPolicy"]
     assert policy["automated"] == {"prune": True, "selfHeal": True, "allowEmpty": True}

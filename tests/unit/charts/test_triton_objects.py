@@ -188,6 +188,25 @@ def test_git_credentials_come_from_a_secret_only(values: Manifest, render: Rende
     assert env(git)["GITSYNC_PASSWORD"] == {"secretKeyRef": {"name": "git-credentials", "key": "password"}}
 
 
+def test_a_git_host_of_a_company_is_trusted_by_its_own_authority(values: Manifest, render: Render) -> None:
+    def pod() -> Manifest:
+        found: Manifest = render(values, only="Deployment")[0]["spec"]["template"]["spec"]
+        return found
+
+    assert "GIT_SSL_CAINFO" not in env(pod()["initContainers"][0])
+    values["modelRepository"]["gitSync"]["caConfigMap"] = "git-ca"
+    git = pod()["initContainers"][0]
+    [mount] = [each for each in git["volumeMounts"] if each["name"] == "git-ca"]
+    assert env(git)["GIT_SSL_CAINFO"] == f"{mount['mountPath']}/ca.crt"
+    assert {"name": "git-ca", "configMap": {"name": "git-ca"}} in pod()["volumes"]
+
+
+def test_one_setting_names_the_secret_that_pulls_images_or_none(values: Manifest, render: Render) -> None:
+    for name, wanted in (("", None), ("registry", [{"name": "registry"}])):
+        values["imagePullSecrets"] = [{"name": name}]
+        assert render(values, only="Deployment")[0]["spec"]["template"]["spec"].get("imagePullSecrets") == wanted
+
+
 def test_optional_parts_appear_when_asked_for(render: Render) -> None:
     given = yaml.safe_load((CHART / "ci" / "gpu-and-private-repository-values.yaml").read_text())
     deployments = render(given, only="Deployment")

@@ -13,6 +13,7 @@ import yaml
 
 from cluster import check
 from cluster.kubectl import Kubectl
+from cluster.repository import Repository
 from cluster.settings import ROOT, Settings, load
 from sandbox.tests.support.kube import Server
 from tests.support.settings import changed
@@ -20,6 +21,7 @@ from tests.unit.cluster.front import Front
 
 Sentences = Callable[..., list[str]]
 ORIGINAL = Path(__file__).with_name("original.toml")
+URL, HEAD = "https://git.example.com/team/fork.git", "c0ffee" + "0" * 34
 NAMESPACES = ("platform", "monitoring", "lifecycle", "argocd", "staging", "production")
 
 
@@ -44,7 +46,12 @@ def front(kube: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "kubectl"))
     yield front
     for namespace in NAMESPACES:
-        for plural in ("apis/argoproj.io/v1alpha1/{}/applications", "apis/apps/v1/{}/deployments", "api/v1/{}/secrets"):
+        for plural in (
+            "apis/argoproj.io/v1alpha1/{}/applications",
+            "apis/argoproj.io/v1alpha1/{}/applicationsets",
+            "apis/apps/v1/{}/deployments",
+            "api/v1/{}/secrets",
+        ):
             front.call("DELETE", "/" + plural.format(f"namespaces/{namespace}"))
     front.close()
 
@@ -60,7 +67,17 @@ def kubectl(front: Front) -> Kubectl:
 @pytest.fixture
 def settings() -> Settings:
     """Settings as a fork might have filled them in."""
-    return changed(load(ORIGINAL), **{"repository.url": "https://git.example.com/team/fork.git"})
+    return changed(load(ORIGINAL), **{"repository.url": URL})
+
+
+@pytest.fixture
+def repository(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """The fork's remote: at HEAD, with a folder for each environment."""
+    found = Repository(settings)
+    monkeypatch.setattr(Repository, "commit", lambda self, revision="": HEAD)
+    files = [*(f"{name}/detector/values.yaml" for name in ("staging", "production")), "platform/monitoring.yaml"]
+    monkeypatch.setattr(Repository, "files", lambda self: [f"argocd-apps/{file}" for file in files])
+    return found
 
 
 @pytest.fixture

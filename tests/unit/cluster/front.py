@@ -116,7 +116,7 @@ class Front:
         return {**review, "apiVersion": "authorization.k8s.io/v1", "status": {"allowed": allowed}}
 
     def _discovery(self, group_version: str, upstream_path: str) -> dict[str, Any]:
-        found = self._get(upstream_path) if upstream_path else {"kind": "APIResourceList", "resources": []}
+        found = self.read(upstream_path) if upstream_path else {"kind": "APIResourceList", "resources": []}
         added = [
             {
                 "name": plural,
@@ -130,7 +130,7 @@ class Front:
         return {**found, "groupVersion": group_version, "resources": [*found["resources"], *added]}
 
     def _groups(self) -> dict[str, Any]:
-        found = self._get("/apis")
+        found = self.read("/apis")
         for group_version in ADDED:
             if "/" in group_version:
                 version = {"groupVersion": group_version, "version": group_version.partition("/")[2]}
@@ -142,11 +142,16 @@ class Front:
         """A request past everybody: neither kubectl's nor remembered."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.upstream + path, data=data, method=method)
-        request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, timeout=20):
-            pass
+        patch = "merge-patch+" if method == "PATCH" else ""
+        request.add_header("Content-Type", f"application/{patch}json")
+        try:
+            urllib.request.urlopen(request, timeout=20).close()
+        except urllib.error.HTTPError as error:
+            error.add_note(error.read().decode())
+            raise
 
-    def _get(self, path: str) -> Any:
+    def read(self, path: str) -> Any:
+        """What the API server answers."""
         with urllib.request.urlopen(self.upstream + path, timeout=20) as response:
             return json.load(response)
 

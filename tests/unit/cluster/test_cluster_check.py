@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
+import shlex
 import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cluster import check, secrets
+from cluster import check, existing, secrets
+from cluster.findings import Finding
 from cluster.kubectl import Kubectl
+from cluster.repository import Repository, RepositoryError, reader, remembered
 from cluster.settings import Settings
 from tests.support.settings import changed
 from tests.unit.cluster.conftest import Sentences
-from tests.unit.cluster.front import Front, named
+from tests.unit.cluster.front import Front, named, send
 
 
 def test_a_cluster_with_everything_is_ready(settings: Settings, front: Front, failures: Sentences) -> None:
@@ -132,10 +141,179 @@ def test_what_is_generated_fits_together(settings: Settings, kubectl: Kubectl) -
     assert kubectl.secret("platform", "postgresql") == database
 
 
-def test_the_repository_must_hold_what_lies_here(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_secret_made_by_the_printed_command_is_one_that_argo_cd_finds(settings: Settings, kubectl: Kubectl) -> None:
+    def failures(settings: Settings) -> list[str]:
+        return [found.text for found in check._secrets(settings, kubectl, {}) if found.kind == "fail"]
+
+    private = changed(settings, **{"repository.private": True, "secrets.generate": False})
+    [expected] = [each for each in secrets.expected(private) if each.name == "repository"]
+    make, label = expected.command.split(" && ")
+    filled = make.replace("username=…", "username=u").replace("password=…", "password=t")
+    kubectl.run(*filled.removeprefix("kubectl ").split())
+    [found] = [text for text in failures(private) if text.startswith("Secret repository ")]
+    assert f"lacks the label by which it is found. Give it: {label}" in found
+    kubectl.run(*label.removeprefix("kubectl ").split())
+    assert not [text for text in failures(private) if text.startswith("Secret repository ")]
+    other = changed(private, **{"repository.url": "https://git.example.com/team/other.git"})
+    [found] = [text for text in failures(other) if text.startswith("Secret repository ")]
+    assert "says another url than cluster/settings.toml" in found
+
+
+def test_what_only_reads_gets_a_token_that_only_reads(settings: Settings, kubectl: Kubectl) -> None:
+    private = changed(settings, **{"repository.private": True, "images.pull_secret": "registry"})
+    pushes = {"GIT_USERNAME": "bot", "GIT_TOKEN": "push"}
+
+    def made(variables: dict[str, str]) -> dict[tuple[str, str], secrets.Data]:
+        states = secrets.look(kubectl, private, variables)
+        return {(state.expected.namespace, state.expected.name): state.made or {} for state in states}
+
+    apart = made(
+        {**pushes, "GIT_READ_USERNAME": "reader", "GIT_READ_TOKEN": "read", "IMAGES_USERNAME": "i", "IMAGES_TOKEN": "p"}
+    )
+    assert apart["argocd", "repository"]["password"] == apart["production", "git-credentials"]["password"] == "read"
+    assert json.loads(apart["platform", "airflow-git"]["connection"])["password"] == "push"
+    for namespace in ("platform", "lifecycle", "staging", "production"):
+        [(host, login)] = json.loads(apart[namespace, "registry"][".dockerconfigjson"])["auths"].items()
+        assert (host, base64.b64decode(login["auth"])) == ("ghcr.io", b"i:p")
+    one = made(pushes)
+    assert one["argocd", "repository"]["password"] == "push"
+    assert one["platform", "registry"] == {}
+    notes = [found.text for found in check._secrets(private, kubectl, pushes) if found.kind == "note"]
+    assert any("the token that pushes" in text for text in notes)
+
+
+@pytest.fixture
+def dumb() -> Iterator[str]:
+    """The URL of a private repository that git's oldest protocol can list."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization") != f"Basic {base64.b64encode(b'reader:read').decode()}":
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="git"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            body = f"{'b' * 40}\trefs/heads/main\n" if "info/refs" in self.path else "ref: refs/heads/main\n"
+            send(self, 200, body.encode(), "text/plain")
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/fork.git"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"GIT_READ_USERNAME": "reader", "GIT_READ_TOKEN": "read"}, ""),
+        ({"GIT_USERNAME": "reader", "GIT_TOKEN": "read"}, ""),
+        ({"GIT_USERNAME": "reader", "GIT_TOKEN": "wrong"}, "Are GIT_READ_USERNAME and GIT_READ_TOKEN"),
+        ({}, "export GIT_USERNAME and GIT_TOKEN"),
+    ],
+)
+def test_a_private_repository_is_read_with_the_credentials_that_are_given(
+    settings: Settings, dumb: str, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str
 ) -> None:
-    monkeypatch.setattr(check, "ROOT", tmp_path / "fork")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    private = changed(settings, **{"repository.url": dumb, "repository.private": True})
+    if said:
+        with pytest.raises(RepositoryError, match=said):
+            Repository(private, variables).commit()
+    else:
+        assert Repository(private, variables).commit() == "b" * 40
+
+
+def test_a_second_run_reads_it_with_what_argo_cd_was_given(settings: Settings) -> None:
+    class Cluster(Kubectl):
+        def secret(self, namespace: str, name: str) -> dict[str, str] | None:
+            assert (namespace, name) == ("argocd", "repository")
+            return {"username": "reader", "password": "read"}
+
+    private = changed(settings, **{"repository.private": True})
+    assert reader(remembered(private, Cluster(), {})) == ("reader", "read")
+    given = {"GIT_USERNAME": "bot", "GIT_TOKEN": "push"}
+    assert remembered(private, Cluster(), given) == given
+    assert remembered(settings, Cluster(), {}) == {}
+
+
+def argocd_server(namespace: str = "argocd", **annotations: str) -> dict[str, Any]:
+    """A Deployment of Argo CD's API server, without pods."""
+    return deployment("argocd-server", namespace, "quay.io/argoproj/argocd:v3", annotations)
+
+
+def deployment(name: str, namespace: str, image: str, annotations: dict[str, str] | None = None) -> dict[str, Any]:
+    """A Deployment without pods."""
+    labels = {"app": name}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": image}]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}
+    return {"metadata": {"name": name, "namespace": namespace, "annotations": annotations or {}}, "spec": spec}
+
+
+OPERATOR = deployment("operator", "monitoring", "quay.io/prometheus-operator/prometheus-operator:v0.80")
+
+
+@pytest.mark.parametrize(
+    ("platform", "there", "said"),
+    [
+        ({}, [argocd_server(**{"yolo-lifecycle/installed-by": "cluster-up"})], []),
+        ({}, [argocd_server()], ["Namespace argocd has an Argo CD that cluster-up did not install"]),
+        ({}, [argocd_server("platform")], ["Namespace platform has an Argo CD"]),
+        ({"argocd": False}, [], ["the cluster has none"]),
+        ({"argocd": False}, [argocd_server("platform")], ["namespace platform has one"]),
+        ({"argocd": False}, [argocd_server()], ["waves of Applications", "label secret in-cluster"]),
+        ({}, [OPERATOR], ["deployment operator in namespace monitoring"]),
+        ({"monitoring": False}, [OPERATOR], []),
+    ],
+)
+def test_what_is_there_already_is_never_taken_over(
+    settings: Settings, platform: dict[str, bool], there: list[Any], said: list[str]
+) -> None:
+    class Cluster(Kubectl):
+        def list(self, kind: str, namespace: str = "", selector: str = "") -> list[dict[str, Any]]:
+            return there if kind == "deployments.apps" else []
+
+        def get(self, kind: str, name: str, namespace: str = "") -> None:
+            """Nothing else."""
+
+    given = changed(settings, **{f"platform.{key}": value for key, value in platform.items()})
+    found = [each.text for each in existing.findings(given, Cluster()) if each.kind == "fail"]
+    assert len(found) == len(said), found
+    for text, words in zip(found, said, strict=True):
+        assert words in text
+
+
+def test_an_argo_cd_of_others_that_is_told_of_the_cluster_will_do(
+    settings: Settings, kubectl: Kubectl, front: Front
+) -> None:
+    def failures() -> list[str]:
+        given = changed(settings, **{"platform.argocd": False})
+        return [each.text for each in existing.findings(given, kubectl) if each.kind == "fail"]
+
+    front.call("POST", "/apis/apps/v1/namespaces/argocd/deployments", argocd_server())
+    maps = "/api/v1/namespaces/argocd/configmaps"
+    health = {"resource.customizations.health.argoproj.io_Application": "hs = {}"}
+    front.call("POST", maps, {"metadata": {"name": "argocd-cm"}, "data": health})
+    policy = {"applicationsetcontroller.policy": "sync"}
+    front.call("POST", maps, {"metadata": {"name": "argocd-cmd-params-cm"}, "data": policy})
+    outranked, unknown = failures()
+    assert "outranks the ApplicationSet's create-update" in outranked
+    for command in unknown.partition("Tell it: ")[2].split(" && "):
+        kubectl.run(*shlex.split(command)[1:])
+    override = {"data": {"applicationsetcontroller.enable.policy.override": "true"}}
+    front.call("PATCH", f"{maps}/argocd-cmd-params-cm", override)
+    assert failures() == []
+    for name in ("argocd-cm", "argocd-cmd-params-cm"):
+        front.call("DELETE", f"{maps}/{name}")
+
+
+def test_the_repository_must_hold_what_lies_here(settings: Settings, tmp_path: Path) -> None:
+    def look(settings: Settings) -> list[Finding]:
+        return list(check._repository(settings, Repository(settings, {}, tmp_path / "fork")))
 
     def git(*arguments: str) -> None:
         who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"]
@@ -144,21 +322,30 @@ def test_the_repository_must_hold_what_lies_here(
     git("init", "--bare", "remote.git")
     git("clone", "remote.git", "fork")
     here = changed(settings, **{"repository.url": f"file://{tmp_path}/remote.git", "images.registry": "example.com/ml"})
-    [found] = check._repository(here)
+    [found] = look(here)
     assert "has no branch main" in found.text
     (tmp_path / "fork" / "argocd-apps").mkdir()
     (tmp_path / "fork" / "argocd-apps" / "root.yaml").write_text("a: 1\n")
     git("-C", "fork", "add", ".")
     git("-C", "fork", "commit", "-m", "first")
     git("-C", "fork", "push", "origin", "HEAD:main")
-    assert [found.kind for found in check._repository(here)] == ["ok"]
+    assert Repository(here, {}, tmp_path / "fork").apps() == set()
+    assert [found.kind for found in look(here)] == ["ok"]
     (tmp_path / "fork" / "argocd-apps" / "root.yaml").write_text("a: 2\n")
-    [found] = check._repository(here)
+    [found] = look(here)
     assert found.kind == "fail"
     assert "not committed" in found.text
     git("-C", "fork", "commit", "-a", "-m", "second")
-    [found] = check._repository(here)
+    [found] = look(here)
     assert found.kind == "note"
     assert "what is there is installed" in found.text
-    [found] = check._repository(changed(here, **{"repository.url": f"file://{tmp_path}/none.git"}))
+    [found] = look(changed(here, **{"repository.url": f"file://{tmp_path}/none.git"}))
     assert "cannot be read from here" in found.text
+    # What another pushed is fetched, and told by its folders.
+    git("clone", "remote.git", "other")
+    (tmp_path / "other" / "argocd-apps" / "staging" / "detector").mkdir(parents=True)
+    (tmp_path / "other" / "argocd-apps" / "staging" / "detector" / "values.yaml").write_text("models: []\n")
+    git("-C", "other", "add", ".")
+    git("-C", "other", "commit", "-m", "a detector")
+    git("-C", "other", "push", "origin", "HEAD:main")
+    assert Repository(here, {}, tmp_path / "fork").apps() == {"staging/detector"}

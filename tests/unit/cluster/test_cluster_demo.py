@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster import demo
-from cluster.errors import SettingsError
-from cluster.settings import Settings
+from cluster import airflow, demo
+from cluster.errors import ClusterError, SettingsError
+from cluster.kubectl import Kubectl
+from cluster.settings import ROOT, Settings
 from tests.unit.cluster.front import received, send
 from tools import dagrun
 from tools.rest import Airflow, RestError
@@ -35,6 +39,8 @@ class Played:
 
     def __init__(self, rejected: str = "", unchanged: str = "", **states: str) -> None:
         self.states = states
+        self.cut = 0  # how many questions for the run's state are cut off
+        self.pools = {"default_pool": 128}
         self.unchanged = unchanged
         self.rejected = rejected
         self.triggered: list[Any] = []
@@ -46,6 +52,9 @@ class Played:
 
             def _serve(self) -> None:
                 status, body = played.answer(self.command, self.path, self.headers.get("Authorization"), received(self))
+                if not status:
+                    self.close_connection = True
+                    return
                 send(self, status, json.dumps(body).encode())
 
             do_GET = do_POST = do_PATCH = _serve
@@ -69,6 +78,14 @@ class Played:
         if (method, path) == ("POST", "/api/v2/dags/digits/dagRuns"):
             self.triggered.append(json.loads(body))
             return 200, {"dag_run_id": RUN}
+        if path == run and self.cut:
+            self.cut -= 1
+            return 0, {}
+        if (method, path) == ("GET", "/api/v2/pools?limit=1000"):
+            return 200, {"pools": [{"name": name} for name in self.pools]}
+        if (method, path) == ("POST", "/api/v2/pools"):
+            self.pools[json.loads(body)["name"]] = json.loads(body)["slots"]
+            return 201, {}
         if path == run:
             return 200, {"state": "failed" if "failed" in self.states.values() else "success"}
         if path == f"{run}/taskInstances?limit=100":
@@ -104,19 +121,19 @@ def airflows() -> Iterator[list[Played]]:
 
 def watched(played: Played) -> tuple[Airflow, list[dict[str, Any]], list[str]]:
     """The client, the tasks at the run's end, and what was said until then."""
-    airflow, said = Airflow(played.url, dagrun.DAG, ("admin", "right")), list[str]()
-    return airflow, dagrun.follow(airflow, RUN, dagrun.Progress(said.append), interval=0.0), said
+    client, said = Airflow(played.url, dagrun.DAG, ("admin", "right")), list[str]()
+    return client, dagrun.follow(client, RUN, dagrun.Progress(said.append), interval=0.0), said
 
 
 def test_a_release_is_followed_to_what_is_served(airflows: list[Played]) -> None:
     played = Played(train="success", promote="success", verify_serving="success", set_alias="success")
     airflows.append(played)
-    airflow, tasks, said = watched(played)
-    assert airflow.trigger({"environment": "staging"}) == RUN
+    client, tasks, said = watched(played)
+    assert client.trigger({"environment": "staging"}) == RUN
     assert played.triggered == [{"logical_date": None, "conf": {"environment": "staging"}}]
     assert any("train" in line and "success" in line and "2.5 s" in line for line in said)
-    assert dagrun.ending(airflow, RUN, tasks).code == 0
-    text = "\n".join(demo.report(airflow, RUN))
+    assert dagrun.ending(client, RUN, tasks).code == 0
+    text = "\n".join(demo.report(client, RUN))
     assert "+    version: 3" in text
     assert "version 3, sha256 5f2d, MLflow run 8c1f" in text
     assert "8 of 8" in text
@@ -125,8 +142,8 @@ def test_a_release_is_followed_to_what_is_served(airflows: list[Played]) -> None
 def test_a_later_stage_that_fails_is_told_and_the_first_ones_success_too(airflows: list[Played]) -> None:
     played = Played(train="success", set_alias="success", **{"production.verify_serving": "failed"})
     airflows.append(played)
-    airflow, tasks, _ = watched(played)
-    ended = dagrun.ending(airflow, RUN, tasks)
+    client, tasks, _ = watched(played)
+    ended = dagrun.ending(client, RUN, tasks)
     assert ended.code == 1
     assert ended.said == "production.verify_serving failed: no GPU\nThe new version is live in the first stage only."
 
@@ -134,8 +151,8 @@ def test_a_later_stage_that_fails_is_told_and_the_first_ones_success_too(airflow
 def test_a_failure_shows_the_trainers_own_paragraph(airflows: list[Played]) -> None:
     played = Played(train="failed", promote="upstream_failed")
     airflows.append(played)
-    airflow, tasks, _ = watched(played)
-    ended = dagrun.ending(airflow, RUN, tasks)
+    client, tasks, _ = watched(played)
+    ended = dagrun.ending(client, RUN, tasks)
     assert ended.code == 1
     assert ended.said == f"train failed: no GPU\n{dagrun.STAYS}"
 
@@ -144,8 +161,8 @@ def test_a_rejection_is_the_gates_sentence_and_not_the_skipped_tasks(airflows: l
     skipped = dict.fromkeys(("register", "promote", "wait_for_rollout", "verify_serving", "set_alias"), "skipped")
     played = Played(rejected="mAP50 0.31 is below the least, 0.85", train="success", gate="success", **skipped)
     airflows.append(played)
-    airflow, tasks, _ = watched(played)
-    ended = dagrun.ending(airflow, RUN, tasks)
+    client, tasks, _ = watched(played)
+    ended = dagrun.ending(client, RUN, tasks)
     assert ended.code == 3
     assert ended.said.splitlines()[0] == "gate rejected the candidate: mAP50 0.31 is below the least, 0.85."
     assert "register" not in ended.said and "::group::" not in ended.said
@@ -155,8 +172,57 @@ def test_nothing_to_train_is_the_sentence_of_the_task_that_found_it(airflows: li
     said = "Nothing to train: all is as in the live version 2."
     played = Played(unchanged=said, prepare="success", find_changes="skipped", train="upstream_failed")
     airflows.append(played)
-    airflow, tasks, _ = watched(played)
-    assert dagrun.ending(airflow, RUN, tasks) == dagrun.Ending(3, f"find_changes stopped: {said}")
+    client, tasks, _ = watched(played)
+    assert dagrun.ending(client, RUN, tasks) == dagrun.Ending(3, f"find_changes stopped: {said}")
+
+
+class Forwarding(Kubectl):
+    """A kubectl whose port-forwards lead to a played Airflow, and which knows one Secret."""
+
+    def __init__(self, url: str, gpus: str = "0") -> None:
+        super().__init__()
+        self.url, self.gpus, self.opened = url, gpus, 0
+
+    def secret(self, namespace: str, name: str) -> dict[str, str] | None:
+        return {"username": "admin", "password": "right"}
+
+    def list(self, kind: str, namespace: str = "", selector: str = "") -> list[dict[str, Any]]:
+        return [{"status": {"allocatable": {"nvidia.com/gpu": self.gpus}}}] * 2
+
+    @contextmanager
+    def forward(self, namespace: str, service: str, port: int) -> Iterator[str]:
+        self.opened += 1
+        yield self.url
+
+
+def test_a_connection_that_breaks_is_made_again_and_the_run_followed_on(
+    settings: Settings, airflows: list[Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "PAUSE", 0.0)
+    played = Played(train="success", promote="success", verify_serving="success", set_alias="success")
+    airflows.append(played)
+    played.cut = 2
+    kubectl, said = Forwarding(played.url), list[str]()
+    assert demo.demo(settings, kubectl, said.append).code == 0
+    assert (len(played.triggered), kubectl.opened) == (1, 3), "one run, three connections"
+    assert sum(f"the run {RUN} continues, connecting again" in line for line in said) == 2
+    monkeypatch.setattr(demo, "TRIES", 2)
+    played.cut = 100
+    with pytest.raises(ClusterError, match=rf"The run {re.escape(RUN)} of digits continues in the cluster"):
+        demo.demo(settings, kubectl, said.append)
+
+
+def test_airflow_gets_the_pools_that_pipelines_name(settings: Settings, airflows: list[Played], tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("resources:\n  gpus: 4\n  pool: a100  # four at once\n")
+    (tmp_path / "b.yaml").write_text("resources:\n  pool: default_pool\n")
+    wanted = airflow.named_pools(settings, tmp_path)
+    assert wanted == {"a100": 4, "default_pool": 1}
+    played = Played()
+    airflows.append(played)
+    assert airflow.make_pools(Forwarding(played.url, gpus="8"), wanted) == ["a100"]
+    assert played.pools == {"default_pool": 128, "a100": 16}
+    assert airflow.make_pools(Forwarding(played.url), wanted) == [], "what is there is left as it is"
+    assert airflow.named_pools(settings, ROOT / "dags" / "pipelines") == {}
 
 
 def test_a_wrong_password_is_told(airflows: list[Played]) -> None:

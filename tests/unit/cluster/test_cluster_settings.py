@@ -10,7 +10,7 @@ import yaml
 
 from cluster import configure
 from cluster.errors import SettingsError
-from cluster.settings import ROOT, load
+from cluster.settings import PARTS, ROOT, load
 from tests.unit.cluster.conftest import ORIGINAL
 
 
@@ -24,15 +24,21 @@ def test_every_setting_that_is_for_the_manifests_reaches_one() -> None:
     settings = load()
     here_only = {"repository.private", "images.registry", "ingress.domain", "secrets.generate"}
     marked = {line.key for line in configure.marked_lines(settings)}
-    assert {key for key in settings.values if not key.startswith("cluster.")} - marked == here_only | {"images.trainer"}
+    assert {key for key in settings.values if not key.startswith("cluster.")} - marked == {
+        *here_only,
+        *PARTS,
+        "images.trainer",
+    }
 
 
 def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) -> None:
     text = (copy / "cluster" / "settings.toml").read_text()
-    text = text.replace("https://github.com/your-org/yolo-lifecycle.git", "git@git.example.com:team/fork.git")
+    text = text.replace("https://github.com/your-org/yolo-lifecycle.git", "http://gitea.git.svc:3000/team/fork.git")
     text = text.replace('"main"', '"release"').replace("ghcr.io/your-org", "registry.example.com/ml")
     text = text.replace("gpus = 0", "gpus = 2")
     text = text.replace("production = true", "production = false").replace("private = false", "private = true")
+    text = text.replace("argocd = true\nmonitoring = true", "argocd = false\nmonitoring = false")
+    text = text.replace('pull_secret = ""', 'pull_secret = "registry"')
     (copy / "cluster" / "settings.toml").write_text(text)
     settings = load(copy / "cluster" / "settings.toml")
     assert settings.placeholders() == []
@@ -50,13 +56,21 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
     variables = {entry["name"]: entry["value"] for entry in airflow["env"]}
     assert variables["LIFECYCLE_TRAINER_GPUS"] == "2", "an environment variable is a string"
     assert variables["LIFECYCLE_TRAINER_IMAGE"] == "registry.example.com/ml/yolo-trainer:0.1.0"
-    labels = yaml.safe_load((copy / "charts/platform/argo-cd.yaml").read_text())["configs"]["clusterCredentials"]
+    argocd = yaml.safe_load((copy / "charts/platform/argo-cd.yaml").read_text())
+    assert argocd["notifications"]["argocdUrl"] == argocd["configs"]["cm"]["url"] == "http://localhost:8081"
+    labels = argocd["configs"]["clusterCredentials"]
     assert labels["in-cluster"]["labels"]["yolo-lifecycle/environment-production"] == "false"
     foundation = yaml.safe_load((copy / "charts/platform/foundation.yaml").read_text())
     assert [entry["enabled"] for entry in foundation["environments"]] == [True, False]
     appset = yaml.safe_load((copy / "argocd-apps/applicationset.yaml").read_text())["spec"]["template"]["spec"]
     git_sync = appset["source"]["helm"]["valuesObject"]["modelRepository"]["gitSync"]
     assert git_sync["credentialsSecret"] == "git-credentials"
+    directory = yaml.safe_load((copy / "argocd-apps/platform.yaml").read_text())["spec"]["source"]["directory"]
+    assert directory["exclude"] == "{platform/argo-cd.yaml,platform/monitoring.yaml}"
+    assert variables["LIFECYCLE_POD_IMAGE_PULL_SECRETS"] == '["registry"]'
+    assert airflow["registry"]["secretName"] == "registry"
+    for name in ("argocd-apps/staging/environment.yaml", "charts/platform/mlflow.yaml"):
+        assert yaml.safe_load((copy / name).read_text())["imagePullSecrets"] == [{"name": "registry"}]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +84,7 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
         ('artifacts = "persistentVolumeClaim"', 'artifacts = "s3"', "mlflow.s3_destination must be s3://bucket/prefix"),
         ("staging = true\nproduction = true", "staging = false\nproduction = false", "at least one that is true"),
         ("[images]", "[images", "is not valid TOML"),
+        ("https://github.com/", "git@github.com:", "nothing here reads by ssh"),
     ],
 )
 def test_a_mistake_is_named_by_its_key(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -87,6 +102,16 @@ def test_an_environment_that_is_missing_somewhere_is_named(copy: Path) -> None:
     problems = "\n".join(configure.environment_problems(load(path), copy))
     assert "argocd-apps/edge/environment.yaml" in problems
     assert problems.count("edge") >= 5
+
+
+def test_folders_whose_applications_have_one_name_are_named(copy: Path) -> None:
+    for folder in ("staging/a-b", "staging-a/b"):
+        (copy / "argocd-apps" / folder).mkdir(parents=True)
+        (copy / "argocd-apps" / folder / "values.yaml").write_text("models: []\n")
+    problems = configure.environment_problems(load(copy / "cluster" / "settings.toml"), copy)
+    assert problems == [
+        "argocd-apps/staging/a-b and argocd-apps/staging-a/b are both the Application staging-a-b; rename one of them"
+    ]
 
 
 def test_a_mark_without_a_setting_is_refused(copy: Path) -> None:

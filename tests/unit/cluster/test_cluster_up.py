@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster import check, down, places, up
+from cluster import check, places, up
 from cluster.errors import ClusterError
+from cluster.findings import fail
 from cluster.kubectl import Kubectl
+from cluster.repository import Repository
 from cluster.settings import Settings
+from cluster.wait import wait
 from tests.support.settings import changed
+from tests.unit.cluster.argocd import APPLICATIONS, application, argocd_did, operation, server
 from tests.unit.cluster.front import Front
 
-APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 GIT = {"GIT_USERNAME": "bot", "GIT_TOKEN": "s3cr3t"}
 # Stands in for Helm, which cannot fetch a chart here: it notes how it was called, and makes the two Deployments that
 # cluster-up waits for, without pods.
@@ -48,18 +52,7 @@ def helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def ready(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork whose files and repository are in order; test_cluster_check.py looks at that part."""
-    monkeypatch.setattr(check, "before_cluster", lambda settings: iter([]))
-
-
-def application(name: str, sync: str = "Synced", health: str = "Healthy", **status: Any) -> dict[str, Any]:
-    """An Application as Argo CD leaves it."""
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Application",
-        "metadata": {"name": name, "namespace": "argocd"},
-        "spec": {"project": "default"},
-        "status": {"sync": {"status": sync}, "health": {"status": health}, **status},
-    }
+    monkeypatch.setattr(check, "before_cluster", lambda settings, variables: iter([]))
 
 
 def without_pods(name: str) -> dict[str, Any]:
@@ -67,23 +60,18 @@ def without_pods(name: str) -> dict[str, Any]:
     labels = {"app": name}
     pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": name, "image": "python"}]}}
     spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}
-    metadata = {"name": name, "namespace": "argocd"}
+    metadata = {"name": name, "namespace": "argocd", "annotations": {"yolo-lifecycle/installed-by": "cluster-up"}}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
 
-def argocd_did(front: Front, **special: dict[str, Any]) -> None:
-    """Play Argo CD: the Applications that the root brings."""
-    for name in up.applications():
-        if special.get(name) != {}:
-            front.call("POST", APPLICATIONS, special.get(name) or application(name))
-
-
-def test_the_waves_are_in_order() -> None:
-    names = up.applications()
+def test_the_waves_are_in_order_and_without_what_others_run(settings: Settings) -> None:
+    names = up.applications(settings)
     assert names[0] == "argo-cd"
     assert names[-1] == "yolo-lifecycle"
     assert names.index("monitoring") < names.index("yolo-lifecycle")
     assert names.index("postgresql") < names.index("mlflow") < names.index("airflow")
+    fewer = up.applications(changed(settings, **{"platform.argocd": False, "platform.monitoring": False}))
+    assert set(names) - set(fewer) == {"argo-cd", "monitoring"}
 
 
 @pytest.mark.parametrize("broken", ["version", "rights", "storage", "secret", "settings"])
@@ -103,7 +91,7 @@ def test_it_stops_before_it_changes_anything(
     elif broken == "storage":
         front.classes = []
     elif broken == "settings":
-        monkeypatch.setattr(check, "before_cluster", lambda settings: iter([check.fail("a placeholder")]))
+        monkeypatch.setattr(check, "before_cluster", lambda settings, variables: iter([fail("a placeholder")]))
     said: list[str] = []
     with pytest.raises(ClusterError, match="nothing was changed"):
         up.up(settings, kubectl, said.append, {} if broken == "secret" else GIT)
@@ -113,14 +101,14 @@ def test_it_stops_before_it_changes_anything(
 
 
 def test_an_empty_cluster_is_brought_up_and_a_second_time_left_as_it_is(
-    settings: Settings, kubectl: Kubectl, front: Front, helm: Path, ready: None
+    settings: Settings, kubectl: Kubectl, front: Front, repository: Repository, helm: Path, ready: None
 ) -> None:
-    argocd_did(front)
+    argocd_did(front, settings)
     said: list[str] = []
     up.up(settings, kubectl, said.append, GIT, timeout=20)
     [call] = helm.read_text().splitlines()
-    repository, version = up.chart_of_argocd()
-    assert f"upgrade --install argocd argo-cd --repo {repository} --version {version} --namespace argocd" in call
+    charts, version = up.chart_of_argocd()
+    assert f"upgrade --install argocd argo-cd --repo {charts} --version {version} --namespace argocd" in call
     assert "charts/platform/argo-cd.yaml" in call
     root = kubectl.get("application.argoproj.io", "platform", "argocd")
     assert root is not None
@@ -138,41 +126,65 @@ def test_an_empty_cluster_is_brought_up_and_a_second_time_left_as_it_is(
     assert not any("made Secret" in line for line in again)
 
 
-def test_what_is_not_healthy_is_named_with_what_argo_cd_says(kubectl: Kubectl, front: Front) -> None:
-    failed = {"phase": "Failed", "message": "secret airflow-metadata not found"}
-    pod = {"kind": "Deployment", "name": "mlflow", "health": {"status": "Degraded", "message": "ImagePullBackOff"}}
-    special = {
-        "airflow": application("airflow", "OutOfSync", "Missing", operationState=failed),
-        "mlflow": application("mlflow", "Synced", "Degraded", resources=[pod]),
-        "yolo-lifecycle": {},
-    }
-    argocd_did(front, **special)
+def test_what_argo_cd_gave_up_is_started_anew_and_nothing_else(
+    settings: Settings, kubectl: Kubectl, front: Front, repository: Repository
+) -> None:
+    front.call("POST", APPLICATIONS, application("mlflow", "OutOfSync", operationState=operation("Failed")))
+    front.call("POST", APPLICATIONS, application("somebody-else", "OutOfSync", operationState=operation("Failed")))
+    front.call("POST", APPLICATIONS, application("airflow", operationState=operation("Succeeded")))
+    said: list[str] = []
+    up.unstick(settings, kubectl, repository, up.applications(settings), said.append)
+    assert said == [f"{'mlflow':<22} its last sync failed; starting a new one"]
+    started = [each for each in kubectl.list("applications.argoproj.io", "argocd") if "operation" in each]
+    assert [each["metadata"]["name"] for each in started] == ["mlflow"]
+
+
+def test_what_is_not_healthy_is_named_with_what_argo_cd_says(
+    settings: Settings, kubectl: Kubectl, front: Front, repository: Repository
+) -> None:
+    failed = operation("Failed", message="secret airflow-metadata not found")
+    argocd_did(
+        front,
+        settings,
+        application("airflow", "OutOfSync", "Missing", operationState=failed),
+        application("mlflow", "Synced", "Progressing"),
+        without={"yolo-lifecycle"},
+    )
     with pytest.raises(ClusterError) as found:
-        up.wait(kubectl, up.applications(), lambda line: None, timeout=0.0, interval=0.0)
+        wait(settings, kubectl, repository, up.applications(settings), lambda line: None, timeout=0.0)
     text = str(found.value)
     assert "airflow: secret airflow-metadata not found" in text
-    assert "mlflow: Deployment mlflow is Degraded ImagePullBackOff" in text
+    assert "mlflow: Synced, Progressing" in text
     assert "yolo-lifecycle: not there, because a wave before it is not healthy" in text
     assert "postgresql" not in text
 
 
-def test_going_down_wants_the_context_s_name_and_spares_the_data(
-    settings: Settings, kubectl: Kubectl, front: Front
+def test_healthy_at_an_older_commit_is_not_well_and_argo_cd_is_asked_to_look(
+    settings: Settings, kubectl: Kubectl, front: Front, repository: Repository
 ) -> None:
-    argocd_did(front)
-    front.call("POST", APPLICATIONS, application("platform"))
-    front.call("POST", "/api/v1/namespaces/platform/secrets", {"metadata": {"name": "postgresql"}})
-    before = list(front.writes)
-    with pytest.raises(ClusterError, match="CONFIRM=front"):
-        down.down(settings, kubectl, lambda line: None, "")
-    assert front.writes == before
+    argocd_did(front, settings, application("airflow", revision="a" * 40))
     said: list[str] = []
-    down.down(settings, kubectl, said.append, "front")
-    assert kubectl.list("applications.argoproj.io", "argocd") == []
-    assert kubectl.secret("platform", "postgresql") is not None
-    deleted = [line.split()[-1] for line in said if line.startswith("deleting application ")]
-    assert deleted[0] == "platform", "else it would bring back the others"
-    assert deleted.index("airflow") < deleted.index("postgresql") < deleted.index("argo-cd")
+    with pytest.raises(ClusterError, match="airflow: Synced, Healthy, at aaaaaaaaaaaa, main is at c0ffee000000"):
+        wait(settings, kubectl, repository, up.applications(settings), said.append, timeout=0.0)
+    assert [write for write in front.writes if "PATCH" in write] == [f"PATCH {APPLICATIONS}/airflow"]
+    asked = kubectl.get("applications.argoproj.io", "airflow", "argocd")
+    assert asked is not None
+    assert asked["metadata"]["annotations"]["argocd.argoproj.io/refresh"] == "normal"
+
+
+def test_an_environment_that_was_switched_off_and_other_peoples_applications_hold_nothing_up(
+    settings: Settings, kubectl: Kubectl, front: Front, repository: Repository
+) -> None:
+    staging_only = replace(settings, environments={"staging": True, "production": False})
+    foreign = application("somebody-else", "OutOfSync", "Degraded")
+    argocd_did(front, settings, server("production/detector", "Unknown", "Healthy"), foreign)
+    said: list[str] = []
+    wait(staging_only, kubectl, repository, up.applications(staging_only), said.append, timeout=5.0)
+    left = [line for line in said if "production-detector" in line]
+    assert left == [
+        f"{'production-detector':<22} is left over; `make cluster-remove APP=production/detector` takes it away"
+    ]
+    assert not any("somebody-else" in line for line in said)
 
 
 @pytest.mark.parametrize("ingress", [True, False])
@@ -182,3 +194,5 @@ def test_places_are_told_without_a_password(settings: Settings, ingress: bool) -
     assert ("https://airflow.example.com" in text) is ingress
     assert "kubectl --context front -n platform port-forward service/mlflow 5000:5000" in text
     assert "kubectl --context front -n platform get secret airflow-admin" in text
+    given = "\n".join(places.places(changed(settings, **{"platform.argocd": False}), "front"))
+    assert "Argo CD" not in given and "Grafana" in given, "what another installed is known to them"

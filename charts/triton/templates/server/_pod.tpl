@@ -5,7 +5,7 @@ serviceAccountName: {{ include "triton.serviceAccountName" .root }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ int $values.terminationGracePeriodSeconds }}
-{{- with $values.imagePullSecrets }}
+{{- with include "triton.pullSecrets" $values.imagePullSecrets | fromJsonArray }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -27,6 +27,11 @@ containers:
 volumes:
   {{- with include "triton.templatesVolume" . }}
   - {{ . | nindent 4 | trim }}
+  {{- end }}
+  {{- if and (eq $values.modelRepository.source "gitSync") $values.modelRepository.gitSync.caConfigMap }}
+  - name: git-ca
+    configMap:
+      name: {{ $values.modelRepository.gitSync.caConfigMap }}
   {{- end }}
   - name: models
     emptyDir: {}

@@ -90,6 +90,10 @@ env:
     value: {{ int $git.maxFailures | quote }}
   - name: GITSYNC_SUBMODULES
     value: "off"
+  {{- if $git.caConfigMap }}
+  - name: GIT_SSL_CAINFO
+    value: /etc/git-ca/ca.crt
+  {{- end }}
   {{- with $git.credentialsSecret }}
   - name: GITSYNC_USERNAME
     valueFrom:
@@ -104,6 +108,11 @@ env:
   {{- end }}
 {{ include "triton.initCommon" . }}
 volumeMounts:
+  {{- if $git.caConfigMap }}
+  - name: git-ca
+    mountPath: /etc/git-ca
+    readOnly: true
+  {{- end }}
   - name: git
     mountPath: /git
 {{- end -}}

@@ -206,7 +206,7 @@ def test_a_spec_is_read_with_argo_cds_defaults() -> None:
     policy = {
         "automated": {"prune": True},
         "syncOptions": ["CreateNamespace=true"],
-        "retry": {"limit": 2, "backoff": {"duration": "2s", "factor": 3, "maxDuration": "1m"}},
+        "retry": {"limit": 2, "refresh": True, "backoff": {"duration": "2s", "factor": 3, "maxDuration": "1m"}},
     }
     spec = parse(app(syncPolicy=policy))
     assert (spec.automated, spec.prune, spec.self_heal, spec.create_namespace()) == (True, True, False, True)
@@ -221,7 +221,8 @@ def test_a_spec_is_read_with_argo_cds_defaults() -> None:
         ({"ignoreDifferences": []}, "spec.ignoreDifferences"),
         ({"syncPolicy": {"syncOptions": ["Replace=true"]}}, "Replace"),
         ({"syncPolicy": {"managedNamespaceMetadata": {}}}, "spec.syncPolicy.managedNamespaceMetadata"),
-        ({"syncPolicy": {"retry": {"backoff": {"duration": "soon"}}}}, "'soon' is no duration"),
+        ({"syncPolicy": {"retry": {"refresh": True, "backoff": {"duration": "soon"}}}}, "'soon' is no duration"),
+        ({"syncPolicy": {"retry": {"limit": 2}}}, "without refresh: true"),
         ({"source": {"repoURL": "x", "path": "p", "helm": {"fileParameters": []}}}, "spec.source.helm.fileParameters"),
         ({"source": {"repoURL": "x"}}, "spec.source.path"),
     ],

@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping
 
-from cluster import configure, existing, local, secrets
+from cluster import configure, databases, existing, local, secrets
 from cluster.errors import ClusterError, KubectlError
 from cluster.findings import Finding, fail, note, ok
 from cluster.kubectl import Kubectl
@@ -45,6 +45,7 @@ def of_cluster(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str
     yield from _storage(settings, kubectl)
     yield from _nodes(settings, kubectl)
     yield from existing.findings(settings, kubectl)
+    yield from databases.findings(settings, kubectl)
     yield from _secrets(settings, kubectl, variables)
 
 

@@ -12,15 +12,15 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
+from cluster import databases
 from cluster.kubectl import Kubectl, Object, decoded
 from cluster.repository import reader
 from cluster.settings import Settings
 
 PLATFORM = "platform"
 DATABASE = (PLATFORM, "postgresql")
-TLS, REGISTRY = "kubernetes.io/tls", "kubernetes.io/dockerconfigjson"
+TLS, REGISTRY, BASIC = "kubernetes.io/tls", "kubernetes.io/dockerconfigjson", "kubernetes.io/basic-auth"
 MLFLOW_URL = "http://mlflow.platform.svc:5000"
 
 Data = dict[str, str]
@@ -59,8 +59,9 @@ class Expected:
             login = "--docker-server=… --docker-username=… --docker-password=…"
             return f"{where} create secret docker-registry {self.name} {login}"
         literals = " ".join(f"--from-literal={key}={self.fixed.get(key, '…')}" for key in self.keys)
+        kind = "" if self.type == "Opaque" else f" --type={self.type}"
         label = f" && {self.label_command}" if self.labels else ""
-        return f"{where} create secret generic {self.name} {literals}{label}"
+        return f"{where} create secret generic {self.name}{kind} {literals}{label}"
 
     @property
     def label_command(self) -> str:
@@ -76,12 +77,15 @@ class Expected:
 
 def expected(settings: Settings) -> list[Expected]:
     """All that these settings need, in the order in which one is made from another."""
-    passwords = Expected(
-        *DATABASE, ("postgres-password", "airflow-password", "mlflow-password"), "PostgreSQL's roles", _passwords
-    )
     found = [
-        *([passwords] if settings.on("platform.postgresql") else []),
-        Expected(PLATFORM, "airflow-metadata", ("connection",), "Airflow's database", _airflow_connection),
+        *_databases(settings),
+        Expected(
+            PLATFORM,
+            "airflow-metadata",
+            ("connection",),
+            "Airflow's database",
+            lambda known, variables: _named("connection", databases.uri(settings, known, "airflow")),
+        ),
         Expected(PLATFORM, "airflow-fernet-key", ("fernet-key",), "encrypts Airflow's connections", _fernet_key),
         Expected(
             PLATFORM, "airflow-api-secret-key", ("api-secret-key",), "signs Airflow's sessions", _key("api-secret-key")
@@ -136,7 +140,7 @@ def _mlflow_server(settings: Settings) -> Expected:
     s3 = settings.text("mlflow.artifacts") == "s3"
 
     def make(known: Known, variables: Mapping[str, str]) -> Data | None:
-        database = _database_uri(known, "mlflow")
+        database = databases.uri(settings, known, "mlflow")
         store = _from_variables({key: key for key in S3_KEYS})(known, variables) if s3 else {}
         return None if database is None or store is None else {"MLFLOW_BACKEND_STORE_URI": database, **store}
 
@@ -226,18 +230,35 @@ def _passwords(known: Known, variables: Mapping[str, str]) -> Data:
     return {f"{role}-password": _password() for role in ("postgres", "airflow", "mlflow")}
 
 
-def _database_uri(known: Known, role: str) -> str | None:
-    password = known.get(DATABASE, {}).get(f"{role}-password")
-    return (
-        None
-        if password is None
-        else f"postgresql://{role}:{quote(password, safe='')}@postgresql.platform.svc:5432/{role}"
-    )
+def _databases(settings: Settings) -> list[Expected]:
+    """Passwords of PostgreSQL's roles, as those want them who run it; none where it is somebody else's."""
+    kind, purpose = settings.text("platform.postgresql"), "PostgreSQL's roles"
+    if kind == "statefulset":
+        return [Expected(*DATABASE, ("postgres-password", "airflow-password", "mlflow-password"), purpose, _passwords)]
+    if kind == "external":
+        return []
+    return [
+        Expected(
+            PLATFORM,
+            f"postgresql-{role}",
+            ("username", "password"),
+            f"PostgreSQL's role {role}",
+            _account(role),
+            # The operator takes a changed password from it.
+            labels={"cnpg.io/reload": "true"},
+            fixed={"username": role},
+            type=BASIC,
+        )
+        for role in databases.ROLES
+    ]
 
 
-def _airflow_connection(known: Known, variables: Mapping[str, str]) -> Data | None:
-    uri = _database_uri(known, "airflow")
-    return None if uri is None else {"connection": uri}
+def _account(name: str) -> Maker:
+    return lambda known, variables: {"username": name, "password": _password()}
+
+
+def _named(key: str, value: str | None) -> Data | None:
+    return None if value is None else {key: value}
 
 
 def _fernet_key(known: Known, variables: Mapping[str, str]) -> Data:

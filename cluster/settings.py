@@ -29,7 +29,9 @@ FORMS: Mapping[str, type | str] = {
     "images.pull_secret": r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?",
     "platform.argocd": bool,
     "platform.monitoring": bool,
-    "platform.postgresql": bool,
+    "platform.postgresql": r"cloudnativepg|statefulset|external",
+    "platform.cloudnativepg": bool,
+    "platform.database_backups": bool,
     "cluster.kind": r"current|k3d|kind",
     "cluster.name": NAME,
     "cluster.context": r"\S*",
@@ -50,8 +52,15 @@ FORMS: Mapping[str, type | str] = {
     "training.gpus": int,
     "secrets.generate": bool,
 }
-# What [platform] may leave to others: the setting to the Application's name.
-PARTS = {"platform.argocd": "argo-cd", "platform.monitoring": "monitoring", "platform.postgresql": "postgresql"}
+# What [platform] may leave to others: the Application's name to what leaves it out.
+PARTS = {
+    "argo-cd": "platform.argocd = false",
+    "monitoring": "platform.monitoring = false",
+    "postgresql": 'platform.postgresql = "external"',
+    "cloudnativepg": "platform.cloudnativepg = false",
+    "barman-cloud": "platform.database_backups = false",
+}
+BUCKET = re.compile(r"(s3://[^/]+)(/.+)?")
 # Said in place of the form.
 SSH = (
     "repository.url must be https:// or http://, without a user: Argo CD, git-sync and the DAG log in with name and "
@@ -93,7 +102,7 @@ class Settings:
     @property
     def left_out(self) -> list[str]:
         """Applications of the platform that [platform] leaves to others."""
-        return [name for key, name in PARTS.items() if not self.on(key)]
+        return _left_out(self.values)
 
     def placeholders(self) -> list[str]:
         """Keys that still have what the original repository has in them."""
@@ -144,6 +153,11 @@ def _problems(found: Mapping[str, Value]) -> list[str]:
             problems.append(SSH if key == "repository.url" else f"{key} must look like {form}, not {value!r}")
     if found.get("mlflow.artifacts") == "s3" and not found.get("mlflow.s3_destination"):
         problems.append('mlflow.s3_destination must be s3://bucket/prefix, because mlflow.artifacts is "s3"')
+    if _backs_up(found) and not (BUCKET.fullmatch(str(found["mlflow.s3_destination"])) or ["", "", ""])[2]:
+        problems.append(
+            "mlflow.s3_destination must have a prefix after the bucket, because MLflow's users can read all below it "
+            "and the databases go beside it; or set platform.database_backups = false"
+        )
     gpus = found.get("training.gpus")
     if isinstance(gpus, int) and gpus < 0:
         problems.append("training.gpus must not be negative")
@@ -174,12 +188,45 @@ def _derived(found: Mapping[str, Value]) -> dict[str, Value]:
 
 def _platform(found: Mapping[str, Value]) -> dict[str, Value]:
     """What the root leaves out, where Argo CD is (without an ingress, as cluster/places.py says), what pulls images."""
-    without = ",".join(f"platform/{name}.yaml" for key, name in PARTS.items() if not found[key])
+    without = ",".join(f"platform/{name}.yaml" for name in _left_out(found))
     argocd = f"https://argocd.{found['ingress.domain']}" if found["ingress.enabled"] else "http://localhost:8081"
     return {
         "platform.exclude": f"{{{without}}}" if "," in without else without,
         "urls.argocd": argocd,
         "images.pull_secrets": json.dumps([found["images.pull_secret"]] if found["images.pull_secret"] else []),
+        **_databases(found),
+    }
+
+
+def _left_out(found: Mapping[str, Value]) -> list[str]:
+    """Applications of the platform that the root leaves out, in the order of PARTS."""
+    operated = found["platform.postgresql"] == "cloudnativepg"
+    there = {
+        "argo-cd": found["platform.argocd"],
+        "monitoring": found["platform.monitoring"],
+        "postgresql": found["platform.postgresql"] != "external",
+        "cloudnativepg": operated and found["platform.cloudnativepg"],
+        "barman-cloud": _backs_up(found),
+    }
+    return [name for name in PARTS if not there[name]]
+
+
+def _backs_up(found: Mapping[str, Value]) -> bool:
+    """Whether the databases go to the object store; `found` may lack keys."""
+    wanted = found.get("platform.postgresql") == "cloudnativepg" and found.get("platform.database_backups") is True
+    return wanted and found.get("mlflow.artifacts") == "s3" and bool(found.get("mlflow.s3_destination"))
+
+
+def _databases(found: Mapping[str, Value]) -> dict[str, Value]:
+    """Who runs PostgreSQL, and where its backups go: beside MLflow's artifacts, whose readers must not see them."""
+    kind, backups = str(found["platform.postgresql"]), _backs_up(found)
+    bucket = BUCKET.fullmatch(str(found["mlflow.s3_destination"])) if backups else None
+    return {
+        # The chart is not installed where PostgreSQL is external.
+        "postgresql.type": "statefulset" if kind == "external" else kind,
+        "backup.enabled": backups,
+        "backup.destination": f"{bucket[1]}/postgresql" if bucket else "",
+        "backup.secret": "mlflow-server",
     }
 
 

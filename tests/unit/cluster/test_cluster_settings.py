@@ -26,7 +26,7 @@ def test_every_setting_that_is_for_the_manifests_reaches_one() -> None:
     marked = {line.key for line in configure.marked_lines(settings)}
     assert {key for key in settings.values if not key.startswith("cluster.")} - marked == {
         *here_only,
-        *PARTS,
+        *(each.partition(" = ")[0] for each in PARTS.values()),
         "images.trainer",
     }
 
@@ -39,6 +39,7 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
     text = text.replace("production = true", "production = false").replace("private = false", "private = true")
     text = text.replace("argocd = true\nmonitoring = true", "argocd = false\nmonitoring = false")
     text = text.replace('pull_secret = ""', 'pull_secret = "registry"')
+    text = text.replace('postgresql = "cloudnativepg"', 'postgresql = "statefulset"')
     (copy / "cluster" / "settings.toml").write_text(text)
     settings = load(copy / "cluster" / "settings.toml")
     assert settings.placeholders() == []
@@ -66,7 +67,11 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
     git_sync = appset["source"]["helm"]["valuesObject"]["modelRepository"]["gitSync"]
     assert git_sync["credentialsSecret"] == "git-credentials"
     directory = yaml.safe_load((copy / "argocd-apps/platform.yaml").read_text())["spec"]["source"]["directory"]
-    assert directory["exclude"] == "{platform/argo-cd.yaml,platform/monitoring.yaml}"
+    assert directory["exclude"] == (
+        "{platform/argo-cd.yaml,platform/monitoring.yaml,platform/cloudnativepg.yaml,platform/barman-cloud.yaml}"
+    )
+    postgresql = yaml.safe_load((copy / "charts/platform/postgresql.yaml").read_text())
+    assert postgresql["type"] == "statefulset"
     assert variables["LIFECYCLE_POD_IMAGE_PULL_SECRETS"] == '["registry"]'
     assert airflow["registry"]["secretName"] == "registry"
     for name in ("argocd-apps/staging/environment.yaml", "charts/platform/mlflow.yaml"):

@@ -43,7 +43,7 @@ def findings(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
         if other and other in data.get(key, ""):
             yield fail(
                 f'Secret {secret} in namespace {NAMESPACE} leads to {other[1:]}, and platform.postgresql = "{kind}" '
-                f"serves the databases at {host(settings)}. Move them as docs/operations.md says under \"From one "
+                f'serves the databases at {host(settings)}. Move them as docs/operations.md says under "From one '
                 'PostgreSQL to another", or set platform.postgresql back.'
             )
     if kind != "cloudnativepg":

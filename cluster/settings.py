@@ -44,10 +44,14 @@ FORMS: Mapping[str, type | str] = {
     "storage.artifacts_size": SIZE,
     "storage.metrics_size": SIZE,
     "storage.logs_size": SIZE,
-    "mlflow.artifacts": r"persistentVolumeClaim|s3",
+    "mlflow.auth": bool,
+    "mlflow.artifacts": r"persistentVolumeClaim|s3|gcs|azure",
+    "mlflow.identity": bool,
     "mlflow.s3_destination": r"(s3://[^/\s]+\S*)?",
     "mlflow.s3_endpoint": r"(https?://\S+)?",
     "mlflow.s3_region": r"\S+",
+    "mlflow.gcs_destination": r"(gs://[^/\s]+\S*)?",
+    "mlflow.azure_destination": r"(wasbs://[^/@\s]+@[^/\s]+\S*)?",
     "training.require_approval": bool,
     "training.gpus": int,
     "secrets.generate": bool,
@@ -59,6 +63,12 @@ PARTS = {
     "postgresql": 'platform.postgresql = "external"',
     "cloudnativepg": "platform.cloudnativepg = false",
     "barman-cloud": "platform.database_backups = false",
+}
+# Object stores, and how MLflow names a place in one.
+STORES = {
+    "s3": "s3://bucket/prefix",
+    "gcs": "gs://bucket/prefix",
+    "azure": "wasbs://container@account.blob.core.windows.net/prefix",
 }
 BUCKET = re.compile(r"(s3://[^/]+)(/.+)?")
 # Said in place of the form.
@@ -151,8 +161,9 @@ def _problems(found: Mapping[str, Value]) -> list[str]:
                 problems.append(f"{key} must be {kind}, not {value!r}")
         elif not isinstance(value, str) or not re.fullmatch(form, value):
             problems.append(SSH if key == "repository.url" else f"{key} must look like {form}, not {value!r}")
-    if found.get("mlflow.artifacts") == "s3" and not found.get("mlflow.s3_destination"):
-        problems.append('mlflow.s3_destination must be s3://bucket/prefix, because mlflow.artifacts is "s3"')
+    store = str(found.get("mlflow.artifacts"))
+    if store in STORES and not found.get(f"mlflow.{store}_destination"):
+        problems.append(f'mlflow.{store}_destination must be {STORES[store]}, because mlflow.artifacts is "{store}"')
     if _backs_up(found) and not (BUCKET.fullmatch(str(found["mlflow.s3_destination"])) or ["", "", ""])[2]:
         problems.append(
             "mlflow.s3_destination must have a prefix after the bucket, because MLflow's users can read all below it "
@@ -195,6 +206,7 @@ def _platform(found: Mapping[str, Value]) -> dict[str, Value]:
         "urls.argocd": argocd,
         "images.pull_secrets": json.dumps([found["images.pull_secret"]] if found["images.pull_secret"] else []),
         **_databases(found),
+        "mlflow.gcs_secret": "" if found["mlflow.identity"] or found["mlflow.artifacts"] != "gcs" else "mlflow-gcs",
     }
 
 
@@ -226,7 +238,10 @@ def _databases(found: Mapping[str, Value]) -> dict[str, Value]:
         "postgresql.type": "statefulset" if kind == "external" else kind,
         "backup.enabled": backups,
         "backup.destination": f"{bucket[1]}/postgresql" if bucket else "",
-        "backup.secret": "mlflow-server",
+        "backup.secret": "" if found["mlflow.identity"] else "mlflow-server",
+        "mlflow.gcs_secret": "mlflow-gcs"
+        if found["mlflow.artifacts"] == "gcs" and not found["mlflow.identity"]
+        else "",
     }
 
 

@@ -1,4 +1,4 @@
-"""Write the configuration of MLflow's basic auth to argv[1]: it names the database with its password, so no ConfigMap can."""
+"""Write the configuration of MLflow's basic auth to argv[1]; it holds the database's password, so no ConfigMap can."""
 
 import os
 import sys

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from mlflow.server.security_utils import is_allowed_host_header
 
-from cluster import secrets, up
+from cluster import mlflow, secrets, up
 from cluster.settings import ROOT, load
 from tests.support import kubernetes_schemas
 from tests.support.settings import changed
@@ -264,12 +264,14 @@ def test_names_are_those_of_the_contracts() -> None:
     }
     service = one(render("mlflow"), "Service")
     address = f"http://{service['metadata']['name']}.platform.svc:{service['spec']['ports'][0]['port']}"
-    assert address == secrets.MLFLOW_URL
-    connection = next(
-        json.loads(entry["value"])
-        for entry in read(ROOT / "charts" / "platform" / "airflow.yaml")["env"]
-        if entry["name"] == "AIRFLOW_CONN_MLFLOW_DEFAULT"
-    )
+    assert address == mlflow.MLFLOW_URL
+    made = {each.name: each.make({}, {}) for each in secrets.expected(load())}
+    (reference,) = [
+        entry
+        for entry in read(ROOT / "charts" / "platform" / "airflow.yaml")["secret"]
+        if entry["envName"] == "AIRFLOW_CONN_MLFLOW_DEFAULT"
+    ]
+    connection = json.loads((made[reference["secretName"]] or {})[reference["secretKey"]])
     assert f"{connection['schema']}://{connection['host']}:{connection['port']}" == address
 
 

@@ -14,6 +14,8 @@ NAMESPACE = "platform"
 NAME = "postgresql"
 # Secrets that lead to the databases, with the key that says where.
 LEADING = {"airflow-metadata": "connection", "mlflow-server": "MLFLOW_BACKEND_STORE_URI"}
+# kubeVersion of the chart cloudnative-pg 0.29.0.
+OLDEST = (1, 29)
 CERT_MANAGER = "certificates.cert-manager.io"
 OPERATOR = "clusters.postgresql.cnpg.io"
 

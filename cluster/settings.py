@@ -204,10 +204,21 @@ def _platform(found: Mapping[str, Value]) -> dict[str, Value]:
     return {
         "platform.exclude": f"{{{without}}}" if "," in without else without,
         "urls.argocd": argocd,
+        "urls.runbook": _page(found, "docs/monitoring.md"),
         "images.pull_secrets": json.dumps([found["images.pull_secret"]] if found["images.pull_secret"] else []),
         **_databases(found),
         "mlflow.gcs_secret": "" if found["mlflow.identity"] or found["mlflow.artifacts"] != "gcs" else "mlflow-gcs",
     }
+
+
+def _page(found: Mapping[str, Value], path: str) -> str:
+    """Where a browser reads a file of the fork: `repository.delivery` says which host it is, or else its name does."""
+    url = str(found["repository.url"]).removesuffix(".git")
+    kind, host = found["repository.delivery"], url.partition("://")[2].partition("/")[0]
+    for name, folder in (("gitlab", "-/blob"), ("gitea", "src/branch")):
+        if kind == name or (kind == "push" and name in host):
+            return f"{url}/{folder}/{found['repository.branch']}/{path}"
+    return f"{url}/blob/{found['repository.branch']}/{path}"
 
 
 def _left_out(found: Mapping[str, Value]) -> list[str]:

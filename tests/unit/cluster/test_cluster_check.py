@@ -15,14 +15,19 @@ from typing import Any
 
 import pytest
 
-from cluster import check, existing, secrets
+from cluster import check, databases, existing, mlflow, provider, secrets, volumes
 from cluster.findings import Finding
 from cluster.kubectl import Kubectl
 from cluster.repository import Repository, RepositoryError, reader, remembered
-from cluster.settings import Settings
+from cluster.settings import ROOT, Settings
 from tests.support.settings import changed
 from tests.unit.cluster.conftest import Sentences
 from tests.unit.cluster.front import Front, named, send
+
+
+def served(settings: Settings, kind: str, **more: Any) -> Settings:
+    """The settings with another PostgreSQL."""
+    return changed(settings, **{"platform.postgresql": kind, "postgresql.type": kind, **more})
 
 
 def test_a_cluster_with_everything_is_ready(settings: Settings, front: Front, failures: Sentences) -> None:
@@ -35,10 +40,21 @@ def test_a_cluster_older_than_1_28_is_refused(
     settings: Settings, front: Front, failures: Sentences, minor: str, fine: bool
 ) -> None:
     front.minor = minor
-    found = failures(settings)
+    found = failures(served(settings, "statefulset"))
     assert (found == []) is fine
     if not fine:
         assert found == [f"The cluster is Kubernetes v1.{minor}.1; 1.28 is the oldest that will do. Upgrade it first."]
+
+
+def test_cloudnativepg_wants_a_newer_one(settings: Settings, front: Front, failures: Sentences) -> None:
+    front.minor = "28"
+    [found] = failures(settings)
+    assert 'wants Kubernetes 1.29 or later. Upgrade, or set platform.postgresql = "statefulset"' in found
+
+
+def test_the_charts_want_what_the_check_wants() -> None:
+    for chart in (ROOT / "charts").glob("*/Chart.yaml"):
+        assert f'kubeVersion: ">={check.OLDEST[0]}.{check.OLDEST[1]}.0-0"\n' in chart.read_text(), chart
 
 
 def test_missing_rights_are_named(settings: Settings, front: Front, failures: Sentences) -> None:
@@ -120,25 +136,37 @@ def test_private_repositories_and_s3_need_more_secrets(settings: Settings, failu
 def test_what_is_generated_fits_together(settings: Settings, kubectl: Kubectl) -> None:
     states = secrets.look(kubectl, settings, {"GIT_USERNAME": "bot", "GIT_TOKEN": 'to"ken'})
     assert secrets.make(kubectl, states)
-    database = kubectl.secret("platform", "postgresql")
-    assert database is not None
-    assert len(set(database.values())) == 3
+    roles = {name: kubectl.secret("platform", f"postgresql-{name}") or {} for name in ("airflow", "mlflow")}
+    assert [roles[name]["username"] for name in roles] == ["airflow", "mlflow"]
+    database = {f"{name}-password": roles[name]["password"] for name in roles}
+    assert len(set(database.values())) == 2
     metadata, server = kubectl.secret("platform", "airflow-metadata"), kubectl.secret("platform", "mlflow-server")
     assert metadata == {
-        "connection": f"postgresql://airflow:{database['airflow-password']}@postgresql.platform.svc:5432/airflow"
+        "connection": f"postgresql://airflow:{database['airflow-password']}@postgresql-rw.platform.svc:5432/airflow"
     }
     assert server is not None
     assert f":{database['mlflow-password']}@" in server["MLFLOW_BACKEND_STORE_URI"]
     key = kubectl.secret("platform", "airflow-fernet-key")
     assert key is not None
     assert len(base64.urlsafe_b64decode(key["fernet-key"])) == 32, "what Fernet takes"
+    account = kubectl.secret("platform", "mlflow-auth") or {}
+    account = {key: account[key] for key in mlflow.AUTH_KEYS}
     tracking = kubectl.secret("production", "mlflow")
     assert (
-        tracking == kubectl.secret("lifecycle", "mlflow") == {"MLFLOW_TRACKING_URI": "http://mlflow.platform.svc:5000"}
+        tracking
+        == kubectl.secret("lifecycle", "mlflow")
+        == {
+            "MLFLOW_TRACKING_URI": "http://mlflow.platform.svc:5000",
+            "MLFLOW_TRACKING_USERNAME": account["MLFLOW_AUTH_ADMIN_USERNAME"],
+            "MLFLOW_TRACKING_PASSWORD": account["MLFLOW_AUTH_ADMIN_PASSWORD"],
+        }
     )
+    airflow = json.loads((kubectl.secret("platform", "airflow-mlflow") or {})["connection"])
+    assert (airflow["login"], airflow["password"]) == tuple(account.values())[:2]
+    assert len(account["MLFLOW_AUTH_ADMIN_PASSWORD"]) >= 12, "what MLflow takes"
     # A second time there is nothing to do, and nothing changes.
     assert secrets.make(kubectl, secrets.look(kubectl, settings, {})) == []
-    assert kubectl.secret("platform", "postgresql") == database
+    assert kubectl.secret("platform", "postgresql-airflow") == roles["airflow"]
 
 
 def test_a_secret_made_by_the_printed_command_is_one_that_argo_cd_finds(settings: Settings, kubectl: Kubectl) -> None:
@@ -349,3 +377,139 @@ def test_the_repository_must_hold_what_lies_here(settings: Settings, tmp_path: P
     git("-C", "other", "commit", "-m", "a detector")
     git("-C", "other", "push", "origin", "HEAD:main")
     assert Repository(here, {}, tmp_path / "fork").apps() == {"staging/detector"}
+
+
+class Cluster(Kubectl):
+    """A cluster that has these objects, by (kind, name)."""
+
+    def __init__(self, *objects: dict[str, Any], secrets: dict[str, dict[str, str]] | None = None) -> None:
+        super().__init__()
+        self.objects, self.secrets = objects, secrets or {}
+
+    def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:
+        found = [each for each in self.objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+        return found[0] if found else None
+
+    def list(self, kind: str, namespace: str = "", selector: str = "") -> list[dict[str, Any]]:
+        return [each for each in self.objects if each["kind"] == kind]
+
+    def secret(self, namespace: str, name: str) -> dict[str, str] | None:
+        return self.secrets.get(name)
+
+
+def thing(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    """An object of the class Cluster."""
+    return {"kind": kind, "metadata": {"name": name, "labels": more.pop("labels", {})}, **more}
+
+
+@pytest.mark.parametrize(
+    ("kind", "connection", "said"),
+    [
+        (
+            "cloudnativepg",
+            "postgresql://airflow:x@postgresql.platform.svc:5432/airflow",
+            "to postgresql.platform",
+        ),
+        ("statefulset", "postgresql://airflow:x@postgresql-rw.platform.svc:5432/airflow", "to postgresql-rw.platform"),
+        ("cloudnativepg", "postgresql://airflow:x@postgresql-rw.platform.svc:5432/airflow", ""),
+        ("external", "postgresql://airflow:x@postgresql.platform.svc:5432/airflow", ""),
+    ],
+)
+def test_databases_are_moved_by_a_person_and_never_left_behind(
+    settings: Settings, kind: str, connection: str, said: str
+) -> None:
+    cluster = Cluster(secrets={"airflow-metadata": {"connection": connection}})
+    found = [each.text for each in databases.findings(served(settings, kind), cluster) if each.kind == "fail"]
+    assert len(found) == bool(said)
+    assert all(said in text and "docs/operations.md" in text for text in found)
+
+
+def test_backups_of_the_databases_want_cert_manager(settings: Settings) -> None:
+    store = changed(settings, **{"backup.enabled": True, "backup.destination": "s3://bucket/postgresql"})
+    [found] = list(databases.findings(store, Cluster()))
+    assert (found.kind, "cert-manager" in found.text) == ("fail", True)
+    [found] = list(databases.findings(store, Cluster(thing("customresourcedefinition", databases.CERT_MANAGER))))
+    assert found.kind == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "has", "grows", "said"),
+    [
+        ("workspace", "50Gi", False, ""),
+        ("workspace", "100Gi", True, "storage.workspace_size must be 100Gi or more, not 50Gi"),
+        ("workspace", "20Gi", False, "without allowVolumeExpansion"),
+        ("workspace", "20Gi", True, "note: the claim workspace in namespace lifecycle grows from 20Gi to 50Gi"),
+        ("logs-airflow-scheduler-0", "10Gi", True, "delete statefulset airflow-scheduler --cascade=orphan"),
+        # A server that this project no longer runs.
+        ("data-postgresql-0", "10Gi", True, ""),
+    ],
+)
+def test_sizes_of_claims_that_exist_are_compared(
+    settings: Settings, name: str, has: str, grows: bool, said: str
+) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": "fast", "resources": {"requests": {"storage": has}}}
+    classes = [thing("storageclass", "fast", allowVolumeExpansion=grows)]
+    found = list(volumes.findings(settings, Cluster(thing("persistentvolumeclaim", name, spec=spec)), classes))
+    assert len(found) == bool(said)
+    assert all(said in (each.text if each.kind == "fail" else f"{each.kind}: {each.text}") for each in found)
+
+
+def test_a_workspace_for_several_nodes_wants_a_class_that_has_it(settings: Settings) -> None:
+    many = changed(settings, **{"storage.workspace_access": "ReadWriteMany"})
+    disk = thing("storageclass", "gp3", provisioner="ebs.csi.aws.com")
+    assert "makes volumes for one node at a time" in next(volumes.access(many, disk)).text
+    assert list(volumes.access(many, thing("storageclass", "efs", provisioner="efs.csi.aws.com"))) == []
+    assert list(volumes.access(settings, disk)) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "identity", "name"),
+    [
+        ("v1.34.1-gke.2000", "gce://p/z/n", "GKE"),
+        ("v1.33.5-eks-113cf36", "aws:///eu-1a/i-1", "EKS"),
+        ("v1.33.5", "azure:///subscriptions/x", "AKS"),
+        ("v1.34.1+k3s1", "", "k3s"),
+        ("v1.34.0", "kind://docker/a/b", "kind"),
+        ("v1.34.0", "", ""),
+    ],
+)
+def test_the_provider_is_found_out(version: str, identity: str, name: str) -> None:
+    node = thing("nodes", "n", status={"nodeInfo": {"kubeletVersion": version}}, spec={"providerID": identity})
+    assert provider.provider([node]) == name
+
+
+def test_what_a_provider_would_refuse_is_said_before(settings: Settings) -> None:
+    def failing(settings: Settings, *objects: dict[str, Any]) -> str:
+        nodes = [each for each in objects if each["kind"] == "nodes"]
+        found = provider.findings(settings, Cluster(*objects), nodes)
+        return "; ".join(each.text for each in found if each.kind != "ok")
+
+    autopilot = failing(settings, thing("nodes", "gk3-a-pool-1"))
+    assert "set nodeExporter.enabled, coreDns.enabled, prometheusOperator.kubeletService.enabled to false" in autopilot
+    assert failing(changed(settings, **{"platform.monitoring": False}), thing("nodes", "gk3-a-pool-1")) == ""
+    labels = {"pod-security.kubernetes.io/enforce": "baseline"}
+    assert "refuses node-exporter" in failing(settings, thing("namespace", "monitoring", labels=labels))
+    ingress = changed(settings, **{"ingress.enabled": True})
+    assert "the cluster's IngressClasses are nginx" in failing(
+        ingress, thing("ingressclasses.networking.k8s.io", "nginx")
+    )
+    assert failing(ingress, thing("ingressclasses.networking.k8s.io", "traefik")) == ""
+
+
+@pytest.mark.parametrize(
+    ("agent", "arguments", "safe"),
+    [
+        ("calico-node", [], True),
+        ("aws-node", ["--enable-network-policy=true"], True),
+        ("aws-node", ["--enable-network-policy=false"], False),
+        ("kindnet", [], False),
+    ],
+)
+def test_without_a_password_the_check_says_whether_policies_are_enforced(
+    settings: Settings, agent: str, arguments: list[str], safe: bool
+) -> None:
+    containers = [{"name": "agent", "args": arguments}]
+    daemonset = thing("daemonsets.apps", agent, spec={"template": {"spec": {"containers": containers}}})
+    [found] = list(provider.findings(changed(settings, **{"mlflow.auth": False}), Cluster(daemonset), []))
+    assert found.kind == ("ok" if safe else "note")
+    assert list(provider.findings(settings, Cluster(daemonset), [])) == [], "with a password it is no matter"

@@ -22,7 +22,7 @@ def test_the_manifests_in_git_say_what_the_settings_say() -> None:
 
 def test_every_setting_that_is_for_the_manifests_reaches_one() -> None:
     settings = load()
-    here_only = {"repository.private", "images.registry", "ingress.domain", "secrets.generate"}
+    here_only = {"repository.private", "images.registry", "ingress.domain", "secrets.generate", "mlflow.identity"}
     marked = {line.key for line in configure.marked_lines(settings)}
     assert {key for key in settings.values if not key.startswith("cluster.")} - marked == {
         *here_only,
@@ -72,6 +72,9 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
     )
     postgresql = yaml.safe_load((copy / "charts/platform/postgresql.yaml").read_text())
     assert postgresql["type"] == "statefulset"
+    environment = yaml.safe_load((copy / "argocd-apps/staging/environment.yaml").read_text())
+    runbook = environment["monitoring"]["prometheusRule"]["runbookUrl"]
+    assert runbook == "http://gitea.git.svc:3000/team/fork/src/branch/release/docs/monitoring.md"
     assert variables["LIFECYCLE_POD_IMAGE_PULL_SECRETS"] == '["registry"]'
     assert airflow["registry"]["secretName"] == "registry"
     for name in ("argocd-apps/staging/environment.yaml", "charts/platform/mlflow.yaml"):
@@ -87,6 +90,12 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
         ("private = false", 'private = "no"', "repository.private must be true or false"),
         ('"50Gi"', '"50 GB"', "storage.workspace_size must look like"),
         ('artifacts = "persistentVolumeClaim"', 'artifacts = "s3"', "mlflow.s3_destination must be s3://bucket/prefix"),
+        (
+            'artifacts = "persistentVolumeClaim"',
+            'artifacts = "gcs"',
+            "mlflow.gcs_destination must be gs://bucket/prefix",
+        ),
+        ('postgresql = "cloudnativepg"', "postgresql = true", "platform.postgresql must look like"),
         ("staging = true\nproduction = true", "staging = false\nproduction = false", "at least one that is true"),
         ("[images]", "[images", "is not valid TOML"),
         ("https://github.com/", "git@github.com:", "nothing here reads by ssh"),
@@ -98,6 +107,21 @@ def test_a_mistake_is_named_by_its_key(tmp_path: Path, old: str, new: str, said:
     path = tmp_path / "settings.toml"
     path.write_text(text.replace(old, new))
     with pytest.raises(SettingsError, match=re.escape(said)):
+        load(path)
+
+
+def test_databases_are_not_backed_up_to_where_mlflow_s_users_read(tmp_path: Path) -> None:
+    path, text = tmp_path / "settings.toml", ORIGINAL.read_text()
+    text = text.replace('artifacts = "persistentVolumeClaim"', 'artifacts = "s3"')
+    path.write_text(text.replace('s3_destination = ""', 's3_destination = "s3://bucket/mlflow"'))
+    settings = load(path)
+    assert (settings.text("backup.destination"), settings.text("backup.secret")) == (
+        "s3://bucket/postgresql",
+        "mlflow-server",
+    )
+    assert settings.text("platform.exclude") == ""
+    path.write_text(text.replace('s3_destination = ""', 's3_destination = "s3://bucket"'))
+    with pytest.raises(SettingsError, match="must have a prefix after the bucket"):
         load(path)
 
 

@@ -337,9 +337,7 @@ def test_mlflow_keeps_artifacts_with_google_and_azure(kind: str, store: dict[str
     pod = one(objects, "Deployment")["spec"]["template"]["spec"]
     assert f"--artifacts-destination={store['destination']}" in pod["containers"][0]["args"]
     assert not [found for found in objects if found["kind"] == "PersistentVolumeClaim"]
-    key = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}.get(
-        "GOOGLE_APPLICATION_CREDENTIALS"
-    )
+    variables = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
     assert variables.get("GOOGLE_APPLICATION_CREDENTIALS") == ("/credentials/key.json" if secret else None)
     assert [each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each] == [secret][: bool(secret)]
     packages = (ROOT / "docker" / "airflow" / "requirements.txt").read_text()

@@ -182,7 +182,7 @@ def test_a_dump_brings_a_database_back_and_old_ones_go(server: Server) -> None:
     assert len(list((folder / "airflow").iterdir())) == 1
 
     server.ask("mlflow", "drop table runs")
-    restore = ("pg_restore", "--clean", "--if-exists", "--no-owner", "-U", "mlflow", "-d", "mlflow")
+    restore = ("pg_restore", "--clean", "--if-exists", "--no-owner", "--exit-on-error", "-U", "mlflow", "-d", "mlflow")
     server.run(*restore, str(folder / "mlflow" / kept[1]))
     assert server.ask("mlflow", "select id from runs") == "7"
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 
 from cluster.errors import ClusterError
+from cluster.kubectl import Object
 from cluster.settings import ROOT, Settings
 
 LIST = {"k3d": ["k3d", "cluster", "list", "--no-headers"], "kind": ["kind", "get", "clusters"]}
@@ -67,6 +68,13 @@ def target(context: str) -> tuple[str, str] | None:
 def unpullable(settings: Settings) -> bool:
     """Whether the images' registry is this machine's name, so that no cluster can pull from it."""
     return settings.text("images.registry").partition("/")[0] == "localhost"
+
+
+def absent(settings: Settings, nodes: list[Object]) -> list[str]:
+    """Images that a node does not have yet, as far as it tells (a node lists the 50 largest)."""
+    wanted = [f"{settings.text(f'images.{name}')}:{settings.text('images.tag')}" for name in BUILDS]
+    there = [{name for image in node["status"].get("images") or [] for name in image["names"]} for node in nodes]
+    return [image for image in wanted if not there or any(image not in names for names in there)]
 
 
 def images(settings: Settings, context: str, say: Callable[[str], None]) -> None:

@@ -63,3 +63,13 @@ def test_a_build_that_fails_is_named(settings: Settings, calls: Path) -> None:
 )
 def test_cluster_up_builds_what_no_cluster_can_pull(settings: Settings, registry: str, alone: bool) -> None:
     assert local.unpullable(changed(settings, **{"images.registry": registry})) is alone
+
+
+def test_and_only_what_a_node_lacks(settings: Settings) -> None:
+    tag = settings.text("images.tag")
+    names = [f"{settings.text(f'images.{name}')}:{tag}" for name in ("trainer", "triton", "airflow")]
+    full = {"status": {"images": [{"names": [name], "sizeBytes": 1} for name in names]}}
+    part = {"status": {"images": full["status"]["images"][1:]}}
+    assert local.absent(settings, [full, full]) == []
+    assert local.absent(settings, [full, part]) == names[:1]
+    assert local.absent(settings, [{"status": {}}]) == names

@@ -130,11 +130,13 @@ class Server:
     home: Path
     user: int | None
 
-    def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, given: dict[str, str] | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         """A program as the server's user; PostgreSQL refuses root."""
         tools = Path(program("initdb") or "").parent
         path = f"{tools}{os.pathsep}{os.environ['PATH']}"
-        environment = {"PATH": path, "PGHOST": str(self.home), "HOME": str(self.home), "LC_ALL": "C", **variables}
+        environment = {"PATH": path, "PGHOST": str(self.home), "HOME": str(self.home), "LC_ALL": "C", **(given or {})}
         done = subprocess.run(
             command, env=environment, cwd=self.home, user=self.user, capture_output=True, text=True, timeout=60
         )
@@ -161,7 +163,7 @@ def server() -> Iterator[Server]:
         server.run("pg_ctl", "-D", "data", "-w", "-o", options, "-l", "log", "start")
         script = (ROOT / "charts" / "postgresql" / "files" / "databases.sh").read_text()
         roles = {"DATABASES": "airflow mlflow", "POSTGRES_USER": "postgres"}
-        server.run("sh", "-c", script, **roles, AIRFLOW_PASSWORD="a", MLFLOW_PASSWORD="m")
+        server.run("sh", "-c", script, given={**roles, "AIRFLOW_PASSWORD": "a", "MLFLOW_PASSWORD": "m"})
         yield server
         server.run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
 
@@ -175,7 +177,7 @@ def test_a_dump_brings_a_database_back_and_old_ones_go(server: Server) -> None:
     server.run("touch", "dumps/mlflow/2026-01-04T013000Z.dump.part")
     given = {"DUMPS": str(folder), "KEEP": "2", "DATABASES": "airflow mlflow"}
     given |= {"AIRFLOW_PASSWORD": "a", "MLFLOW_PASSWORD": "m"}
-    server.run("sh", "-c", DUMP.read_text(), **given)
+    server.run("sh", "-c", DUMP.read_text(), given=given)
     kept = sorted(path.name for path in (folder / "mlflow").iterdir())
     assert len(kept) == 2
     assert kept[0] == "2026-01-03T013000Z.dump", "the newest of those before"
@@ -189,7 +191,7 @@ def test_a_dump_brings_a_database_back_and_old_ones_go(server: Server) -> None:
     # A database that cannot be dumped fails the job, and takes no dump with it; the other one is dumped.
     before = sorted((folder / "mlflow").iterdir())
     lost = {**given, "DATABASES": "lost mlflow", "LOST_PASSWORD": "x", "KEEP": "3"}
-    failed = server.run("sh", "-c", DUMP.read_text(), check=False, **lost)
+    failed = server.run("sh", "-c", DUMP.read_text(), given=lost, check=False)
     assert failed.returncode == 1
     assert "lost was not dumped" in failed.stderr
     assert set(before) <= set((folder / "mlflow").iterdir())

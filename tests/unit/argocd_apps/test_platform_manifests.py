@@ -369,7 +369,7 @@ def test_mlflow_asks_for_a_password_unless_it_is_told_not_to(tmp_path: Path) -> 
     assert {"name": "tmp", "mountPath": "/tmp"} in writes["volumeMounts"], "where the server reads it"
     given = {each["name"]: each["value"] for each in writes["env"]}
     database = "postgresql://mlflow:p%25w@postgresql-rw.platform.svc:5432/mlflow"
-    script = [sys.executable, ROOT / "charts" / "mlflow" / "files" / "auth.py", tmp_path / "auth.ini"]
+    script = [sys.executable, str(ROOT / "charts" / "mlflow" / "files" / "auth.py"), str(tmp_path / "auth.ini")]
     subprocess.run(script, env={**given, "MLFLOW_BACKEND_STORE_URI": database}, check=True)
     config = ConfigParser()
     config.read(tmp_path / "auth.ini")

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from cluster import check, existing, mlflow, secrets
+from cluster.expected import Data
 from cluster.findings import Finding
 from cluster.kubectl import Kubectl
 from cluster.repository import Repository, RepositoryError, reader, remembered
@@ -186,7 +187,7 @@ def test_what_only_reads_gets_a_token_that_only_reads(settings: Settings, kubect
     private = changed(settings, **{"repository.private": True, "images.pull_secret": "registry"})
     pushes = {"GIT_USERNAME": "bot", "GIT_TOKEN": "push"}
 
-    def made(variables: dict[str, str]) -> dict[tuple[str, str], secrets.Data]:
+    def made(variables: dict[str, str]) -> dict[tuple[str, str], Data]:
         states = secrets.look(kubectl, private, variables)
         return {(state.expected.namespace, state.expected.name): state.made or {} for state in states}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from cluster.findings import Finding, fail, note, ok
 from cluster.kubectl import Kubectl, Object
@@ -20,6 +21,7 @@ PROVIDERS = (
 # DaemonSets whose agents enforce NetworkPolicies.
 ENFORCERS = ("calico-node", "cilium", "anetd", "antrea-agent", "kube-router", "weave-net", "ovnkube-node", "azure-npm")
 ENFORCE = "pod-security.kubernetes.io/enforce"
+APPS = ROOT / "argocd-apps"
 STACK = ROOT / "charts" / "platform" / "kube-prometheus-stack.yaml"
 # What Autopilot refuses of kube-prometheus-stack: pods with a node's network and paths, and Services in kube-system.
 REFUSED = {
@@ -40,6 +42,7 @@ def findings(settings: Settings, kubectl: Kubectl, nodes: list[Object]) -> Itera
         yield from _pod_security(kubectl)
     if settings.on("ingress.enabled"):
         yield from _ingress(settings, kubectl)
+    yield from _load_balancers(settings, name)
     if not settings.on("mlflow.auth"):
         yield from _policies(name, kubectl)
 
@@ -89,6 +92,20 @@ def _ingress(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
             f"ingress.class is {wanted}, and the cluster's IngressClasses are {', '.join(names) or 'none'}. Name one "
             "of these, install a controller, or set ingress.enabled = false."
         )
+
+
+def _load_balancers(settings: Settings, name: str, folder: Path = APPS) -> Iterator[Finding]:
+    """A Service of that type that nobody gives an address is Progressing for ever, and its Application with it."""
+    if name not in ("", "kind"):
+        return
+    for environment in settings.served:
+        for path in sorted((folder / environment).rglob("*.yaml")):
+            if re.search(r"^ *type: LoadBalancer\b", path.read_text(), re.MULTILINE):
+                yield note(
+                    f"argocd-apps/{path.relative_to(folder)} asks for a Service of type LoadBalancer, and "
+                    + ("kind gives it no address" if name else "this cluster may have nothing that gives it an address")
+                    + ": install MetalLB or the like, or take ClusterIP with an ingress"
+                )
 
 
 def _policies(name: str, kubectl: Kubectl) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,6 +128,17 @@ def test_what_a_provider_would_refuse_is_said_before(settings: Settings) -> None
         ingress, thing("ingressclasses.networking.k8s.io", "nginx")
     )
     assert failing(ingress, thing("ingressclasses.networking.k8s.io", "traefik")) == ""
+
+
+@pytest.mark.parametrize(("name", "told"), [("kind", "kind gives it no address"), ("", "may have"), ("GKE", "")])
+def test_a_load_balancer_that_nobody_serves_is_said_before(
+    settings: Settings, tmp_path: Path, name: str, told: str
+) -> None:
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "staging" / "environment.yaml").write_text("service:\n  type: LoadBalancer\n")
+    found = [each.text for each in provider._load_balancers(settings, name, tmp_path)]
+    assert len(found) == bool(told)
+    assert all(told in text and "argocd-apps/staging/environment.yaml" in text for text in found)
 
 
 @pytest.mark.parametrize(

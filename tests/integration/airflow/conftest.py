@@ -51,9 +51,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Mlflow) -> 
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "workspace", **place}}
         size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
         kube.apply("persistentvolumeclaims", {**claim, "spec": size})
-        yield Servers(
-            mlflow_server.uri, kube, *stack.enter_context(triton_doubles("staging", "candidate", "production"))
-        )
+        staging, candidate, production = stack.enter_context(triton_doubles("staging", "candidate", "production"))
+        yield Servers(mlflow_server.uri, kube, staging, candidate, production)
 
 
 @pytest.fixture

@@ -71,6 +71,13 @@ def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
         "pipeline": choice(name, list(staged), "Pipeline", "The file in `dags/pipelines/`, with its stages."),
         "from": choice(first[0], list(every), "From", "The stage whose version is promoted; it must answer there now."),
         "to": choice(first[1], list(every), "To", "The stage after it."),
+        "skip_soak": Param(
+            False,
+            type="boolean",
+            title="Without the soak",
+            section=section,
+            description="Does not wait until the version has been live for as long as the stage's `soak` says.",
+        ),
         "reason": Param(
             "",
             type="string",

@@ -8,6 +8,7 @@ from typing import cast
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from lifecycle.errors import PromotionRefused
 from lifecycle.model import names
 from lifecycle.model.pin import Pin, VersionDict
 from lifecycle.model.results import DeliveredCommit, Promotion, ProvedCandidate, RegisteredVersion, TargetParams
@@ -25,15 +26,22 @@ log = logging.getLogger(__name__)
     doc_md="Writes the version beside the live one, as its candidate: one commit. No client reaches it.",
 )
 def commit_candidate(
-    registered: RegisteredVersion, delivery: str = "", promotion: Promotion | None = None
+    registered: RegisteredVersion, delivery: str = "", promotion: Promotion | None = None, *, skips: bool = True
 ) -> DeliveredCommit:
     """Commit the candidate; skip what follows if a newer version or a hold is in its way.
 
     Args:
         registered: the version.
         delivery: how the stage has its commits delivered; empty: as the setting says.
-        promotion: what `choose_promotion` of a stage after the first returned.
+        promotion: what `choose_promotion` of a stage after the first returned; one with `proof: after` gets none.
+        skips: whether a version that may not go live ends a pipeline's run as skipped; else it fails, for the person
+            who asked.
+
+    Raises:
+        PromotionRefused: a newer version or a hold is in its way, and it does not skip.
     """
+    if promotion and promotion["proof"] == "after":
+        raise AirflowSkipException(f"{promotion['environment']} proves a version after it went live.")
     tried = handoff.try_candidate(
         context.target(promotion),
         _registered_model(promotion),
@@ -42,9 +50,11 @@ def commit_candidate(
         classes=promotion["classes"] if promotion else context.class_change(),
         delivery=delivery,
     )
-    if tried["outcome"] not in handoff.CONTINUES:
+    if tried["outcome"] in handoff.CONTINUES:
+        return tried
+    if skips:
         raise AirflowSkipException(f"Nothing was committed ({tried['outcome']}): {tried['detail']}")
-    return tried
+    raise PromotionRefused(f"{tried['detail']} Nothing was committed.")
 
 
 @task(

@@ -22,6 +22,7 @@ from lifecycle.policy.stages import neighbours
 from lifecycle.tasks import context, handoff, proof
 from lifecycle.tasks.candidate import take_away
 from lifecycle.tasks.defaults import QUICK
+from lifecycle.tasks.failures import handed_on
 from lifecycle.tasks.served import check_served_here
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def choose_asked(pipelines: Mapping[str, Sequence[StageDict]]) -> Promotion:
     """
     params = context.promote_params()
     source, to = neighbours(pipelines, params["pipeline"], params["from"], params["to"])
-    return _choose(source, to, reason=" ".join(params["reason"].split()))
+    if params["skip_soak"]:
+        to = {**to, "soak": 0.0}
+    chosen = _choose(source, to, reason=" ".join(params["reason"].split()))
+    return {**chosen, "since": _given(context.target(source)) if to["soak"] else 0.0}
 
 
 @task(
@@ -59,7 +63,7 @@ def choose_own(source: StageDict, to: StageDict, registered: VersionDict) -> Pro
     try:
         return _choose(source, to, expected=Pin.from_xcom(registered))
     except PromotionRefused as error:
-        _skip(error)
+        _skip(str(error))
 
 
 @task(
@@ -79,13 +83,18 @@ def promote_on(chosen: Promotion, *, skips: bool) -> DeliveredCommit:
         PromotionRefused: the stage before does not hold and answer with the version any more, or a hold or a newer
             version is in the way. Nothing was committed.
     """
+    ti = context.task_instance()
+    if chosen["proof"] == "candidate" and not ti.xcom_pull(task_ids=names.beside(ti.task_id, names.PROVE_CANDIDATE)):
+        _skip("Its candidate was not proved: another run replaced it, or a person took it away.")
     try:
-        return _promote(chosen)
+        # `discard_candidate` tells the reason, too.
+        with handed_on(ti):
+            return _promote(chosen)
     except PromotionRefused as error:
         if not skips:
             raise
         take_away(chosen, chosen["delivery"], chosen)
-        _skip(error)
+        _skip(str(error))
 
 
 def _choose(source: StageDict, to: StageDict, *, expected: Pin | None = None, reason: str = "") -> Promotion:
@@ -113,7 +122,14 @@ def _choose(source: StageDict, to: StageDict, *, expected: Pin | None = None, re
         "table": table,
         "classes": change.words if change else "",
         "reason": reason,
+        "since": 0.0,
     }
+
+
+def _given(origin: Target) -> float:
+    """When the stage was given what it holds: seconds since the epoch."""
+    newest, *_ = repository().history(origin.environment, origin.app, origin.model)
+    return newest.time.timestamp()
 
 
 def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel, expected: Pin | None) -> None:
@@ -172,8 +188,8 @@ def _refused(why: str) -> PromotionRefused:
     return PromotionRefused(f"{why} Nothing was committed.")
 
 
-def _skip(error: PromotionRefused) -> NoReturn:
+def _skip(why: str) -> NoReturn:
     # Airflow's log does not say why a task was skipped.
-    log.warning("%s", error)
-    context.task_instance().xcom_push(key=names.REASON_KEY, value=str(error))
-    raise AirflowSkipException(str(error)) from error
+    log.warning("%s", why)
+    context.task_instance().xcom_push(key=names.REASON_KEY, value=why)
+    raise AirflowSkipException(why)

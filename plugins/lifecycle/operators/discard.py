@@ -56,7 +56,7 @@ class DiscardCandidateOperator(UndoOperator):
         if gone.outcome not in handoff.CONTINUES or not gone.commit:
             raise self._refused(context, gone.detail)
         self.defer(
-            trigger=watch(self.target, [gone.commit], [], time.time() + settings().rollout_timeout, None),
+            trigger=watch(self.target.as_candidate, [gone.commit], [], time.time() + settings().rollout_timeout, None),
             method_name="resume",
             timeout=timedelta(seconds=settings().rollout_timeout + 120),
         )

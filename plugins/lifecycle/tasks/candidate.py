@@ -8,10 +8,13 @@ from typing import cast
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from lifecycle.errors import PromotionRefused
+from lifecycle.errors import LifecycleError, PromotionRefused
+from lifecycle.hooks.kubernetes import ClusterHook
 from lifecycle.model import names
 from lifecycle.model.pin import Pin, VersionDict
 from lifecycle.model.results import DeliveredCommit, Promotion, ProvedCandidate, RegisteredVersion, TargetParams
+from lifecycle.model.target import Target
+from lifecycle.settings import settings
 from lifecycle.tasks import candidate_proof, context, handoff
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.failures import handed_on
@@ -70,17 +73,27 @@ def prove_candidate(pin: VersionDict, live: DeliveredCommit, where: TargetParams
 
 
 def take_away(registered: VersionDict, delivery: str = "", promotion: Promotion | None = None) -> None:
-    """Take this run's candidate away, if it made one: for a version that turned out not to go live."""
+    """Take this run's candidate away at once, if it made one: for a version that turned out not to go live."""
     ti = context.task_instance()
     committed = names.beside(ti.task_id, names.COMMIT_CANDIDATE)
     if cast(DeliveredCommit | None, ti.xcom_pull(task_ids=committed)) is not None:
+        target = context.target(promotion)
         handoff.discard(
-            context.target(promotion),
+            target,
             _registered_model(promotion),
             Pin.from_xcom(registered),
             dag_run=context.dag_run_name(),
             delivery=delivery,
         )
+        _refresh(target)
+
+
+def _refresh(target: Target) -> None:
+    """Have Argo CD look now: until it does, the candidate's pod holds memory, perhaps a GPU. It would within minutes."""
+    try:
+        ClusterHook.from_settings().request_refresh(settings().argocd_namespace, target.application)
+    except LifecycleError as error:
+        log.warning("Argo CD was not asked to take the candidate's pod away at once: %s", error)
 
 
 def _registered_model(promotion: Promotion | None) -> str:

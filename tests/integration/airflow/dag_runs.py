@@ -27,6 +27,7 @@ class Servers:
     served: Served
     candidate: Served
     production: Served
+    production_candidate: Served
 
 
 @dataclass

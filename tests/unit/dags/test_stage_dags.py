@@ -92,9 +92,11 @@ def test_a_request_without_a_host_is_an_import_error(made: Any, tmp_path: Path) 
 
 def test_yolo_promote_begins_with_two_stages_of_a_file_and_takes_no_others(load: Load) -> None:
     dag = load()["yolo_promote"]
-    assert dag.params.dump() == {"pipeline": "digits", "from": "staging", "to": "production", "reason": ""}
+    asked = {"pipeline": "digits", "from": "staging", "to": "production"}
+    assert dag.params.dump() == {**asked, "skip_soak": False, "reason": ""}
     for name in ("pipeline", "from", "to"):
         with pytest.raises(Exception, match="is not one of"):
             dag.params.get_param(name).resolve("elsewhere")
-    in_order(dag, RELEASE)
+    tried = ["commit_candidate", "wait_for_candidate", "prove_candidate"]
+    in_order(dag, ["choose_promotion", "soak", *tried, *RELEASE[1:]])
     assert dag.get_task("restore").upstream_task_ids == {"wait_for_rollout", "verify_serving"}, "not when refused"

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NOTHING = "Nothing was committed."
+
 
 @task(
     task_id=names.CHOOSE_PROMOTION,
@@ -81,7 +83,7 @@ def promote_on(chosen: Promotion, *, skips: bool) -> DeliveredCommit:
 
     Raises:
         PromotionRefused: the stage before does not hold and answer with the version any more, or a hold or a newer
-            version is in the way. Nothing was committed.
+            version is in the way.
     """
     ti = context.task_instance()
     if chosen["proof"] == "candidate" and not ti.xcom_pull(task_ids=names.beside(ti.task_id, names.PROVE_CANDIDATE)):
@@ -156,19 +158,21 @@ def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel
         )
 
 
-def _check_answers(origin: Target, pin: Pin) -> None:
+def _check_answers(origin: Target, pin: Pin, kept: str = NOTHING) -> None:
     """Only a version that answers is promoted, whatever git says."""
     try:
         proof.prove_identity(origin, pin)
     except LifecycleError as error:
         if error.retryable:
             raise
-        raise _refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}") from error
+        raise _refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}", kept) from error
 
 
 def _promote(chosen: Promotion) -> DeliveredCommit:
     origin, pin = context.target(chosen["source"]), Pin.from_xcom(chosen)
-    _check_answers(origin, pin)
+    # A candidate was committed before.
+    kept = NOTHING if chosen["proof"] == "after" else "What is live stays as it is."
+    _check_answers(origin, pin, kept)
     trailers = {
         names.DATASET_DIGEST_TRAILER: chosen["dataset_digest"],
         names.DAG_RUN_TRAILER: context.dag_run_name(),
@@ -180,12 +184,12 @@ def _promote(chosen: Promotion) -> DeliveredCommit:
     )
     made = handoff.deliver(wanted, chosen["delivery"])
     if made.outcome not in handoff.CONTINUES:
-        raise _refused(made.detail)
+        raise _refused(made.detail, kept)
     return handoff.described(made, pin)
 
 
-def _refused(why: str) -> PromotionRefused:
-    return PromotionRefused(f"{why} Nothing was committed.")
+def _refused(why: str, kept: str = NOTHING) -> PromotionRefused:
+    return PromotionRefused(f"{why} {kept}")
 
 
 def _skip(why: str) -> NoReturn:

@@ -110,6 +110,13 @@ def test_what_may_not_go_on_is_refused_in_a_sentence_and_nothing_is_committed(pl
         assert repository.tip == tip
         repository.write(free, file)
 
+    whole = repository.text(path=PRODUCTION)
+    tip = repository.write(whole.replace("name: digits", "name: letters"), PRODUCTION)
+    absent = run("yolo_promote", **PARAMS)
+    assert (absent.tasks[choose], absent.tasks["promote"], repository.tip) == ("failed", "upstream_failed", tip)
+    assert "the file has no model digits (it has: letters). Add an entry for it by hand first." in one_line(absent.text)
+    repository.write(whole, PRODUCTION)
+
     # Git says version 1, and something else answers.
     tip, platform.served.version = repository.tip, 7
     refused(platform, run("yolo_promote", **PARAMS), choose, "Version 1 does not answer in staging: ")

@@ -1,8 +1,8 @@
 """Get the Debian packages that tests need (apt-packages.txt), without installing them.
 
-The packages, and what they depend on and the system lacks, are downloaded by apt and unpacked into .venv/apt: no service
-of theirs is started, no file of the system is touched, and only refreshing apt's lists needs root. tools/tests.py puts
-.venv/apt/usr/bin on PATH.
+The packages, and what they depend on and the system lacks, are downloaded by apt and unpacked into .venv/apt: no
+service of theirs is started, no file of the system is touched, and only refreshing apt's lists needs root.
+tools/tests.py puts .venv/apt/usr/bin on PATH.
 """
 
 from __future__ import annotations

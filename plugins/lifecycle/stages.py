@@ -53,7 +53,7 @@ def _stage(former: Stage, stage: Stage, stages: StagesDict, chosen: Settings, re
 
 
 def soak(source: Mapping[str, Any], version: Any, since: Any, seconds: Any) -> SoakOperator:
-    """The task `soak`: the version's time in the stage before; `seconds` may be known only once the run is under way."""
+    """The task `soak`: the version's time in the stage before; `seconds` may be known only once the run has begun."""
     return SoakOperator(task_id="soak", **operator_target(source), version=version, since=since, seconds=seconds)
 
 

@@ -11,7 +11,6 @@ MLflow is down just then, the next run's `open_run` ends what was left.
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 import threading
@@ -63,11 +62,10 @@ def _unseen(dag_run: DagRun, state: State) -> Outcome | None:
 
 def _close(dag_id: str, run_id: str, ended: Outcome) -> None:
     command = [sys.executable, "-m", "lifecycle.listeners.close", dag_id, run_id, ended.status, ended.text]
-    path = os.pathsep.join(filter(None, [str(PLUGINS), os.environ.get("PYTHONPATH")]))
     try:
         done = subprocess.run(
             command,
-            env={**os.environ, "PYTHONPATH": path},
+            cwd=PLUGINS,  # from where Python finds this package
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -46,9 +46,7 @@ class RollbackParams(TargetParams):
 
 
 # The keys of `yolo_promote`'s params; two of them are words of Python.
-PromoteParams = TypedDict(
-    "PromoteParams", {"pipeline": str, "from": str, "to": str, "skip_soak": bool, "reason": str}
-)
+PromoteParams = TypedDict("PromoteParams", {"pipeline": str, "from": str, "to": str, "skip_soak": bool, "reason": str})
 
 
 class StageDict(TargetParams):

@@ -71,9 +71,8 @@ def end_unseen(tasks: Mapping[str, Task], state: State) -> Outcome | None:
     last = tasks[CLOSE_RUN]
     if last.state == "skipped":
         return Outcome("FINISHED" if state == "success" else "KILLED", ENDED_BY_HAND)
-    later = [
-        name for name, each in tasks.items() if name != CLOSE_RUN and last.began and each.ended and each.ended > last.began
-    ]
+    others = {name: each for name, each in tasks.items() if name != CLOSE_RUN}
+    later = [name for name, each in others.items() if last.began and each.ended and each.ended > last.began]
     if not later:
         return None
     found = outcome({name: each.state for name, each in tasks.items()})

@@ -89,7 +89,7 @@ def take_away(registered: VersionDict, delivery: str = "", promotion: Promotion 
 
 
 def _refresh(target: Target) -> None:
-    """Have Argo CD look now: until it does, the candidate's pod holds memory, perhaps a GPU. It would within minutes."""
+    """Have Argo CD look now, not within minutes: until then, the candidate's pod holds memory, perhaps a GPU."""
     try:
         ClusterHook.from_settings().request_refresh(settings().argocd_namespace, target.application)
     except LifecycleError as error:

@@ -24,14 +24,15 @@ over it until a person sets `hold: false` in that file.
 
 Rolling back in Argo CD itself does not last: it puts back what git says. Git is the only thing that deploys.
 """
-STAGES = stages_of(catalog(Path(__file__).parent / "pipelines").values())
+PIPELINES = catalog(Path(__file__).parent / "pipelines")
+STAGES = stages_of(PIPELINES.values())
 
 
 @dag(
     dag_id="yolo_rollback",
     description="A former version goes live again: one commit → rollout → proof",
     doc_md=DOC,
-    params=params.rollback(),
+    params=params.rollback(PIPELINES),
     **by_hand("rollback"),
 )
 def yolo_rollback() -> None:

@@ -86,6 +86,7 @@ def approve_in_browser(platform: Platform, run: str, chromium: str, profile: Pat
     address = f"{platform.state()['urls']['airflow']}/dags/{DAG}/runs/{urllib.parse.quote(run)}"
     with Browser(chromium, profile) as browser:
         text = browser.open(f"{address}/tasks/production.approve/required_actions", "Approve")
+        browser.wait_for_image("version 3")
         (platform.home / "approval.png").write_bytes(browser.picture())
         assert "from staging: version 3" in text and "live in production: nothing is live" in text, text
         browser.press("Approve")

@@ -9,9 +9,8 @@ from airflow.sdk import dag
 from lifecycle import params
 from lifecycle.catalog import catalog, stage_dict, stages_of
 from lifecycle.model.names import CHOOSE_PROMOTION
-from lifecycle.model.results import TargetParams
 from lifecycle.settings import settings
-from lifecycle.stages import release, soak
+from lifecycle.stages import chosen_stage, release, soak
 from lifecycle.tasks.defaults import by_hand
 from lifecycle.tasks.promotion import choose_asked
 
@@ -30,10 +29,6 @@ has approved.
 To go back: `yolo_rollback`.
 """
 PIPELINES = catalog(Path(__file__).parent / "pipelines")
-# The stages are known only once the run has chosen them.
-CHOSEN = f"(ti.xcom_pull(task_ids='{CHOOSE_PROMOTION}') or {{}})"
-FROM = {key: f"{{{{ {CHOSEN}.get('source', {{}}).get('{key}', '') }}}}" for key in TargetParams.__annotations__}
-TO = {key: f"{{{{ {CHOSEN}.get('{key}', '') }}}}" for key in (*TargetParams.__annotations__, "delivery")}
 
 
 @dag(
@@ -48,8 +43,9 @@ def yolo_promote() -> None:
     proof = settings().proof
     stages = {name: [stage_dict(stage, proof) for stage in each.stages] for name, each in PIPELINES.items()}
     promotion: Any = choose_asked(stages)
-    before = [promotion, soak(FROM, promotion["version"], promotion["since"], promotion["soak"])]
-    release(promotion, before, TO, stages_of(PIPELINES.values()), proof="candidate", asked=True)
+    source, to = chosen_stage(CHOOSE_PROMOTION, "source"), chosen_stage(CHOOSE_PROMOTION)
+    before = [promotion, soak(source, promotion["version"], promotion["since"], promotion["soak"])]
+    release(promotion, before, to, stages_of(PIPELINES.values()), proof="candidate", asked=True)
 
 
 yolo_promote()

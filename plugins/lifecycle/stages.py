@@ -118,6 +118,17 @@ def release(
     return set_alias.override(retries=4)(promotion["registered_model"], served, rolled, stages, promotion)
 
 
+def chosen_stage(task_id: str, key: str = "") -> dict[str, str]:
+    """Templates of the stage that a task chooses, which is known only once the run has begun.
+
+    Args:
+        task_id: the task, which returns the stage.
+        key: under which it returns the stage; empty: what it returns is the stage.
+    """
+    stage = f"(ti.xcom_pull(task_ids='{task_id}'{f', key={key!r}' if key else ''}) or {{}})"
+    return {name: f"{{{{ {stage}.get('{name}', '') }}}}" for name in ("environment", "app", "served_model", "delivery")}
+
+
 def operator_target(stage: Mapping[str, Any]) -> dict[str, Any]:
     """A stage as operators take it."""
     return {"environment": stage["environment"], "app": stage["app"], "model": stage["served_model"]}

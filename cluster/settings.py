@@ -42,6 +42,7 @@ FORMS: Mapping[str, type | str] = {
     "storage.artifacts_size": SIZE,
     "storage.metrics_size": SIZE,
     "storage.logs_size": SIZE,
+    "mlflow.public_url": r"(https?://[^\s/]\S*)?",
     "mlflow.artifacts": r"persistentVolumeClaim|s3",
     "mlflow.s3_destination": r"(s3://[^/\s]+\S*)?",
     "mlflow.s3_endpoint": r"(https?://\S+)?",
@@ -168,6 +169,7 @@ def _derived(found: Mapping[str, Value]) -> dict[str, Value]:
     derived["images.trainer_with_tag"] = f"{registry}/yolo-trainer:{tag}"
     derived |= {f"hosts.{name}": f"{name}.{domain}" for name in ("airflow", "grafana", "argocd")}
     derived["urls.airflow"] = f"https://airflow.{domain}" if found["ingress.enabled"] else "http://localhost:8080"
+    derived["urls.mlflow"] = found["mlflow.public_url"] or "http://localhost:5000"
     derived["repository.credentials_secret"] = "git-credentials" if found["repository.private"] else ""
     return derived
 

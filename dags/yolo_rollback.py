@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from lifecycle import params
 from lifecycle.catalog import catalog, stages_of
 from lifecycle.model.names import WAIT_FOR_ROLLOUT
 from lifecycle.sensors.application import ApplicationRolloutSensor
-from lifecycle.tasks.defaults import default_args
+from lifecycle.tasks.defaults import by_hand
 from lifecycle.tasks.rollback import choose_version, roll_back
 from lifecycle.tasks.serving import set_alias, verify_serving
 
@@ -25,20 +24,16 @@ over it until a person sets `hold: false` in that file.
 
 Rolling back in Argo CD itself does not last: it puts back what git says. Git is the only thing that deploys.
 """
-STAGES = stages_of(catalog(Path(__file__).parent / "pipelines").values())
+PIPELINES = catalog(Path(__file__).parent / "pipelines")
+STAGES = stages_of(PIPELINES.values())
 
 
 @dag(
     dag_id="yolo_rollback",
     description="A former version goes live again: one commit → rollout → proof",
     doc_md=DOC,
-    schedule=None,
-    start_date=datetime(2026, 1, 1),
-    catchup=False,
-    max_active_runs=4,
-    tags=["yolo", "rollback", "gitops"],
-    params=params.rollback(),
-    default_args=default_args(retries=3),
+    params=params.rollback(PIPELINES),
+    **by_hand("rollback"),
 )
 def yolo_rollback() -> None:
     """Wire the tasks."""

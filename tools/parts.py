@@ -36,7 +36,7 @@ STARTS = {
     ("e2e", "e2e"): ("airflow", "sandbox", "trainer", "triton"),
 }
 # Parts whose tests call Debian's programs (apt-packages.txt), and those that check against Argo CD's published types.
-DEBIAN = {"charts", "monitoring"}
+DEBIAN = {"charts", "monitoring", "e2e"}
 ARGOCD_TYPES = {"charts"}
 
 

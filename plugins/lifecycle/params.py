@@ -15,11 +15,11 @@ TARGET: dict[str, Any] = {
     "app": "{{ params.app }}",
     "model": "{{ params.served_model }}",
 }
-# What the form of yolo_rollback, which is no pipeline's, begins with.
+# What the form of yolo_rollback begins with where there is no pipeline.
 DEMO = Stage(environment="staging", app="detector", model="digits")
 
 
-def target(stage: Stage = DEMO) -> dict[str, Param]:
+def target(stage: Stage) -> dict[str, Param]:
     """Which served model a run is about."""
     return _form(stage, ("environment", "app", "model"), "Where it goes", {"model": "served_model"})
 
@@ -71,6 +71,13 @@ def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
         "pipeline": choice(name, list(staged), "Pipeline", "The file in `dags/pipelines/`, with its stages."),
         "from": choice(first[0], list(every), "From", "The stage whose version is promoted; it must answer there now."),
         "to": choice(first[1], list(every), "To", "The stage after it."),
+        "skip_soak": Param(
+            False,
+            type="boolean",
+            title="Without the soak",
+            section=section,
+            description="Does not wait until the version has been live for as long as the stage's `soak` says.",
+        ),
         "reason": Param(
             "",
             type="string",
@@ -82,11 +89,12 @@ def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
     }
 
 
-def rollback() -> dict[str, Param]:
-    """Parameters of `yolo_rollback`."""
+def rollback(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
+    """Parameters of `yolo_rollback`: any served model; at first, that of the first pipeline's first stage."""
     section = "What comes back"
+    first = next((each.stages[0] for each in pipelines.values()), DEMO)
     return {
-        **target(),
+        **target(first),
         "version": Param(
             None,
             type=["null", "integer"],

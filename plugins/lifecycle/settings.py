@@ -139,6 +139,10 @@ class Settings(BaseSettings):
     mlflow_conn_id: str = Field(
         default="mlflow_default", description="Airflow connection (type http) to the MLflow server"
     )
+    mlflow_public_url: str = Field(
+        default="",
+        description="MLflow's address for people's browsers, which links lead to; empty: that of the connection",
+    )
     mlflow_timeout: int = Field(default=20, ge=1, description="Seconds that one request to MLflow may take")
     mlflow_retries: int = Field(
         default=2, ge=0, description="Repeats of a failed request, before the task itself is retried"

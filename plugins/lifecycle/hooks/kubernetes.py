@@ -20,6 +20,7 @@ from lifecycle.settings import settings
 
 GROUP, VERSION, PLURAL = "argoproj.io", "v1alpha1", "applications"
 MERGE_PATCH = "application/merge-patch+json"
+REFRESH = {"metadata": {"annotations": {REFRESH_ANNOTATION: "normal"}}}
 
 
 class ClusterHook:
@@ -45,6 +46,15 @@ class ClusterHook:
         with typed_errors(f"read the Application {namespace}/{name}"):
             found: dict[str, Any] = self._hook.get_custom_object(GROUP, VERSION, PLURAL, name, namespace)
             return found
+
+    def request_refresh(self, namespace: str, name: str) -> None:
+        """Ask Argo CD to look at git now, as `AsyncClusterHook` does."""
+        from kubernetes.client import CustomObjectsApi
+
+        with typed_errors(f"annotate the Application {namespace}/{name}"):
+            CustomObjectsApi(self._hook.get_conn()).patch_namespaced_custom_object(
+                GROUP, VERSION, namespace, PLURAL, name, REFRESH, _content_type=MERGE_PATCH
+            )
 
     def endpoint(self, target: Target) -> Endpoint:
         """Return the addresses of the model's Service.
@@ -120,23 +130,31 @@ class AsyncClusterHook:
         """Ask Argo CD to look at git now; it polls only every few minutes by itself."""
         from kubernetes_asyncio.client import CustomObjectsApi
 
-        body = {"metadata": {"annotations": {REFRESH_ANNOTATION: "normal"}}}
         with typed_errors(f"annotate the Application {namespace}/{name}"):
             async with self._hook.get_conn() as connection:
                 applications: Any = CustomObjectsApi(connection)
                 await applications.patch_namespaced_custom_object(
-                    GROUP, VERSION, namespace, PLURAL, name, body, _content_type=MERGE_PATCH
+                    GROUP, VERSION, namespace, PLURAL, name, REFRESH, _content_type=MERGE_PATCH
                 )
 
     async def pods(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         """Return the pods with these labels, as the API gives them (camelCase)."""
         from kubernetes_asyncio.client import CoreV1Api
 
-        action = f"list pods in namespace {namespace!r}"
+        return await self._list(CoreV1Api, "pod", namespace, selector)
+
+    async def deployments(self, namespace: str, selector: str) -> list[dict[str, Any]]:
+        """Return the Deployments with these labels, as the API gives them (camelCase)."""
+        from kubernetes_asyncio.client import AppsV1Api
+
+        return await self._list(AppsV1Api, "deployment", namespace, selector)
+
+    async def _list(self, api: Any, kind: str, namespace: str, selector: str) -> list[dict[str, Any]]:
+        action = f"list {kind}s in namespace {namespace!r}"
         with typed_errors(action):
             async with self._hook.get_conn() as connection:
-                pods: Any = CoreV1Api(connection)
-                response = await pods.list_namespaced_pod(namespace, label_selector=selector, _preload_content=False)
+                read = getattr(api(connection), f"list_namespaced_{kind}")
+                response = await read(namespace, label_selector=selector, _preload_content=False)
                 body = await response.read()
         # With the raw response this client leaves it to its caller to look at the status.
         if not 200 <= response.status <= 299:

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict
 from lifecycle.model.pin import PinDict, VersionDict
 
 Outcome = Literal["pushed", "already_there", "superseded", "held", "requested"]
+Proof = Literal["after", "candidate"]
 End = Literal["ready", "failed", "crashing", "other", "timeout", "error"]
 
 
@@ -45,13 +46,18 @@ class RollbackParams(TargetParams):
 
 
 # The keys of `yolo_promote`'s params; two of them are words of Python.
-PromoteParams = TypedDict("PromoteParams", {"pipeline": str, "from": str, "to": str, "reason": str})
+PromoteParams = TypedDict("PromoteParams", {"pipeline": str, "from": str, "to": str, "skip_soak": bool, "reason": str})
 
 
 class StageDict(TargetParams):
-    """A stage of a pipeline, as a DAG hands it to its tasks; `delivery` empty: as the setting says."""
+    """A stage of a pipeline, as a DAG hands it to its tasks.
+
+    `delivery` empty: as the setting says. `soak`: seconds that a version has to be live in the stage before; 0: none.
+    """
 
     delivery: str
+    proof: Proof
+    soak: float
 
 
 class StagesDict(TypedDict):
@@ -64,7 +70,8 @@ class StagesDict(TypedDict):
 class Promotion(VersionDict, StageDict):
     """`choose_promotion`: the version, the stage that it goes to (in this dictionary) and the one it comes from.
 
-    `live` is what the former holds now; `table` is Markdown, both versions side by side; `classes`: which come and go.
+    `live` is what the former holds now; `table` is Markdown, both versions side by side; `classes`: which come and go;
+    `since`: seconds since the epoch at which the latter was given the version, where that is asked for, else 0.
     """
 
     registered_model: str
@@ -74,6 +81,7 @@ class Promotion(VersionDict, StageDict):
     table: str
     classes: str
     reason: str
+    since: float
 
 
 class OpenedRun(TypedDict):

@@ -66,7 +66,7 @@ def open_run() -> OpenedRun:
         for left in runs.close_left(client, experiment, dag_id, context.end_of_dag_run):
             log.info("Ended the MLflow run of %s, which had ended before", left)
     experiment_id = str(experiment.experiment_id)
-    log.info("MLflow run: %s/#/experiments/%s/runs/%s", hook.tracking_uri, experiment_id, run_id)
+    log.info("MLflow run: %s", " ".join(filter(None, hook.run_page(experiment_id, run_id))))
     log.info("Live at commit %s: %s", commit, pinned.pin)
     return {
         "run_id": run_id,

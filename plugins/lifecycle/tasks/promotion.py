@@ -22,12 +22,15 @@ from lifecycle.policy.stages import neighbours
 from lifecycle.tasks import context, handoff, proof
 from lifecycle.tasks.candidate import take_away
 from lifecycle.tasks.defaults import QUICK
+from lifecycle.tasks.failures import handed_on
 from lifecycle.tasks.served import check_served_here
 
 if TYPE_CHECKING:
     from lifecycle.gitops import PinnedModel
 
 log = logging.getLogger(__name__)
+
+NOTHING = "Nothing was committed."
 
 
 @task(
@@ -45,7 +48,10 @@ def choose_asked(pipelines: Mapping[str, Sequence[StageDict]]) -> Promotion:
     """
     params = context.promote_params()
     source, to = neighbours(pipelines, params["pipeline"], params["from"], params["to"])
-    return _choose(source, to, reason=" ".join(params["reason"].split()))
+    if params["skip_soak"]:
+        to = {**to, "soak": 0.0}
+    chosen = _choose(source, to, reason=" ".join(params["reason"].split()))
+    return {**chosen, "since": _given(context.target(source)) if to["soak"] else 0.0}
 
 
 @task(
@@ -59,7 +65,7 @@ def choose_own(source: StageDict, to: StageDict, registered: VersionDict) -> Pro
     try:
         return _choose(source, to, expected=Pin.from_xcom(registered))
     except PromotionRefused as error:
-        _skip(error)
+        _skip(str(error))
 
 
 @task(
@@ -77,15 +83,20 @@ def promote_on(chosen: Promotion, *, skips: bool) -> DeliveredCommit:
 
     Raises:
         PromotionRefused: the stage before does not hold and answer with the version any more, or a hold or a newer
-            version is in the way. Nothing was committed.
+            version is in the way.
     """
+    ti = context.task_instance()
+    if chosen["proof"] == "candidate" and not ti.xcom_pull(task_ids=names.beside(ti.task_id, names.PROVE_CANDIDATE)):
+        _skip("Its candidate was not proved: another run replaced it, or a person took it away.")
     try:
-        return _promote(chosen)
+        # `discard_candidate` tells the reason, too.
+        with handed_on(ti):
+            return _promote(chosen)
     except PromotionRefused as error:
         if not skips:
             raise
         take_away(chosen, chosen["delivery"], chosen)
-        _skip(error)
+        _skip(str(error))
 
 
 def _choose(source: StageDict, to: StageDict, *, expected: Pin | None = None, reason: str = "") -> Promotion:
@@ -113,7 +124,14 @@ def _choose(source: StageDict, to: StageDict, *, expected: Pin | None = None, re
         "table": table,
         "classes": change.words if change else "",
         "reason": reason,
+        "since": 0.0,
     }
+
+
+def _given(origin: Target) -> float:
+    """When the stage was given what it holds: seconds since the epoch."""
+    newest, *_ = repository().history(origin.environment, origin.app, origin.model)
+    return newest.time.timestamp()
 
 
 def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel, expected: Pin | None) -> None:
@@ -140,19 +158,21 @@ def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel
         )
 
 
-def _check_answers(origin: Target, pin: Pin) -> None:
+def _check_answers(origin: Target, pin: Pin, kept: str = NOTHING) -> None:
     """Only a version that answers is promoted, whatever git says."""
     try:
         proof.prove_identity(origin, pin)
     except LifecycleError as error:
         if error.retryable:
             raise
-        raise _refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}") from error
+        raise _refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}", kept) from error
 
 
 def _promote(chosen: Promotion) -> DeliveredCommit:
     origin, pin = context.target(chosen["source"]), Pin.from_xcom(chosen)
-    _check_answers(origin, pin)
+    # A candidate was committed before.
+    kept = NOTHING if chosen["proof"] == "after" else "What is live stays as it is."
+    _check_answers(origin, pin, kept)
     trailers = {
         names.DATASET_DIGEST_TRAILER: chosen["dataset_digest"],
         names.DAG_RUN_TRAILER: context.dag_run_name(),
@@ -164,16 +184,16 @@ def _promote(chosen: Promotion) -> DeliveredCommit:
     )
     made = handoff.deliver(wanted, chosen["delivery"])
     if made.outcome not in handoff.CONTINUES:
-        raise _refused(made.detail)
+        raise _refused(made.detail, kept)
     return handoff.described(made, pin)
 
 
-def _refused(why: str) -> PromotionRefused:
-    return PromotionRefused(f"{why} Nothing was committed.")
+def _refused(why: str, kept: str = NOTHING) -> PromotionRefused:
+    return PromotionRefused(f"{why} {kept}")
 
 
-def _skip(error: PromotionRefused) -> NoReturn:
+def _skip(why: str) -> NoReturn:
     # Airflow's log does not say why a task was skipped.
-    log.warning("%s", error)
-    context.task_instance().xcom_push(key=names.REASON_KEY, value=str(error))
-    raise AirflowSkipException(str(error)) from error
+    log.warning("%s", why)
+    context.task_instance().xcom_push(key=names.REASON_KEY, value=why)
+    raise AirflowSkipException(why)

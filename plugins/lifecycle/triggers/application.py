@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -15,9 +15,13 @@ from lifecycle.model.names import VERSION_LABEL
 from lifecycle.model.results import End, RolloutEvent
 from lifecycle.model.target import Target
 from lifecycle.policy.application import State, Verdict, judge
+from lifecycle.policy.deployment import judge_deployment
 from lifecycle.policy.pods import crash_looping, pod_troubles
 from lifecycle.settings import settings
 
+# Whose health decides, once Argo CD has synced the revision: the Application's, that of the version's own Deployment
+# (a live version that is Degraded must not keep a candidate from it), or nobody's.
+Health = Literal["application", "deployment", "none"]
 # What an event says of a verdict; one that still waits has met its deadline.
 ENDS: dict[State, End] = {
     State.READY: "ready",
@@ -41,6 +45,7 @@ class ApplicationTrigger(BaseTrigger):
     :param pods_selector: their label selector; asked for reasons when the rollout fails or takes too long.
     :param version: the version that is rolled out; its pods are looked at while it waits, so that a server that ends
         again and again fails the rollout long before Argo CD's Deployment does (its progress deadline). None: no look.
+    :param health: whose health counts, see `Health`; the Deployment is found by `pods_selector`.
     :param poll: seconds between two looks.
     :param refresh_interval: seconds between two requests to Argo CD to look at git.
     :param settle: seconds before the first event. Airflow 3.3 fails a task whose trigger fires before the scheduler has
@@ -62,6 +67,7 @@ class ApplicationTrigger(BaseTrigger):
         refresh_interval: float,
         settle: float,
         version: int | None = None,
+        health: Health = "application",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kubernetes_conn_id = kubernetes_conn_id
@@ -76,13 +82,14 @@ class ApplicationTrigger(BaseTrigger):
         self.refresh_interval = refresh_interval
         self.settle = settle
         self.version = version
+        self.health: Health = health
         self._hook = AsyncClusterHook(kubernetes_conn_id)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments."""
         names = (
             *("kubernetes_conn_id", "namespace", "application", "accepted", "older", "deadline"),
-            *("pods_namespace", "pods_selector", "poll", "refresh_interval", "settle", "version"),
+            *("pods_namespace", "pods_selector", "poll", "refresh_interval", "settle", "version", "health"),
         )
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
@@ -122,8 +129,7 @@ class ApplicationTrigger(BaseTrigger):
                 if time.monotonic() - refreshed >= self.refresh_interval or not refreshed:
                     await self._hook.request_refresh(self.namespace, self.application)
                     refreshed = time.monotonic()
-                application = await self._hook.application(self.namespace, self.application)
-                verdict = judge(application, set(self.accepted), set(self.older))
+                verdict = await self._look()
                 if verdict.state is State.WAITING and verdict.revision:
                     verdict = await self._crashing() or verdict
                 outage = 0
@@ -141,6 +147,15 @@ class ApplicationTrigger(BaseTrigger):
                 return verdict
             # An API server that is unreachable is asked less and less often, at most every 30 seconds.
             await asyncio.sleep(min(self.poll * 2 ** min(outage, 6), max(self.poll, 30.0)))
+
+    async def _look(self) -> Verdict:
+        application = await self._hook.application(self.namespace, self.application)
+        accepted, older = set(self.accepted), set(self.older)
+        verdict = judge(application, accepted, older, health=self.health == "application")
+        if self.health != "deployment" or verdict.state is not State.READY:
+            return verdict
+        found = await self._hook.deployments(self.pods_namespace, self.pods_selector)
+        return judge_deployment(found, self.version, verdict.revision)
 
     async def _crashing(self) -> Verdict | None:
         """The end of a rollout whose servers do not come up; None if they may, or if pods cannot be seen."""
@@ -165,8 +180,12 @@ class ApplicationTrigger(BaseTrigger):
 def watch(
     target: Target, accepted: list[str], older: list[str], deadline: float, version: int | None
 ) -> ApplicationTrigger:
-    """The trigger for a target and the version that is rolled out (None: nothing), with the settings' intervals."""
+    """The trigger for a target and the version that is rolled out (None: nothing), with the settings' intervals.
+
+    Of a candidate, only its own Deployment counts, and where it is taken away, nothing: a live version may be Degraded.
+    """
     chosen = settings()
+    beside: Health = "none" if version is None else "deployment"
     return ApplicationTrigger(
         kubernetes_conn_id=chosen.kubernetes_conn_id,
         namespace=chosen.argocd_namespace,
@@ -180,4 +199,5 @@ def watch(
         refresh_interval=chosen.refresh_interval,
         settle=chosen.rollout_settle,
         version=version,
+        health=beside if target.candidate else "application",
     )

@@ -99,11 +99,12 @@ def _registry(model: PinnedModel) -> dict[str, Any]:
     except LifecycleError as error:
         return {"problem": str(error)[:500]}
     facts = describe(run)
-    page = f"{hook.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    page, note = hook.run_page(str(run.info.experiment_id), str(run.info.run_id))
     return {
         "champion": champion,
         "dataset_digest": facts.dataset_digest,
         "page": page,
+        "page_note": note,
         "class_change": run.data.tags.get(names.CLASS_CHANGE, ""),
         "map50": facts.map50,
         "map50_95": facts.map50_95,

@@ -28,6 +28,7 @@ class Servers:
     served: Served
     candidate: Served
     production: Served
+    production_candidate: Served
     # MLflow's URI of a version that a run of the DAG released: what `Platform.release` copies.
     released: str = ""
 

@@ -22,6 +22,7 @@ from tests.support.processes import running, tail, until
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).parent
 DETECTION = [10.0, 10.0, 50.0, 50.0, 0.9, 1.0]
+WRONG = [30.0, 30.0, 60.0, 60.0, 0.9, 1.0]
 
 
 def one_line(text: str) -> str:

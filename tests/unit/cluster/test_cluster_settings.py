@@ -22,7 +22,7 @@ def test_the_manifests_in_git_say_what_the_settings_say() -> None:
 
 def test_every_setting_that_is_for_the_manifests_reaches_one() -> None:
     settings = load()
-    here_only = {"repository.private", "images.registry", "ingress.domain", "secrets.generate"}
+    here_only = {"repository.private", "images.registry", "ingress.domain", "mlflow.public_url", "secrets.generate"}
     marked = {line.key for line in configure.marked_lines(settings)}
     assert {key for key in settings.values if not key.startswith("cluster.")} - marked == {
         *here_only,

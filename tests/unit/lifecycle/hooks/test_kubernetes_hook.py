@@ -110,6 +110,8 @@ QUESTIONS = {
     "pods, from a task": lambda: ClusterHook("kubernetes_default").pods(TARGET),
     "memory": lambda: ClusterHook("kubernetes_default").memory(TARGET),
     "pods, from a trigger": later(lambda hook: hook.pods("staging", TARGET.selector)),
+    "Deployments": later(lambda hook: hook.deployments("staging", TARGET.selector)),
+    "refresh, from a task": lambda: ClusterHook("kubernetes_default").request_refresh("argocd", TARGET.application),
     "Application": later(lambda hook: hook.application("argocd", TARGET.application)),
     "refresh": later(lambda hook: hook.request_refresh("argocd", TARGET.application)),
 }

@@ -31,7 +31,7 @@ STARTS = {
     ("unit", "sandbox"): ("triton",),
     ("integration", "trainer"): ("airflow",),
     ("integration", "monitoring"): ("triton", "trainer"),
-    ("integration", "rollouts"): ("triton", "trainer"),
+    ("integration", "rollouts"): ("sandbox", "triton", "trainer"),
     ("integration", "serving"): ("triton", "trainer"),
     ("e2e", "e2e"): ("airflow", "sandbox", "trainer", "triton"),
 }

@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
-# What the pods of charts/triton listen on, at addresses of their own: HTTP, gRPC, metrics.
-POD_PORTS = (8000, 8001, 8002)
+# What the pods of charts/triton listen on, at addresses of their own: HTTP, gRPC, metrics; Triton behind the proxy.
+POD_PORTS = (8000, 8001, 8002, 18000, 18001)
 
 
 class SandboxError(Exception):

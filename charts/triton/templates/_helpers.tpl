@@ -53,11 +53,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- end -}}
 
-{{/* One probe. Arguments: path, settings. */}}
+{{/* One probe. Arguments: path, port, settings. */}}
 {{- define "triton.probe" -}}
 httpGet:
   path: {{ .path }}
-  port: http
+  port: {{ .port }}
 {{ toYaml .settings }}
 {{- end -}}
 

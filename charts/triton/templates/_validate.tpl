@@ -44,9 +44,9 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- fail (printf "server.preferredBatchSize: %d is more than server.maxBatchSize = %d; Triton refuses such a model" (int .preferredBatchSize) (int .maxBatchSize)) -}}
 {{- end -}}
 {{- end -}}
-{{- $stop := add .Values.server.preStopSleepSeconds .Values.server.exitTimeoutSeconds -}}
+{{- $stop := add (include "triton.preStopSeconds" . | int) .Values.server.exitTimeoutSeconds -}}
 {{- if le (int .Values.terminationGracePeriodSeconds) (int $stop) -}}
-{{- fail (printf "terminationGracePeriodSeconds: %d is not more than server.preStopSleepSeconds + server.exitTimeoutSeconds = %d; running requests would be cut off" (int .Values.terminationGracePeriodSeconds) (int $stop)) -}}
+{{- fail (printf "terminationGracePeriodSeconds: %d is not more than server.preStopSleepSeconds%s + server.exitTimeoutSeconds = %d; running requests would be cut off" (int .Values.terminationGracePeriodSeconds) (ternary " + 2 (for the proxy)" "" .Values.proxy.enabled) (int $stop)) -}}
 {{- end -}}
 {{- $startup := mul .Values.probes.startup.periodSeconds .Values.probes.startup.failureThreshold -}}
 {{- if le (int .Values.progressDeadlineSeconds) (int $startup) -}}
@@ -180,7 +180,7 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $own := list "git" "templates" "models" "cache" "shared-memory" -}}
+{{- $own := list "git" "templates" "models" "cache" "shared-memory" "proxy" -}}
 {{- range $index, $volume := .Values.extraVolumes -}}
 {{- if has $volume.name $own -}}
 {{- fail (printf "extraVolumes[%d].name: the chart itself has a volume %s; choose another name" $index $volume.name) -}}

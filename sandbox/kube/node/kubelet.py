@@ -37,7 +37,8 @@ class Kubelet:
         self.root = root
         self.claims = root / "volumes"
         self.backoff = backoff
-        self.http = aiohttp.ClientSession()
+        # As the kubelet: a probe keeps no connection, which would hold up the end of the server that it asks.
+        self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
         self.pods: dict[str, Pod] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False

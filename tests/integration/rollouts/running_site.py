@@ -137,9 +137,8 @@ class Site:
     @staticmethod
     def container(pod: Manifest) -> Manifest:
         """The status of a pod's server container; a pod that was only just created tells nothing of it yet."""
-        (found,) = pod.get("status", {}).get("containerStatuses") or [{"restartCount": 0}]
-        status: Manifest = found
-        return status
+        found: list[Manifest] = pod.get("status", {}).get("containerStatuses") or []
+        return next((each for each in found if each["name"] == "triton"), {"restartCount": 0})
 
     def address(self, app: str, model: str) -> str:
         """The address of a model's Service."""
@@ -161,6 +160,11 @@ class Site:
         (server,) = [each for each in tree if is_server(each, argument)]
         server.kill()
         server.wait(30)
+
+    def cut_off(self) -> list[str]:
+        """The logs of servers that ended in Error because somebody still held a connection to them."""
+        logs = (self._config.home / "kube" / "logs").glob("*/triton/*.log")
+        return [str(log) for log in logs if "Exit timeout expired" in log.read_text(errors="replace")]
 
     def logs(self, lines: int = 30) -> str:
         """The end of each server's log, for messages."""

@@ -27,7 +27,7 @@ def named(objects: list[Manifest], name: str) -> dict[str, Manifest]:
 
 def environment(deployment: Manifest) -> dict[str, Any]:
     """Environment variables of the server's container."""
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
     return {entry["name"]: entry.get("value") for entry in container["env"]}
 
 
@@ -56,7 +56,7 @@ def test_a_candidate_serves_its_own_version_under_the_models_name(
     template = deployment["spec"]["template"]
     assert template["metadata"]["labels"]["yolo-lifecycle/model-version"] == "4"
     assert template["metadata"]["annotations"]["yolo-lifecycle/run-id"] == CANDIDATE["runId"]
-    (container,) = template["spec"]["containers"]
+    container = template["spec"]["containers"][0]
     assert container["readinessProbe"]["httpGet"]["path"] == "/v2/models/digits/ready"
 
 

@@ -162,7 +162,7 @@ def test_assemble_names_a_template_that_is_not_there(
 
 
 def test_the_pre_stop_command_waits_and_succeeds(values: Manifest, render: Render) -> None:
-    short = overlay(values, {"server": {"preStopSleepSeconds": 1}})
+    short = overlay(values, {"server": {"preStopSleepSeconds": 1}, "proxy": {"enabled": False}})
     triton = render(short, only="Deployment")[0]["spec"]["template"]["spec"]["containers"][0]
     start = time.monotonic()
     done = subprocess.run(triton["lifecycle"]["preStop"]["exec"]["command"], timeout=20, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ APPS = CHART.parents[1] / "argocd-apps"
 def container(deployment: Manifest) -> Manifest:
     """The Triton container."""
     return deployment["spec"]["template"]["spec"]["containers"][0]
+
+
+def ports_of(deployment: Manifest) -> dict[str, dict[str, int]]:
+    """The ports of each container, by its name."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    return {each["name"]: {port["name"]: port["containerPort"] for port in each["ports"]} for each in containers}
 
 
 def env(of: Manifest) -> dict[str, Any]:
@@ -57,8 +64,13 @@ def test_a_model_gets_a_deployment_and_a_service_of_the_agreed_names(values: Man
     assert labels.items() <= pod["metadata"]["labels"].items()
     assert pod["metadata"]["labels"]["yolo-lifecycle/model-version"] == "3"
     assert {p["name"]: p["port"] for p in service["spec"]["ports"]} == {"http": 8000, "grpc": 8001, "metrics": 8002}
-    ports = {p["name"]: p["containerPort"] for p in container(deployment)["ports"]}
-    assert ports == {"http": 8000, "grpc": 8001, "metrics": 8002}
+    assert ports_of(deployment) == {
+        "proxy": {"http": 8000, "grpc": 8001},
+        "triton": {"triton-http": 18000, "triton-grpc": 18001, "metrics": 8002},
+    }
+    (direct,) = render(overlay(values, {"proxy": {"enabled": False}}), only="Deployment")
+    assert ports_of(direct) == {"triton": {"http": 8000, "grpc": 8001, "metrics": 8002}}
+    ports = [name for each in ports_of(deployment).values() for name in each]
     assert all(port["targetPort"] in ports for port in service["spec"]["ports"])
 
 
@@ -99,14 +111,38 @@ def test_a_rollout_keeps_every_old_pod_until_the_new_one_is_ready(values: Manife
         "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
     }
     triton = container(deployment)
-    for probe in ("startupProbe", "readinessProbe"):
-        assert triton[probe]["httpGet"] == {"path": "/v2/models/digits/ready", "port": "http"}
-    assert triton["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
+    ready = "/v2/models/digits/ready"
+    assert triton["startupProbe"]["httpGet"] == {"path": ready, "port": "triton-http"}
+    assert triton["readinessProbe"]["httpGet"] == {"path": ready, "port": 8000}, "by the way of the clients"
+    assert triton["livenessProbe"]["httpGet"] == {"path": "/v2/health/live", "port": "triton-http"}
     startup = triton["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 300, "a model needs minutes to be downloaded"
     assert deployment["spec"]["progressDeadlineSeconds"] > startup["periodSeconds"] * startup["failureThreshold"]
-    assert triton["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
-    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 5 + 30
+    assert triton["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "6"], "longer than the proxy drains"
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 6 + 30
+
+
+def test_a_proxy_tells_clients_with_kept_connections_to_leave(values: Manifest, render: Render) -> None:
+    (deployment,), (config,) = render(values, only="Deployment"), render(values, only="ConfigMap")
+    pod = deployment["spec"]["template"]
+    triton, proxy = pod["spec"]["containers"]
+    assert {"DRAIN_SECONDS": "4", "EXIT_TIMEOUT_SECONDS": "30", "BIND_ADDRESS": "0.0.0.0"}.items() <= env(proxy).items()
+    variables = set(re.findall(r"\$\{(\w+)\}", config["data"]["haproxy.cfg"]))
+    assert variables == env(proxy).keys(), "HAProxy refuses a variable that is not set"
+    assert {"name": "proxy", "configMap": {"name": config["metadata"]["name"]}} in pod["spec"]["volumes"]
+    assert "yolo-lifecycle/proxy-config" in pod["metadata"]["annotations"], "another configuration rolls the pods"
+    assert not [argument for argument in triton["args"] if "connection-age" in argument]
+
+
+def test_without_the_proxy_triton_renews_grpc_connections(values: Manifest, render: Render) -> None:
+    off = overlay(values, {"proxy": {"enabled": False}})
+    assert render(off, only="ConfigMap") == []
+    (deployment,) = render(off, only="Deployment")
+    (triton,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert "--grpc-max-connection-age=2000" in triton["args"]
+    assert triton["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "4"]
+    probes = [triton[f"{name}Probe"]["httpGet"]["port"] for name in ("startup", "readiness", "liveness")]
+    assert probes == ["http", 8000, "http"]
 
 
 def test_triton_is_started_explicitly_and_gives_up_on_errors(values: Manifest, render: Render) -> None:
@@ -156,7 +192,7 @@ def test_the_model_knows_its_version_its_cache_and_mlflow(values: Manifest, mode
     assert found["MODEL_SHA256"] == model["sha256"]
     assert found["PYTHONDONTWRITEBYTECODE"] == "1"
     mounts = {mount["name"]: mount["mountPath"] for mount in triton["volumeMounts"]}
-    volumes = {volume["name"]: volume["emptyDir"] for volume in pod["volumes"]}
+    volumes = {volume["name"]: volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume}
     assert found["MODEL_CACHE_DIR"] == mounts["cache"]
     assert mounts["shared-memory"] == "/dev/shm"
     assert volumes["shared-memory"] == {"medium": "Memory", "sizeLimit": "256Mi"}

@@ -27,7 +27,7 @@ def volumes(of: Manifest) -> dict[str, Manifest]:
     return {each["name"]: {k: v for k, v in each.items() if k != "name"} for each in of["volumes"]}
 
 
-ALWAYS = {"Deployment", "Service", "ServiceAccount"}
+ALWAYS = {"ConfigMap", "Deployment", "Service", "ServiceAccount"}
 SWITCHES: dict[str, tuple[Manifest, set[str]]] = {
     "nothing": ({}, set()),
     "autoscaling": (SCALED, {"HorizontalPodAutoscaler"}),

@@ -96,8 +96,8 @@ WRONG: dict[str, tuple[Manifest, tuple[str, ...]]] = {
         ("modelRepository.gitSync.repo",),
     ),
     "a stop that is cut off": (
-        {"terminationGracePeriodSeconds": 35},
-        ("terminationGracePeriodSeconds", "server.exitTimeoutSeconds = 35"),
+        {"terminationGracePeriodSeconds": 36},
+        ("terminationGracePeriodSeconds", "+ 2 (for the proxy) + server.exitTimeoutSeconds = 36"),
     ),
     "a preferred batch that the model does not take": (
         {"server": {"maxBatchSize": 4, "preferredBatchSize": 8}},

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from lifecycle.model.names import ASSEMBLE_CONTAINER
+
 MESSAGE_LIMIT = 600
 # A node that is being added, or a pod that is ending, needs a moment.
 UNSCHEDULED_SECONDS = 60.0
@@ -30,19 +32,26 @@ def pod_troubles(pods: list[dict[str, Any]]) -> str:
 def crash_looping(pods: list[dict[str, Any]]) -> str:
     """Return which pods' servers have ended with an error and been restarted `RESTART_LIMIT` times; empty: none.
 
-    Init containers are left out: what they fetch may be there the next time.
+    Of the init containers only the one that lays out what was fetched counts: what another could not fetch may be there
+    the next time, and what is missing in what it fetched is missing again.
 
     Args:
         pods: pod objects of one version, as the API gives them (camelCase).
     """
     counts = {
         pod["metadata"]["name"]: max(
-            (_failed_restarts(container) for container in pod.get("status", {}).get("containerStatuses") or []),
+            (_failed_restarts(container) for container in _servers(pod.get("status", {}))),
             default=0,
         )
         for pod in pods
     }
     return ", ".join(f"{name} ({count} restarts)" for name, count in counts.items() if count >= RESTART_LIMIT)
+
+
+def _servers(status: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The statuses of the server and of what lays out its model folder."""
+    yield from status.get("containerStatuses") or []
+    yield from (each for each in status.get("initContainerStatuses") or [] if each["name"] == ASSEMBLE_CONTAINER)
 
 
 def not_fitting(pods: list[dict[str, Any]], now: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from lifecycle.model.names import ASSEMBLE_CONTAINER
 
 from tests.support import kubernetes_schemas
 from tests.unit.charts.conftest import CHART, Manifest, Render, overlay
@@ -100,6 +101,8 @@ def test_a_rollout_keeps_every_old_pod_until_the_new_one_is_ready(values: Manife
         "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
     }
     triton = container(deployment)
+    inits = [each["name"] for each in deployment["spec"]["template"]["spec"]["initContainers"]]
+    assert inits[-1] == ASSEMBLE_CONTAINER, "the DAG knows it by its name (policy/pods.py)"
     for probe in ("startupProbe", "readinessProbe"):
         assert triton[probe]["httpGet"] == {"path": "/v2/models/digits/ready", "port": "http"}
     assert triton["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"

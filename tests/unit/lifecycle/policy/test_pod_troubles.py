@@ -87,6 +87,12 @@ def test_a_server_restarted_three_times_is_crash_looping() -> None:
     assert crash_looping([pod(runs, name="b"), pod(container())]) == "b (4 restarts)"
 
 
+def test_a_template_that_is_missing_is_missing_again() -> None:
+    assembles = container("assemble", restartCount=3, state=BACK_OFF, lastState=CRASHED)
+    waits = container(state={"waiting": {"reason": "PodInitializing"}})
+    assert crash_looping([pod(waits, initContainerStatuses=[assembles])]) == "detector-digits-1 (3 restarts)"
+
+
 def test_what_may_come_up_yet_is_not_crash_looping() -> None:
     twice = container(restartCount=2, state=BACK_OFF, lastState=CRASHED)
     ready = container(restartCount=5, ready=True, lastState=CRASHED)

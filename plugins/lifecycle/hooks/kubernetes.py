@@ -105,7 +105,7 @@ class ClusterHook:
         return found
 
     def _ask(
-        self, action: str, method: Callable[[], Any], arguments: tuple[str, ...], **options: Any
+        self, action: str, method: Callable[[], Any], arguments: tuple[Any, ...], **options: Any
     ) -> dict[str, Any]:
         """Call a method of the client, again where the reason may pass; the answer as an object."""
         chosen = settings()
@@ -159,12 +159,15 @@ class AsyncClusterHook:
         """Return the pods with these labels, as the API gives them (camelCase)."""
         return await self._list("pods", namespace, "CoreV1Api.list_namespaced_pod", namespace, label_selector=selector)
 
-    async def workloads(self, namespace: str, selector: str) -> list[dict[str, Any]]:
-        """Return the Deployments with these labels, and the Rollouts where the cluster knows them."""
-        found = await self._list(
+    async def deployments(self, namespace: str, selector: str) -> list[dict[str, Any]]:
+        """Return the Deployments with these labels, as the API gives them (camelCase)."""
+        return await self._list(
             "Deployments", namespace, "AppsV1Api.list_namespaced_deployment", namespace, label_selector=selector
         )
-        workloads = [{"kind": "Deployment", **each} for each in found]
+
+    async def workloads(self, namespace: str, selector: str) -> list[dict[str, Any]]:
+        """Return the Deployments with these labels, and the Rollouts where the cluster knows them, with their kind."""
+        workloads = [{"kind": "Deployment", **each} for each in await self.deployments(namespace, selector)]
         try:
             rollouts = await self._list(
                 "Rollouts",

@@ -99,7 +99,7 @@ def api(tmp_path: Path, connect: Connect) -> Iterator[Api]:
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(document))
     connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}}
-    connect("kubernetes_default", connection, KUBERNETES_RETRIES="0", KUBERNETES_TIMEOUT="0.3")
+    connect("kubernetes_default", connection, KUBERNETES_RETRIES="0")
     try:
         yield api
     finally:
@@ -138,8 +138,12 @@ def test_refusal_is_typed_with_its_status_and_words(
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_an_answer_that_takes_too_long_is_worth_a_retry(api: Api, question: str) -> None:
-    api.slow = 0.6
+def test_an_answer_that_takes_too_long_is_worth_a_retry(
+    api: Api, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_KUBERNETES_TIMEOUT", "0.05")
+    settings.cache_clear()
+    api.slow = 0.2
     with pytest.raises(ClusterUnavailable, match="did not answer the request to"):
         QUESTIONS[question]()
 

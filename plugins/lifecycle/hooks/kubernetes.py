@@ -30,15 +30,17 @@ class ClusterHook:
     """What tasks ask the cluster. A request that fails for a passing reason is repeated as the settings say.
 
     :param kubernetes_conn_id: the Airflow connection.
+    :param retries: how often; none: as the setting says.
     """
 
-    def __init__(self, kubernetes_conn_id: str) -> None:
+    def __init__(self, kubernetes_conn_id: str, *, retries: int | None = None) -> None:
         self._hook = KubernetesHook(conn_id=kubernetes_conn_id)
+        self._retries = settings().kubernetes_retries if retries is None else retries
 
     @classmethod
-    def from_settings(cls) -> ClusterHook:
+    def from_settings(cls, *, retries: int | None = None) -> ClusterHook:
         """With the connection that the settings name."""
-        return cls(settings().kubernetes_conn_id)
+        return cls(settings().kubernetes_conn_id, retries=retries)
 
     def application(self, namespace: str, name: str) -> dict[str, Any]:
         """Return an Argo CD Application.
@@ -108,9 +110,8 @@ class ClusterHook:
         self, action: str, method: Callable[[], Any], arguments: tuple[Any, ...], **options: Any
     ) -> dict[str, Any]:
         """Call a method of the client, again where the reason may pass; the answer as an object."""
-        chosen = settings()
-        options["_request_timeout"] = chosen.kubernetes_timeout
-        waits = pauses(chosen.kubernetes_retries)
+        options["_request_timeout"] = settings().kubernetes_timeout
+        waits = pauses(self._retries)
         while True:
             try:
                 with typed_errors(action):
@@ -201,15 +202,15 @@ class AsyncClusterHook:
         return answered(action, body)
 
 
-def endpoint(target: Target) -> Endpoint:
-    """Where the model answers: the setting's URL, or its Service in the cluster.
+def endpoint(target: Target, *, retries: int | None = None) -> Endpoint:
+    """Where the model answers: the setting's URL, or its Service in the cluster (`retries`: as `ClusterHook` has them).
 
     Raises:
         LifecycleError: the cluster cannot tell.
     """
     chosen = settings()
     if not chosen.serving_url:
-        return ClusterHook.from_settings().endpoint(target)
+        return ClusterHook.from_settings(retries=retries).endpoint(target)
     names = {"environment": target.environment, "app": target.app, "model": target.model}
     if target.candidate:
         if not chosen.candidate_url:

@@ -15,7 +15,7 @@ from sandbox.kube.objects.store import Object, Store
 
 
 class Scheduler:
-    """The node's room. ``PUT <server>/allocatable`` with ``{"cpu": "4", "nvidia.com/gpu": 1}`` limits it, until ``{}``."""
+    """The node's room; ``PUT <server>/allocatable`` with ``{"cpu": "4"}`` limits it, until one with ``{}``."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -68,7 +68,7 @@ def _of(container: Object) -> Counter[str]:
     # Kubernetes takes an extended resource's request from its limit.
     limits = {name: value for name, value in (resources.get("limits") or {}).items() if "/" in name}
     asked = {**limits, **(resources.get("requests") or {})}
-    return Counter({name: quantity(value) for name, value in asked.items()})  # type: ignore[misc]
+    return Counter({name: quantity(value) for name, value in asked.items()})
 
 
 def model_servers(settings: Settings, kubectl: Kubectl, root: Path = ROOT) -> Iterator[Servers]:
@@ -156,8 +156,8 @@ def _asked(settings: Settings, pods: list[Object], servers: list[Servers], train
     found = _sum([*others, PLATFORM[settings.text("cluster.size")], training])
     rollout: Counter[str] = Counter()
     for each in servers:
-        found.update({name: amount * each.replicas for name, amount in each.each.items()})  # type: ignore[arg-type]
-        rollout |= Counter({name: amount * each.surge for name, amount in each.each.items()})  # type: ignore[misc]
+        found.update({name: amount * each.replicas for name, amount in each.each.items()})
+        rollout |= Counter({name: amount * each.surge for name, amount in each.each.items()})
     found.update(rollout)
     return found
 
@@ -165,7 +165,7 @@ def _asked(settings: Settings, pods: list[Object], servers: list[Servers], train
 def _sum(all_of: Iterable[Amounts]) -> Counter[str]:
     found: Counter[str] = Counter()
     for each in all_of:
-        found.update(each)  # type: ignore[arg-type]
+        found.update(each)
     return found
 
 

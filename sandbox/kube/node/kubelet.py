@@ -203,7 +203,7 @@ class Kubelet:
 
 def _unscheduled(message: str, pod: Object) -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
-    former = next(iter((pod.get("status") or {}).get("conditions") or []), {})
+    former: Object = next(iter((pod.get("status") or {}).get("conditions") or []), {})
     since = former.get("lastTransitionTime") or clock.now()
     pod["status"] = {**(pod.get("status") or {}), "conditions": [{**condition, "lastTransitionTime": since}]}
 

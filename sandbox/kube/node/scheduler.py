@@ -58,4 +58,4 @@ def _of(container: Object) -> Counter[str]:
     # An extended resource's request is its limit.
     limits = {name: value for name, value in (resources.get("limits") or {}).items() if "/" in name}
     asked = {**limits, **(resources.get("requests") or {})}
-    return Counter({name: quantity(value) for name, value in asked.items()})  # type: ignore[misc]
+    return Counter({name: quantity(value) for name, value in asked.items()})

@@ -75,7 +75,7 @@ def test_every_pod_of_the_dag_is_checked_after_a_minute(monkeypatch: pytest.Monk
         def start(self) -> None:
             assert self.daemon, "a task that has ended does not wait for it"
 
-    monkeypatch.setattr(pending.threading, "Timer", Timer)
+    monkeypatch.setattr("lifecycle.hooks.pending.threading.Timer", Timer)
     made = SimpleNamespace(metadata=SimpleNamespace(name="yolo-train-1", namespace="lifecycle"))
     for callback in operator.callbacks:
         callback.on_pod_creation(pod=made, client=None, mode="sync", operator=operator, context={})

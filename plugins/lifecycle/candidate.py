@@ -50,7 +50,7 @@ def candidate_tasks(
         request_url=tried["request_url"],
         doc_md="Waits, holding no worker, until Argo CD reports the candidate healthy beside the live version.",
     )
-    proved = prove_candidate.override(retries=4)(registered, tried, promotion)
+    proved = prove_candidate.override(retries=4)(tried, promotion)
     discard = DiscardCandidateOperator(
         task_id=DISCARD_CANDIDATE,
         **target,

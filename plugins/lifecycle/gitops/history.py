@@ -23,7 +23,8 @@ def find_own_commit(clone: Clone, bump: Bump, pushed_unsure: str | None) -> Comm
     """This delivery's own commit, if an earlier attempt (of a killed task, perhaps) has landed.
 
     The newest commit of the same DAG run on the same entry decides: after a restore by that run, a promotion asked for
-    again is a new wish and not the old one. `pushed_unsure` is a commit of this very call, whose push had no answer.
+    again is a new wish and not the old one. A pin with another code commit is a new wish, too, unless the bump leaves
+    that commit to the delivery. `pushed_unsure` is a commit of this very call, whose push had no answer.
     """
     wanted = trailers_of(bump)
     run = wanted.get(names.DAG_RUN_TRAILER)
@@ -34,9 +35,24 @@ def find_own_commit(clone: Clone, bump: Bump, pushed_unsure: str | None) -> Comm
             return note
         same_entry = note.trailers.get(names.DELIVERY_TRAILER, "").partition(" ")[2] == target_of(bump)
         if run and same_entry and note.trailers.get(names.DAG_RUN_TRAILER) == run:
-            telling = (names.DELIVERY_TRAILER, names.MODEL_VERSION_TRAILER)
-            return note if all(note.trailers.get(key) == wanted[key] for key in telling) else None
+            telling = [names.DELIVERY_TRAILER, names.MODEL_VERSION_TRAILER]
+            if not bump.newest_code:
+                telling.append(names.CODE_COMMIT_TRAILER)
+            return note if all(note.trailers.get(key) == wanted.get(key) for key in telling) else None
     return None
+
+
+def fetch_history_of(clone: Clone, folder: str) -> None:
+    """Fetch as much of the branch as tells which commit was the newest that touched a folder.
+
+    Before anything else is fetched: commits that come without their trees first get these one by one.
+    """
+    for depth in (*_DEPTHS, None):
+        complete = clone.fetch_with_trees(depth)
+        found = clone.newest_that_touched(folder)
+        # At the end of what was fetched, every file looks as if it were new.
+        if complete or (found and clone.has_parent(found)):
+            return
 
 
 def relation(clone: Clone, depth: int, commit: str, revision: str) -> Relation:

@@ -39,6 +39,9 @@ class Bump:
     `source`: the entry of the stage before, which the pin of a `promote` comes from. The commit is made only while that
     entry pins the same and is not on hold, in the very commit that the new one is put on.
 
+    `newest_code`: the pin gets the newest commit that touched the model repository, as it is in the commit that the new
+    one is put on; what `pin` says of it does not count.
+
     `trailers` are written into the commit; `Dag-Run` among them makes the delivery happen once per DAG run.
     """
 
@@ -52,6 +55,7 @@ class Bump:
     reverts: str | None = None
     hold: bool | None = None
     source: Target | None = None
+    newest_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Delivery:
     """What became of a bump.
 
     `commit` is the commit that made the change (`pushed`, `requested`), or in which the file was found as described by
-    `detail`. `former` is the pin before the change: the way back. `diff` is unified, empty where nothing changed.
+    `detail`. `former` is the pin before the change: the way back. `pin` is what was asked for, with its code commit.
+    `diff` is unified, empty where nothing changed.
     """
 
     outcome: Outcome
@@ -67,6 +72,7 @@ class Delivery:
     former: Pin
     diff: str
     detail: str
+    pin: Pin
     request_url: str | None = None
 
 

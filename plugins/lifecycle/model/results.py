@@ -37,15 +37,26 @@ class LifecycleParams(TargetParams):
 
 
 class RollbackParams(TargetParams):
-    """The params of `yolo_rollback`; `version` None: the one that was live before the present one."""
+    """The params of `yolo_rollback`.
+
+    `version` None: what was live before the present pin. `code_commit` empty: the one that the version was live with.
+    """
 
     version: int | None
+    code_commit: str
     hold: bool
     reason: str
 
 
 # The keys of `yolo_promote`'s params; two of them are words of Python.
 PromoteParams = TypedDict("PromoteParams", {"pipeline": str, "from": str, "to": str, "reason": str})
+
+
+class CodeParams(TypedDict):
+    """The params of `yolo_release_code`."""
+
+    pipeline: str
+    reason: str
 
 
 class StageDict(TargetParams):
@@ -64,11 +75,12 @@ class StagesDict(TypedDict):
 class Promotion(VersionDict, StageDict):
     """`choose_promotion`: the version, the stage that it goes to (in this dictionary) and the one it comes from.
 
+    `source` None: the version stays where it is, and gets the newest code.
     `live` is what the former holds now; `table` is Markdown, both versions side by side; `classes`: which come and go.
     """
 
     registered_model: str
-    source: TargetParams
+    source: TargetParams | None
     live: PinDict
     dataset_digest: str
     table: str
@@ -192,6 +204,7 @@ class Release(TypedDict):
 
     version: int
     commit: str
+    code_commit: str
     environment: str
     app: str
     served_model: str

@@ -9,7 +9,7 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from lifecycle.model import names
-from lifecycle.model.pin import Pin, VersionDict
+from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, Promotion, ProvedCandidate, RegisteredVersion, TargetParams
 from lifecycle.tasks import candidate_proof, context, handoff
 from lifecycle.tasks.defaults import QUICK
@@ -41,6 +41,7 @@ def commit_candidate(
         dag_run=context.dag_run_name(),
         classes=promotion["classes"] if promotion else context.class_change(),
         delivery=delivery,
+        code="proved" if promotion and promotion["source"] else "newest",
     )
     if tried["outcome"] not in handoff.CONTINUES:
         raise AirflowSkipException(f"Nothing was committed ({tried['outcome']}): {tried['detail']}")
@@ -53,24 +54,36 @@ def commit_candidate(
     execution_timeout=QUICK,
     doc_md="Asks the candidate's server: which version, the right boxes, how long beside the live one, what memory.",
 )
-def prove_candidate(pin: VersionDict, live: DeliveredCommit, where: TargetParams | None = None) -> ProvedCandidate:
+def prove_candidate(tried: DeliveredCommit, where: TargetParams | None = None) -> ProvedCandidate:
     """Prove the version at the candidate's own Service; leave the reason for `discard_candidate` if it fails."""
     with handed_on(context.task_instance()):
-        return candidate_proof.prove(context.target(where), Pin.from_xcom(pin), Pin.from_xcom(live["former"]))
+        pin, live = Pin.from_xcom(tried["pin"]), Pin.from_xcom(tried["former"])
+        return candidate_proof.prove(context.target(where), pin, live)
 
 
-def take_away(registered: VersionDict, delivery: str = "", promotion: Promotion | None = None) -> None:
+def proved() -> Pin | None:
+    """What this run's candidate was proved as, code included; None: this run had no candidate."""
+    tried = _tried()
+    return None if tried is None else Pin.from_xcom(tried["pin"])
+
+
+def take_away(delivery: str = "", promotion: Promotion | None = None) -> None:
     """Take this run's candidate away, if it made one: for a version that turned out not to go live."""
-    ti = context.task_instance()
-    committed = names.beside(ti.task_id, names.COMMIT_CANDIDATE)
-    if cast(DeliveredCommit | None, ti.xcom_pull(task_ids=committed)) is not None:
+    tried = _tried()
+    if tried is not None:
         handoff.discard(
             context.target(promotion),
             _registered_model(promotion),
-            Pin.from_xcom(registered),
+            Pin.from_xcom(tried["pin"]),
             dag_run=context.dag_run_name(),
             delivery=delivery,
         )
+
+
+def _tried() -> DeliveredCommit | None:
+    ti = context.task_instance()
+    committed = names.beside(ti.task_id, names.COMMIT_CANDIDATE)
+    return cast(DeliveredCommit | None, ti.xcom_pull(task_ids=committed))
 
 
 def _registered_model(promotion: Promotion | None) -> str:

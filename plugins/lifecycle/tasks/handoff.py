@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # Outcomes after which the run continues: the pin is on the branch, or a merge request will bring it there.
 CONTINUES = ("pushed", "already_there", "requested")
+# Which commit of the code that serves a release takes.
+Code = Literal["newest", "proved"]
 
 
 def promote(
@@ -28,6 +30,7 @@ def promote(
     dag_run: str,
     classes: str = "",
     delivery: str = "",
+    code: Code = "newest",
 ) -> DeliveredCommit:
     """Write the registered version into git.
 
@@ -38,8 +41,9 @@ def promote(
         dag_run: `<dag id>/<run id>`; with it a retry finds its own commit.
         classes: which came and went against the live version, for the commit; empty: none.
         delivery: how the stage has its commits delivered; empty: as the setting says.
+        code: `newest`: with the newest commit of the code that serves; `proved`: with that of `registered`.
     """
-    return _release("promote", target, registered_model, registered, dag_run, classes, delivery)
+    return _release("promote", target, registered_model, registered, dag_run, classes, delivery, code)
 
 
 def try_candidate(
@@ -50,9 +54,10 @@ def try_candidate(
     dag_run: str,
     classes: str = "",
     delivery: str = "",
+    code: Code = "newest",
 ) -> DeliveredCommit:
     """Write the registered version beside the live one, as its candidate; the arguments are those of `promote`."""
-    return _release("candidate", target, registered_model, registered, dag_run, classes, delivery)
+    return _release("candidate", target, registered_model, registered, dag_run, classes, delivery, code)
 
 
 def _release(
@@ -63,11 +68,12 @@ def _release(
     dag_run: str,
     classes: str,
     delivery: str,
+    code: Code,
 ) -> DeliveredCommit:
     pin = Pin.from_xcom(registered)
     trailers = _release_trailers(registered, dag_run, classes)
-    wanted = bump(target, registered_model, pin, kind=kind, trailers=trailers)
-    return described(deliver(wanted, delivery), pin)
+    wanted = bump(target, registered_model, pin, kind=kind, trailers=trailers, newest_code=code == "newest")
+    return described(deliver(wanted, delivery))
 
 
 def _release_trailers(registered: RegisteredVersion, dag_run: str, classes: str) -> dict[str, str]:
@@ -103,7 +109,7 @@ def deliver(wanted: Bump, delivery: str = "") -> Delivery:
     return made
 
 
-def described(delivery: Delivery, pin: Pin) -> DeliveredCommit:
+def described(delivery: Delivery) -> DeliveredCommit:
     """A delivery as XCom. A commit that an earlier try of the same run made is told by its diff."""
     ours = delivery.outcome in ("pushed", "requested") or (delivery.outcome == "already_there" and bool(delivery.diff))
     return {
@@ -113,7 +119,7 @@ def described(delivery: Delivery, pin: Pin) -> DeliveredCommit:
         "diff": delivery.diff,
         "detail": delivery.detail,
         "request_url": delivery.request_url,
-        "pin": pin.xcom(),
+        "pin": delivery.pin.xcom(),
         "ours": ours,
     }
 

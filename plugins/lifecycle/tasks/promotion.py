@@ -14,13 +14,13 @@ from lifecycle.hooks.gitops import repository
 from lifecycle.hooks.mlflow import MlflowHook
 from lifecycle.mlflow import classes, runs, versions
 from lifecycle.model import names
-from lifecycle.model.pin import Pin, VersionDict
+from lifecycle.model.pin import Pin, PinDict
 from lifecycle.model.results import DeliveredCommit, Promotion, StageDict
 from lifecycle.model.target import Target
 from lifecycle.policy.promotion import side_by_side
 from lifecycle.policy.stages import neighbours
 from lifecycle.tasks import context, handoff, proof
-from lifecycle.tasks.candidate import take_away
+from lifecycle.tasks.candidate import proved, take_away
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.served import check_served_here
 
@@ -54,10 +54,10 @@ def choose_asked(pipelines: Mapping[str, Sequence[StageDict]]) -> Promotion:
     execution_timeout=QUICK,
     doc_md="Reads what the stage before holds; skips the rest if that is not this run's version, or may not go on.",
 )
-def choose_own(source: StageDict, to: StageDict, registered: VersionDict) -> Promotion:
+def choose_own(source: StageDict, to: StageDict, released: PinDict) -> Promotion:
     """This run's version, if the stage before still holds it; what a person did there meanwhile is no failure."""
     try:
-        return _choose(source, to, expected=Pin.from_xcom(registered))
+        return _choose(source, to, expected=Pin.from_xcom(released))
     except PromotionRefused as error:
         _skip(error)
 
@@ -66,7 +66,7 @@ def choose_own(source: StageDict, to: StageDict, registered: VersionDict) -> Pro
     task_id=names.PROMOTE,
     multiple_outputs=True,
     execution_timeout=QUICK,
-    doc_md="Asks the stage before again, and writes its version, sha256 and run id into the next: one commit.",
+    doc_md="Asks the stage before again, and copies its pin, code commit included, into the next: one commit.",
 )
 def promote_on(chosen: Promotion, *, skips: bool) -> DeliveredCommit:
     """Commit the promotion.
@@ -84,7 +84,7 @@ def promote_on(chosen: Promotion, *, skips: bool) -> DeliveredCommit:
     except PromotionRefused as error:
         if not skips:
             raise
-        take_away(chosen, chosen["delivery"], chosen)
+        take_away(chosen["delivery"], chosen)
         _skip(error)
 
 
@@ -119,12 +119,15 @@ def _choose(source: StageDict, to: StageDict, *, expected: Pin | None = None, re
 def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel, expected: Pin | None) -> None:
     """What git says of the two stages."""
     if held.pin.version is None:
-        raise _refused(f"{origin.entry} holds no version, so there is nothing to promote from it.")
+        raise refused(f"{origin.entry} holds no version, so there is nothing to promote from it.")
     if expected is not None and held.pin != expected:
-        raise _refused(f"{origin.entry} has {held.pin.words} by now, not {expected.words}, which this run released.")
+        raise refused(
+            f"{origin.entry} has {held.pin.words_with_code} by now, not {expected.words_with_code}, which this run "
+            "released."
+        )
     for entry, pinned in ((origin, held), (target, there)):
         if pinned.hold:
-            raise _refused(
+            raise refused(
                 f"{entry.entry} is on hold at {pinned.pin.words}. Set hold to false in its values file to let "
                 "promotions through again."
             )
@@ -134,7 +137,7 @@ def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel
             f"{there.registered_model!r}. Correct registeredModel in one of the values files. Nothing was committed."
         )
     if there.pin.version is not None and there.pin.version > held.pin.number:
-        raise _refused(
+        raise refused(
             f"{target.entry} has the newer {there.pin.words}, and {origin.entry} {held.pin.words}. To go back, use "
             "yolo_rollback."
         )
@@ -147,12 +150,18 @@ def _check_answers(origin: Target, pin: Pin) -> None:
     except LifecycleError as error:
         if error.retryable:
             raise
-        raise _refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}") from error
+        raise refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}") from error
 
 
 def _promote(chosen: Promotion) -> DeliveredCommit:
-    origin, pin = context.target(chosen["source"]), Pin.from_xcom(chosen)
-    _check_answers(origin, pin)
+    origin, pin, newest_code = None, Pin.from_xcom(chosen), False
+    if chosen["source"] is not None:
+        origin = context.target(chosen["source"])
+        _check_answers(origin, pin)
+    elif (candidate := proved()) is not None:
+        pin = candidate
+    else:
+        newest_code = True
     trailers = {
         names.DATASET_DIGEST_TRAILER: chosen["dataset_digest"],
         names.DAG_RUN_TRAILER: context.dag_run_name(),
@@ -160,15 +169,22 @@ def _promote(chosen: Promotion) -> DeliveredCommit:
         names.REASON_TRAILER: chosen["reason"],
     }
     wanted = handoff.bump(
-        context.target(chosen), chosen["registered_model"], pin, kind="promote", trailers=trailers, source=origin
+        context.target(chosen),
+        chosen["registered_model"],
+        pin,
+        kind="promote",
+        trailers=trailers,
+        source=origin,
+        newest_code=newest_code,
     )
     made = handoff.deliver(wanted, chosen["delivery"])
     if made.outcome not in handoff.CONTINUES:
-        raise _refused(made.detail)
-    return handoff.described(made, pin)
+        raise refused(made.detail)
+    return handoff.described(made)
 
 
-def _refused(why: str) -> PromotionRefused:
+def refused(why: str) -> PromotionRefused:
+    """The refusal, which says that nothing was committed."""
     return PromotionRefused(f"{why} Nothing was committed.")
 
 

@@ -15,7 +15,8 @@ APPLICATIONS = "apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 class Hand(threading.Thread):
     """Looks at the branch ten times a second.
 
-    Versions in `broken` never become healthy, those in `broken_in_production` not there; `paused` looks away.
+    Versions in `broken` never become healthy, those in `broken_in_production` not there, nor does the code of a commit
+    in `broken_code`; `paused` looks away.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class Hand(threading.Thread):
         self.production = production
         self.broken: dict[int, str] = {}
         self.broken_in_production: dict[int, str] = {}
+        self.broken_code: dict[str, str] = {}
         self.paused = threading.Event()
         self._ended = threading.Event()
         self._seen = ""
@@ -65,11 +67,14 @@ class Hand(threading.Thread):
     ) -> None:
         pin = self.repository.pin(file)
         beside = pin.get("candidate") or {"version": None, "sha256": "", "runId": ""}
-        trouble = broken.get(pin["version"]) or broken.get(beside["version"])
+        found = {}
         for server, wanted in ((live, pin), (candidate, beside)):
-            if server is not None and wanted["version"] not in broken:
+            code = wanted.get("codeCommit", "")
+            found[wanted["version"]] = broken.get(wanted["version"]) or self.broken_code.get(code)
+            if server is not None and not found[wanted["version"]]:
                 server.version, server.sha256, server.run_id = wanted["version"], wanted["sha256"], wanted["runId"]
-                server.name = pin["registeredModel"]
+                server.code_commit, server.name = code, pin["registeredModel"]
+        trouble = next(filter(None, found.values()), None)
         health = {"status": "Degraded", "message": trouble} if trouble else {"status": "Healthy", "message": None}
         self.set_status(tip, health, environment)
 

@@ -83,6 +83,7 @@ class Served:
     version: int | None = None
     sha256: str = ""
     run_id: str = ""
+    code_commit: str = ""
     name: str = "digits-detector"
     detection: list[float] = field(default_factory=lambda: list(DETECTION))
     requests: int = 10
@@ -95,6 +96,7 @@ class Served:
             "mlflow_model_version": str(self.version),
             "mlflow_run_id": self.run_id,
             "sha256": self.sha256,
+            "code_commit": self.code_commit,
         }
         return {
             "name": "digits",
@@ -113,6 +115,7 @@ class Served:
             "version": self.version,
             "run_id": self.run_id,
             "sha256": self.sha256,
+            "code_commit": self.code_commit,
             "class_names": ["zero", "one"],
             "image_size": 64,
         }

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.airflow.dag_runs import Finished, Platform, Run
 from tests.integration.airflow.servers import one_line
 from tests.support.processes import until
-from tests.support.release_repository import FILE, git
+from tests.support.release_repository import CODE, FILE, git
 
 CANDIDATE = ("commit_candidate", "wait_for_candidate", "prove_candidate")
 LIVE = ("promote", "wait_for_rollout", "verify_serving", "set_alias")
@@ -36,8 +36,12 @@ def commits(platform: Platform) -> list[str]:
 def test_good_candidate_is_proved_beside_the_live_version_and_then_goes_live(platform: Platform, prove: Run) -> None:
     first = prove(**platform.params())
     assert first.state == "success", first.text[-5000:]
+    # Code that comes while the candidate is under proof is not what was proved.
+    thread = while_proving(platform, lambda: platform.repository.write("# newer\n", CODE))
     ended = prove(**platform.params())
+    thread.join()
     assert ended.state == "success", ended.text[-5000:]
+    assert platform.repository.pin()["codeCommit"] == platform.repository.code == platform.served.code_commit
     skipped = {task for task, state in ended.tasks.items() if state != "success"}
     assert skipped == {"restore", "discard_candidate"}
     model = platform.model

@@ -31,7 +31,9 @@ def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None, source: Pinne
     if bump.kind == "discard":
         return _why_no_discard(bump, there)
     if there.pin == bump.pin and there.candidate != bump.pin and bump.hold in (None, there.hold):
-        return Stop("already_there", f"{bump.environment}/{bump.app} already has {bump.pin.words} of {bump.model}.")
+        return Stop(
+            "already_there", f"{bump.environment}/{bump.app} already has {bump.pin.words_with_code} of {bump.model}."
+        )
     if bump.kind == "rollback":
         return None
     if there.hold:
@@ -40,8 +42,8 @@ def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None, source: Pinne
         if reverted is not None and there.pin != reverted:
             return Stop(
                 "superseded",
-                f"{bump.environment}/{bump.app} has {there.pin.words} of {bump.model} by now, not "
-                f"{reverted.words}, which was to be taken back.",
+                f"{bump.environment}/{bump.app} has {there.pin.words_with_code} of {bump.model} by now, not "
+                f"{reverted.words_with_code}, which was to be taken back.",
             )
         return None
     if there.pin.version is not None and (bump.pin.version is None or there.pin.version > bump.pin.version):
@@ -60,7 +62,8 @@ def _why_not_from(bump: Bump, source: PinnedModel | None) -> Stop | None:
     if source.pin != bump.pin:
         return Stop(
             "superseded",
-            f"{bump.source.entry} has {source.pin.words} by now, not the {bump.pin.words} that was to be promoted.",
+            f"{bump.source.entry} has {source.pin.words_with_code} by now, not the {bump.pin.words_with_code} that was "
+            "to be promoted.",
         )
     if source.hold:
         return Stop(

@@ -53,9 +53,14 @@ def choose_version() -> ChosenVersion:
 
 
 def _held(target: Target, registered_model: str) -> list[Pin]:
-    """The pins that git's history names, newest first."""
+    """The pins that were live, as git's history tells, newest first: without those that a run itself took back."""
     history = repository().history(target.environment, target.app, target.model)
-    return [revision.model.pin for revision in history if revision.model.registered_model == registered_model]
+    failed = {revision.trailers.get(names.REVERTS_TRAILER) for revision in history}
+    return [
+        revision.model.pin
+        for revision in history
+        if revision.model.registered_model == registered_model and revision.commit not in failed
+    ]
 
 
 def _former(target: Target, pinned: PinnedModel, held: list[Pin]) -> Pin:

@@ -229,6 +229,11 @@ def _nodes(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
         yield ok(f"a node offers {most} nvidia.com/gpu")
     if len(nodes) > 1 and settings.text("storage.workspace_access") == "ReadWriteOnce":
         yield note(f"of the {len(nodes)} nodes, one holds the workspace (ReadWriteOnce): all trainings run there")
+    if len(nodes) > 1 and settings.text("storage.cache_access") == "ReadWriteOnce":
+        yield note(
+            f"of the {len(nodes)} nodes, one holds the cache of an app in production (ReadWriteOnce): all of its model "
+            "servers run there; storage.cache_access = ReadWriteMany lets them spread, if the class has it"
+        )
 
 
 def _secrets(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str]) -> Iterator[Finding]:

@@ -50,6 +50,7 @@ def yolo_rollback() -> None:
         **params.TARGET,
         commit=delivered["commit"],
         version=chosen["version"],
+        code_commit=delivered["code_commit"],
         request_url=delivered["request_url"],
     )
     rolled: Any = rollout.output

@@ -47,6 +47,7 @@ def candidate_tasks(
         delivery=delivery,
         commit=tried["commit"],
         version=registered["version"],
+        code_commit=tried["code_commit"],
         request_url=tried["request_url"],
         doc_md="Waits, holding no worker, until Argo CD reports the candidate healthy beside the live version.",
     )

@@ -105,6 +105,7 @@ def release(
         **target,
         commit=promoted["commit"],
         version=promotion["version"],
+        code_commit=promoted["code_commit"],
         request_url=promoted["request_url"],
         delivery=delivery,
     )

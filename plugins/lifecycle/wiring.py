@@ -143,6 +143,7 @@ def _wire(pipeline: Pipeline, chosen: Settings) -> None:
         **params.TARGET,
         commit=promoted["commit"],
         version=registered["version"],
+        code_commit=promoted["code_commit"],
         request_url=promoted["request_url"],
         delivery=delivery,
     )

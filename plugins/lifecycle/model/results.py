@@ -127,7 +127,8 @@ class ChosenVersion(VersionDict):
 class DeliveredCommit(TypedDict):
     """`promote` and `roll_back`: what became of the commit.
 
-    `former` is the pin before, `pin` what was asked for, `ours` whether this DAG run made the commit.
+    `former` is the pin before, `pin` what was asked for (`code_commit` is its), `ours` whether this DAG run made the
+    commit.
     """
 
     outcome: Outcome
@@ -137,6 +138,7 @@ class DeliveredCommit(TypedDict):
     detail: str
     request_url: str | None
     pin: PinDict
+    code_commit: str
     ours: bool
 
 

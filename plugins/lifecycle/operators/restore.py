@@ -63,7 +63,8 @@ class RestoreOperator(UndoOperator):
         failed = self._what_failed(context, promoted)
         if delivery.outcome == "requested":
             raise RolloutReverted(
-                f"{failed} The merge request {delivery.request_url} puts the former {_words(promoted)} back: merge it now."
+                f"{failed} The merge request {delivery.request_url} puts the former {_words(promoted)} back: merge it "
+                "now."
             )
         if delivery.outcome not in handoff.CONTINUES or not delivery.commit:
             raise RolloutReverted(f"{failed} The former version was not put back: {delivery.detail}")

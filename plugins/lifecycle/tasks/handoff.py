@@ -120,6 +120,7 @@ def described(delivery: Delivery) -> DeliveredCommit:
         "detail": delivery.detail,
         "request_url": delivery.request_url,
         "pin": delivery.pin.xcom(),
+        "code_commit": delivery.pin.code_commit,
         "ours": ours,
     }
 

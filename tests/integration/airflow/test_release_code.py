@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lifecycle.ui import overview
+
 from tests.integration.airflow.dag_runs import Platform, Run
 from tests.integration.airflow.servers import one_line
 from tests.support.release_repository import CODE, FILE, git
@@ -31,6 +33,11 @@ def test_code_alone_is_released_proved_and_taken_back_like_a_version(platform: P
     message = repository.message()
     assert f"It keeps version 1 and replaces the code of {first[:12]}." in message
     assert {f"Code-Commit: {second}", "Reason: faster decoding"} <= set(message.splitlines())
+
+    (row,) = [row for row in overview.models()["models"] if row["environment"] == "staging"]
+    assert (row["code_commit"], row["served"]["version"], row["served"]["code_commit"]) == (second, 1, second)
+    held = overview.history("staging", "detector", "digits")
+    assert [(each["version"], each["code_commit"]) for each in held[:2]] == [(1, second), (1, first)]
 
     # Code with which no server starts: the former comes back.
     third = repository.write("# the third code\n", CODE)

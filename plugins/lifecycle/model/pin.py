@@ -108,5 +108,9 @@ class Pin:
 
     @property
     def words_with_code(self) -> str:
-        """For a sentence that tells two pins of one version apart."""
+        """For a sentence that tells of the code, too."""
         return f"{self.words} with the code of {self.code_commit[:12]}" if self.code_commit else self.words
+
+    def told_from(self, other: Pin) -> str:
+        """For a sentence that names another pin, too: with the code, where the version is the same."""
+        return self.words_with_code if self.version == other.version else self.words

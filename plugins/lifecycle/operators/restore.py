@@ -117,8 +117,7 @@ class RestoreOperator(UndoOperator):
         said = reasons(context["ti"], [self._beside(WAIT_FOR_ROLLOUT), self._beside(VERIFY_SERVING)])
         why = said[-1] if said else "see the log of the task that failed."
         pin, former = Pin.from_xcom(promoted["pin"]), Pin.from_xcom(promoted["former"])
-        words = (pin.words_with_code if pin.version == former.version else pin.words).capitalize()
-        return f"{words} of {self.registered_model} (commit {promoted['commit']}) did not go live: {why}"
+        return f"{pin.told_from(former).capitalize()} of {self.registered_model} (commit {promoted['commit']}) did not go live: {why}"
 
 
 def _words(promoted: DeliveredCommit) -> str:
@@ -126,4 +125,4 @@ def _words(promoted: DeliveredCommit) -> str:
     pin, former = Pin.from_xcom(promoted["pin"]), Pin.from_xcom(promoted["former"])
     if former.version is None:
         return "state without a server"
-    return former.words_with_code if former.version == pin.version else former.words
+    return former.told_from(pin)

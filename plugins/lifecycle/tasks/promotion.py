@@ -122,8 +122,8 @@ def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel
         raise refused(f"{origin.entry} holds no version, so there is nothing to promote from it.")
     if expected is not None and held.pin != expected:
         raise refused(
-            f"{origin.entry} has {held.pin.words_with_code} by now, not {expected.words_with_code}, which this run "
-            "released."
+            f"{origin.entry} has {held.pin.told_from(expected)} by now, not {expected.told_from(held.pin)}, which this "
+            "run released."
         )
     for entry, pinned in ((origin, held), (target, there)):
         if pinned.hold:

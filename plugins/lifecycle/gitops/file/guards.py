@@ -42,8 +42,8 @@ def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None, source: Pinne
         if reverted is not None and there.pin != reverted:
             return Stop(
                 "superseded",
-                f"{bump.environment}/{bump.app} has {there.pin.words_with_code} of {bump.model} by now, not "
-                f"{reverted.words_with_code}, which was to be taken back.",
+                f"{bump.environment}/{bump.app} has {there.pin.told_from(reverted)} of {bump.model} by now, not "
+                f"{reverted.told_from(there.pin)}, which was to be taken back.",
             )
         return None
     if there.pin.version is not None and (bump.pin.version is None or there.pin.version > bump.pin.version):
@@ -62,8 +62,8 @@ def _why_not_from(bump: Bump, source: PinnedModel | None) -> Stop | None:
     if source.pin != bump.pin:
         return Stop(
             "superseded",
-            f"{bump.source.entry} has {source.pin.words_with_code} by now, not the {bump.pin.words_with_code} that was "
-            "to be promoted.",
+            f"{bump.source.entry} has {source.pin.told_from(bump.pin)} by now, not the "
+            f"{bump.pin.told_from(source.pin)} that was to be promoted.",
         )
     if source.hold:
         return Stop(

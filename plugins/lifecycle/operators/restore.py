@@ -117,7 +117,10 @@ class RestoreOperator(UndoOperator):
         said = reasons(context["ti"], [self._beside(WAIT_FOR_ROLLOUT), self._beside(VERIFY_SERVING)])
         why = said[-1] if said else "see the log of the task that failed."
         pin, former = Pin.from_xcom(promoted["pin"]), Pin.from_xcom(promoted["former"])
-        return f"{pin.told_from(former).capitalize()} of {self.registered_model} (commit {promoted['commit']}) did not go live: {why}"
+        return (
+            f"{pin.told_from(former).capitalize()} of {self.registered_model} (commit {promoted['commit']}) did not go "
+            f"live: {why}"
+        )
 
 
 def _words(promoted: DeliveredCommit) -> str:

@@ -232,7 +232,8 @@ def _nodes(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
     if len(nodes) > 1 and settings.text("storage.cache_access") == "ReadWriteOnce":
         yield note(
             f"of the {len(nodes)} nodes, one holds the cache of an app in production (ReadWriteOnce): all of its model "
-            "servers run there; storage.cache_access = ReadWriteMany lets them spread, if the class has it"
+            "servers run there, and a drain takes them all. storage.cache_access = ReadWriteMany lets them spread; "
+            'docs/operations.md, "When MLflow or the git host is down"'
         )
 
 

@@ -40,7 +40,8 @@ class Bump:
     entry pins the same and is not on hold, in the very commit that the new one is put on.
 
     `newest_code`: the pin gets the newest commit that touched the model repository, as it is in the commit that the new
-    one is put on; what `pin` says of it does not count.
+    one is put on; what `pin` says of it does not count. `code_beside`: the code of the live version when the pin was
+    proved beside it as a candidate; other code there by now was released meanwhile, and the commit is not made.
 
     `trailers` are written into the commit; `Dag-Run` among them makes the delivery happen once per DAG run.
     """
@@ -56,6 +57,7 @@ class Bump:
     hold: bool | None = None
     source: Target | None = None
     newest_code: bool = False
+    code_beside: str | None = None
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def commit_candidate(
         dag_run=context.dag_run_name(),
         classes=promotion["classes"] if promotion else context.class_change(),
         delivery=delivery,
-        code="proved" if promotion and promotion["source"] else "newest",
+        newest_code=promotion is None or promotion["source"] is None,
     )
     if tried["outcome"] not in handoff.CONTINUES:
         raise AirflowSkipException(f"Nothing was committed ({tried['outcome']}): {tried['detail']}")
@@ -61,15 +61,16 @@ def prove_candidate(tried: DeliveredCommit, where: TargetParams | None = None) -
         return candidate_proof.prove(context.target(where), pin, live)
 
 
-def proved() -> Pin | None:
-    """What this run's candidate was proved as, code included; None: this run had no candidate."""
-    tried = _tried()
-    return None if tried is None else Pin.from_xcom(tried["pin"])
+def own_candidate() -> DeliveredCommit | None:
+    """What `commit_candidate` beside the running task returned; None: this run had no candidate."""
+    ti = context.task_instance()
+    committed = names.beside(ti.task_id, names.COMMIT_CANDIDATE)
+    return cast(DeliveredCommit | None, ti.xcom_pull(task_ids=committed))
 
 
 def take_away(delivery: str = "", promotion: Promotion | None = None) -> None:
     """Take this run's candidate away, if it made one: for a version that turned out not to go live."""
-    tried = _tried()
+    tried = own_candidate()
     if tried is not None:
         handoff.discard(
             context.target(promotion),
@@ -78,12 +79,6 @@ def take_away(delivery: str = "", promotion: Promotion | None = None) -> None:
             dag_run=context.dag_run_name(),
             delivery=delivery,
         )
-
-
-def _tried() -> DeliveredCommit | None:
-    ti = context.task_instance()
-    committed = names.beside(ti.task_id, names.COMMIT_CANDIDATE)
-    return cast(DeliveredCommit | None, ti.xcom_pull(task_ids=committed))
 
 
 def _registered_model(promotion: Promotion | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.hooks.gitops import repository
 from lifecycle.model import names
@@ -18,8 +18,6 @@ log = logging.getLogger(__name__)
 
 # Outcomes after which the run continues: the pin is on the branch, or a merge request will bring it there.
 CONTINUES = ("pushed", "already_there", "requested")
-# Which commit of the code that serves a release takes.
-Code = Literal["newest", "proved"]
 
 
 def promote(
@@ -30,7 +28,7 @@ def promote(
     dag_run: str,
     classes: str = "",
     delivery: str = "",
-    code: Code = "newest",
+    candidate: DeliveredCommit | None = None,
 ) -> DeliveredCommit:
     """Write the registered version into git.
 
@@ -41,9 +39,17 @@ def promote(
         dag_run: `<dag id>/<run id>`; with it a retry finds its own commit.
         classes: which came and went against the live version, for the commit; empty: none.
         delivery: how the stage has its commits delivered; empty: as the setting says.
-        code: `newest`: with the newest commit of the code that serves; `proved`: with that of `registered`.
+        candidate: what `try_candidate` returned, whose code goes live with it; None: the newest of the branch does.
     """
-    return _release("promote", target, registered_model, registered, dag_run, classes, delivery, code)
+    trailers = _release_trailers(registered, dag_run, classes)
+    pin = Pin.from_xcom(candidate["pin"] if candidate else registered)
+    wanted = bump(target, registered_model, pin, kind="promote", trailers=trailers, **code_of(candidate))
+    return described(deliver(wanted, delivery))
+
+
+def code_of(candidate: DeliveredCommit | None) -> dict[str, Any]:
+    """What a bump that makes a version live says of its code."""
+    return {"code_beside": candidate["former"]["code_commit"]} if candidate else {"newest_code": True}
 
 
 def try_candidate(
@@ -54,25 +60,15 @@ def try_candidate(
     dag_run: str,
     classes: str = "",
     delivery: str = "",
-    code: Code = "newest",
+    newest_code: bool = True,
 ) -> DeliveredCommit:
-    """Write the registered version beside the live one, as its candidate; the arguments are those of `promote`."""
-    return _release("candidate", target, registered_model, registered, dag_run, classes, delivery, code)
+    """Write the registered version beside the live one, as its candidate.
 
-
-def _release(
-    kind: Literal["promote", "candidate"],
-    target: Target,
-    registered_model: str,
-    registered: RegisteredVersion,
-    dag_run: str,
-    classes: str,
-    delivery: str,
-    code: Code,
-) -> DeliveredCommit:
-    pin = Pin.from_xcom(registered)
+    The arguments are those of `promote`; `newest_code`: with the branch's newest, or with the code of `registered`.
+    """
     trailers = _release_trailers(registered, dag_run, classes)
-    wanted = bump(target, registered_model, pin, kind=kind, trailers=trailers, newest_code=code == "newest")
+    pin = Pin.from_xcom(registered)
+    wanted = bump(target, registered_model, pin, kind="candidate", trailers=trailers, newest_code=newest_code)
     return described(deliver(wanted, delivery))
 
 

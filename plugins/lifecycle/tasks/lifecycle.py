@@ -22,7 +22,7 @@ from lifecycle.model.results import DeliveredCommit, GateDecision, OpenedRun, Re
 from lifecycle.policy import gate as policy
 from lifecycle.policy.classes import decide_classes
 from lifecycle.tasks import context, handoff
-from lifecycle.tasks.candidate import proved, take_away
+from lifecycle.tasks.candidate import own_candidate, take_away
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.served import check_served_here
 
@@ -166,9 +166,7 @@ def promote(registered: RegisteredVersion, delivery: str = "") -> DeliveredCommi
     The code is the newest of the branch, or what this run's candidate was proved with.
     `delivery`: how the stage has its commits delivered; empty: as the setting says.
     """
-    wanted, candidate = context.lifecycle_params()["registered_model"], proved()
-    if candidate is not None:
-        registered = {**registered, **candidate.version_xcom()}
+    wanted = context.lifecycle_params()["registered_model"]
     promoted = handoff.promote(
         context.target(),
         wanted,
@@ -176,7 +174,7 @@ def promote(registered: RegisteredVersion, delivery: str = "") -> DeliveredCommi
         dag_run=context.dag_run_name(),
         classes=context.class_change(),
         delivery=delivery,
-        code="proved" if candidate else "newest",
+        candidate=own_candidate(),
     )
     if promoted["outcome"] not in handoff.CONTINUES:
         context.task_instance().xcom_push(key="return_value", value=promoted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -20,7 +20,7 @@ from lifecycle.model.target import Target
 from lifecycle.policy.promotion import side_by_side
 from lifecycle.policy.stages import neighbours
 from lifecycle.tasks import context, handoff, proof
-from lifecycle.tasks.candidate import proved, take_away
+from lifecycle.tasks.candidate import own_candidate, take_away
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.served import check_served_here
 
@@ -154,14 +154,15 @@ def _check_answers(origin: Target, pin: Pin) -> None:
 
 
 def _promote(chosen: Promotion) -> DeliveredCommit:
-    origin, pin, newest_code = None, Pin.from_xcom(chosen), False
+    pin = Pin.from_xcom(chosen)
     if chosen["source"] is not None:
         origin = context.target(chosen["source"])
         _check_answers(origin, pin)
-    elif (candidate := proved()) is not None:
-        pin = candidate
+        more: dict[str, Any] = {"source": origin}
     else:
-        newest_code = True
+        candidate = own_candidate()
+        pin = Pin.from_xcom(candidate["pin"]) if candidate else pin
+        more = handoff.code_of(candidate)
     trailers = {
         names.DATASET_DIGEST_TRAILER: chosen["dataset_digest"],
         names.DAG_RUN_TRAILER: context.dag_run_name(),
@@ -174,8 +175,7 @@ def _promote(chosen: Promotion) -> DeliveredCommit:
         pin,
         kind="promote",
         trailers=trailers,
-        source=origin,
-        newest_code=newest_code,
+        **more,
     )
     made = handoff.deliver(wanted, chosen["delivery"])
     if made.outcome not in handoff.CONTINUES:

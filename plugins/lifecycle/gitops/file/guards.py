@@ -52,6 +52,12 @@ def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None, source: Pinne
             f"{bump.environment}/{bump.app} already has the newer {there.pin.words} of {bump.model}; "
             f"{bump.pin.words} stays unused.",
         )
+    if bump.code_beside is not None and there.pin.code_commit != bump.code_beside:
+        return Stop(
+            "superseded",
+            f"{bump.environment}/{bump.app} got other code ({there.pin.words_with_code}) while "
+            f"{bump.pin.words_with_code} was under proof, which would take that back; it stays unused.",
+        )
     return _why_not_from(bump, source)
 
 

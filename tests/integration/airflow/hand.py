@@ -67,7 +67,7 @@ class Hand(threading.Thread):
     ) -> None:
         pin = self.repository.pin(file)
         beside = pin.get("candidate") or {"version": None, "sha256": "", "runId": ""}
-        found = {}
+        found: dict[int | None, str | None] = {}
         for server, wanted in ((live, pin), (candidate, beside)):
             code = wanted.get("codeCommit", "")
             found[wanted["version"]] = broken.get(wanted["version"]) or self.broken_code.get(code)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from lifecycle.ui import overview
-
 from tests.integration.airflow.dag_runs import Platform, Run
 from tests.integration.airflow.servers import one_line
 from tests.support.release_repository import CODE, FILE, git
@@ -17,6 +15,8 @@ def pin(platform: Platform) -> tuple[int | None, str]:
 
 
 def test_code_alone_is_released_proved_and_taken_back_like_a_version(platform: Platform, run: Run) -> None:
+    from lifecycle.ui import overview
+
     repository, first = platform.repository, platform.repository.code
     refused = run("yolo_release_code", **PARAMS)
     assert (refused.state, refused.tries["choose_code"]) == ("failed", 1)

@@ -22,7 +22,7 @@ from lifecycle.gitops.errors import (
 from lifecycle.gitops.file.edit import Edit, edit_model
 from lifecycle.gitops.file.entry import read_model, read_models
 from lifecycle.gitops.file.guards import candidate_after, pin_after, why_stop
-from lifecycle.gitops.history import Relation, fetch_history_of, find_own_commit, relation, revisions
+from lifecycle.gitops.history import Code, Relation, code_at_tip, find_own_commit, newest_code, relation, revisions
 from lifecycle.gitops.message import effect_of, message_of, target_of, trailers_of
 from lifecycle.gitops.models import Bump, Delivery, PinnedModel, RequestState, Revision
 from lifecycle.gitops.remote.clone import Clone, CommitNote, TreeFile
@@ -48,6 +48,7 @@ class _Attempt:
     number: int = 0
     last_trouble: str = ""
     pushed_unsure: str | None = None
+    code: Code | None = None
 
 
 class GitOps:
@@ -124,14 +125,14 @@ class GitOps:
 
     def _try(self, clone: Clone, host: Host | None, bump: Bump, attempt: _Attempt) -> Delivery:
         path = self._settings.path(bump.environment, bump.app)
-        if bump.newest_code and attempt.number == 1:
-            fetch_history_of(clone, self._settings.code_path)
+        folder = self._settings.code_path
+        if bump.newest_code and attempt.code is None:
+            attempt.code = newest_code(clone, folder)
         tip = clone.fetch(self._settings.search_depth + 1)
         if (mine := find_own_commit(clone, bump, attempt.pushed_unsure)) is not None:
             return self._already(clone, bump, path, mine, pushed_now=mine.commit == attempt.pushed_unsure)
-        if bump.newest_code:
-            code = clone.newest_that_touched(self._settings.code_path)
-            bump = replace(bump, pin=replace(bump.pin, code_commit=code))
+        if attempt.code is not None:
+            bump = replace(bump, pin=replace(bump.pin, code_commit=code_at_tip(clone, folder, attempt.code)))
         file = _present(clone, tip, path)
         before = read_model(file.content, bump.model, path=path)
         edit = edit_model(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lifecycle.gitops.errors import FileRefused
 from lifecycle.gitops.file.entry import entry_bytes, read_model
@@ -17,6 +17,13 @@ Relation = Literal["contains", "lacks", "commit_gone"]
 
 # How far back to look for earlier versions: most questions are answered by the first step.
 _DEPTHS = (64, 512, 4096)
+
+
+class Code(NamedTuple):
+    """The newest commit that touched the serving code (empty: there is none), as of a tip of the branch."""
+
+    tip: str
+    commit: str
 
 
 def find_own_commit(clone: Clone, bump: Bump, pushed_unsure: str | None) -> CommitNote | None:
@@ -42,17 +49,26 @@ def find_own_commit(clone: Clone, bump: Bump, pushed_unsure: str | None) -> Comm
     return None
 
 
-def fetch_history_of(clone: Clone, folder: str) -> None:
-    """Fetch as much of the branch as tells which commit was the newest that touched a folder.
+def newest_code(clone: Clone, folder: str) -> Code:
+    """The newest commit that touched a folder, as the branch is now.
 
-    Before anything else is fetched: commits that come without their trees first get these one by one.
+    To be asked before anything else is fetched: commits that come without their trees first get these one by one.
     """
+    found = ""
     for depth in (*_DEPTHS, None):
         complete = clone.fetch_with_trees(depth)
+        if not clone.has_folder(folder):
+            break
         found = clone.newest_that_touched(folder)
         # At the end of what was fetched, every file looks as if it were new.
-        if complete or (found and clone.has_parent(found)):
-            return
+        if complete or clone.has_parent(found):
+            break
+    return Code(clone.tip(), found)
+
+
+def code_at_tip(clone: Clone, folder: str, known: Code) -> str:
+    """The same after another fetch, which may have brought commits and need not reach back to the one known."""
+    return (clone.newest_that_touched(folder, since=known.tip) or known.commit) if clone.has_folder(folder) else ""
 
 
 def relation(clone: Clone, depth: int, commit: str, revision: str) -> Relation:

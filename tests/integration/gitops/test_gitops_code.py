@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
+from lifecycle.gitops.remote.clone import Clone
 
 from tests.integration.gitops.support import Remote, bump, git, pin, values
 
@@ -20,8 +24,10 @@ def test_a_release_pins_the_newest_commit_that_touched_the_code_however_far_back
     for number in range(70):  # more than what is fetched at first
         git(remote.person, "commit", "-q", "--allow-empty", "-m", f"no code {number}")
     git(remote.person, "push", "-q", "origin", "HEAD:main")
-    # What the bump says of the code does not count.
-    delivery = remote.gitops().deliver(bump(1, run="r1", newest_code=True, pin=replace(pin(1), code_commit=first)))
+    # What the bump says of the code does not count, and later looks need not reach as far back.
+    delivery = remote.gitops(search_depth=5).deliver(
+        bump(1, run="r1", newest_code=True, pin=replace(pin(1), code_commit=first))
+    )
     assert (delivery.outcome, delivery.pin) == ("pushed", replace(pin(1), code_commit=second))
     assert remote.gitops().read("sandbox", "detector", "m0")[0].pin == delivery.pin
     assert code_line(remote) == f'codeCommit: "{second}"', "a file from before gets the line"
@@ -78,3 +84,20 @@ def test_the_candidate_s_code_goes_live_with_it_whatever_was_pushed_since(remote
     live = remote.gitops().deliver(bump(1, run="r1", pin=tried.pin))
     assert live.outcome == "pushed" and "candidate" not in remote.text()
     assert code_line(remote) == f'codeCommit: "{first}"'
+
+
+def test_code_that_is_pushed_just_before_the_release_is_part_of_it(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote.write("# first", CODE)
+    pushed, push = [], Clone.push
+
+    def faster(clone: Clone, commit: str, **where: Any) -> None:
+        if not pushed:
+            pushed.append(remote.write("# second", CODE))
+        push(clone, commit, **where)
+
+    monkeypatch.setattr(Clone, "push", faster)
+    delivery = remote.gitops().deliver(bump(1, run="r1", newest_code=True))
+    assert (delivery.outcome, [delivery.pin.code_commit]) == ("pushed", pushed)
+    assert code_line(remote) == f'codeCommit: "{pushed[0]}"'

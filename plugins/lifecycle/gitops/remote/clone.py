@@ -94,7 +94,7 @@ class Clone:
             f"+refs/heads/{branch}:refs/remotes/origin/{branch}",
         )
         self._fetched_before = True
-        return self._local("rev-parse", "--verify", f"refs/remotes/origin/{branch}").out.decode().strip()
+        return self.tip()
 
     def fetch_with_trees(self, depth: int | None) -> bool:
         """The last `depth` commits with their trees, to ask which of them touch a file; true if there are no more.
@@ -126,15 +126,22 @@ class Clone:
         for note, oid in found:
             yield note, self._remote("read from", "cat-file", "blob", oid).out
 
-    def newest_that_touched(self, folder: str) -> str:
-        """The newest fetched commit of the branch that touched a folder; empty: the folder is not there.
+    def tip(self) -> str:
+        """The branch's tip as it was fetched last."""
+        branch = self._settings.branch
+        return self._local("rev-parse", "--verify", f"refs/remotes/origin/{branch}").out.decode().strip()
+
+    def has_folder(self, folder: str) -> bool:
+        """Whether the tip has that folder."""
+        return bool(self._remote("read from", "ls-tree", self.tip(), "--", folder).out)
+
+    def newest_that_touched(self, folder: str, since: str = "") -> str:
+        """The newest fetched commit that touched a folder, of those that are not in `since`; empty: none has.
 
         A merge counts as one commit: the one by which the branch got what it brings.
         """
-        tip = f"refs/remotes/origin/{self._settings.branch}"
-        if not self._remote("read from", "ls-tree", tip, "--", folder).out:
-            return ""
-        found = self._remote("read from", "log", "-1", "--first-parent", "--format=%H", tip, "--", folder)
+        commits = [self.tip(), *([f"^{since}"] if since else [])]
+        found = self._remote("read from", "log", "-1", "--first-parent", "--format=%H", *commits, "--", folder)
         return found.out.decode().strip()
 
     def has_parent(self, commit: str) -> bool:

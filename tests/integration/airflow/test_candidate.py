@@ -121,7 +121,7 @@ def test_model_on_hold_gets_no_candidate(platform: Platform, prove: Run) -> None
     assert platform.repository.tip == before
 
 
-def while_proving(platform: Platform, act: Callable[[], None]) -> threading.Thread:
+def while_proving(platform: Platform, act: Callable[[], object]) -> threading.Thread:
     """Do something once the candidate is on the branch, while Argo CD looks away."""
     platform.hand.paused.set()
 

@@ -90,7 +90,8 @@ def test_code_that_is_pushed_just_before_the_release_is_part_of_it(
     remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remote.write("# first", CODE)
-    pushed, push = [], Clone.push
+    pushed: list[str] = []
+    push = Clone.push
 
     def faster(clone: Clone, commit: str, **where: Any) -> None:
         if not pushed:

@@ -242,9 +242,9 @@ def test_pods_that_share_a_volume_of_one_node_go_to_one_node(values: Manifest, r
     labels = render(values, only="Deployment")[0]["spec"]["template"]["metadata"]["labels"]
     assert term["labelSelector"]["matchLabels"].items() <= labels.items()
     assert affinity("ReadWriteMany") is None and "affinity" not in pod(values, render)
-    node = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
+    node: Manifest = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
     assert set(affinity("ReadWriteOnce", affinity=node)) == {"nodeAffinity", "podAffinity"}
-    own = {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+    own: Manifest = {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
     assert affinity("ReadWriteOnce", affinity=own) == own
 
 

@@ -188,6 +188,12 @@ def _nodes(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
     yield from _room(settings, kubectl, nodes)
     if len(nodes) > 1 and settings.text("storage.workspace_access") == "ReadWriteOnce":
         yield note(f"of the {len(nodes)} nodes, one holds the workspace (ReadWriteOnce): all trainings run there")
+    if len(nodes) > 1 and settings.text("storage.cache_access") == "ReadWriteOnce":
+        yield note(
+            f"of the {len(nodes)} nodes, one holds the cache of an app in production (ReadWriteOnce): all of its model "
+            "servers run there, and a drain takes them all. storage.cache_access = ReadWriteMany lets them spread; "
+            'docs/operations.md, "When MLflow or the git host is down"'
+        )
 
 
 def _room(settings: Settings, kubectl: Kubectl, nodes: list[Object]) -> Iterator[Finding]:

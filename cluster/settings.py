@@ -39,6 +39,7 @@ FORMS: Mapping[str, type | str] = {
     "ingress.domain": r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?",
     "storage.workspace_size": SIZE,
     "storage.workspace_access": r"ReadWriteOnce|ReadWriteMany",
+    "storage.cache_access": r"ReadWriteOnce|ReadWriteMany",
     "storage.database_size": SIZE,
     "storage.artifacts_size": SIZE,
     "storage.metrics_size": SIZE,

@@ -17,9 +17,10 @@ from lifecycle.tasks.serving import set_alias, verify_serving
 DOC = """
 ### yolo_rollback
 
-Puts a version live again that was live before, or any other registered one: one commit to
-`argocd-apps/<environment>/<app>/values.yaml`, then the same wait and the same proof as after a promotion. Without a
-version it takes the one that git's history names before the present one. With **hold**, no pipeline's run promotes
+Puts a version live again that was live before, or any other registered one, with the code of `model_repository/` that
+it was live with: one commit to `argocd-apps/<environment>/<app>/values.yaml`, then the same wait and the same proof as
+after a promotion. Without a version it takes what git's history names before the present pin: another version, or the
+same one with other code. With **hold**, no pipeline's run promotes
 over it until a person sets `hold: false` in that file.
 
 Rolling back in Argo CD itself does not last: it puts back what git says. Git is the only thing that deploys.
@@ -44,11 +45,12 @@ def yolo_rollback() -> None:
         **params.TARGET,
         commit=delivered["commit"],
         version=chosen["version"],
+        code_commit=delivered["code_commit"],
         request_url=delivered["request_url"],
     )
     rolled: Any = rollout.output
-    served = verify_serving(chosen)
-    chain(rollout, served, set_alias(chosen["registered_model"], chosen, rolled, STAGES))
+    served: Any = verify_serving(delivered["pin"])
+    chain(rollout, served, set_alias(chosen["registered_model"], served, rolled, STAGES))
 
 
 yolo_rollback()

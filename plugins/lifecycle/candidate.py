@@ -50,10 +50,11 @@ def candidate_tasks(
         delivery=delivery,
         commit=tried["commit"],
         version=registered["version"],
+        code_commit=tried["code_commit"],
         request_url=tried["request_url"],
         doc_md="Waits, holding no worker, until Argo CD reports the candidate healthy beside the live version.",
     )
-    proved = prove_candidate.override(retries=4)(registered, tried, promotion)
+    proved = prove_candidate.override(retries=4)(tried, promotion)
     discard = DiscardCandidateOperator(
         task_id=DISCARD_CANDIDATE,
         **target,

@@ -89,6 +89,30 @@ def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
     }
 
 
+def code(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
+    """Parameters of `yolo_release_code`: whose first stage gets the newest code."""
+    section = "What is released"
+    enum: dict[str, Any] = {"enum": list(pipelines)} if pipelines else {}
+    return {
+        "pipeline": Param(
+            next(iter(pipelines), ""),
+            type="string",
+            title="Pipeline",
+            section=section,
+            description="The file in `dags/pipelines/` whose first stage gets the newest code of `model_repository/`.",
+            **enum,
+        ),
+        "reason": Param(
+            "",
+            type="string",
+            title="Reason",
+            maxLength=500,
+            section=section,
+            description="Goes into the commit and the log.",
+        ),
+    }
+
+
 def rollback(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
     """Parameters of `yolo_rollback`: any served model; at first, that of the first pipeline's first stage."""
     section = "What comes back"
@@ -101,7 +125,15 @@ def rollback(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
             title="Version",
             minimum=1,
             section=section,
-            description="Version of the registered model; empty: the one that was live before the present one.",
+            description="Version of the registered model; empty: what was live before the present one, code included.",
+        ),
+        "code_commit": Param(
+            "",
+            type="string",
+            title="Commit of the code",
+            pattern="^([0-9a-f]{40}|[0-9a-f]{64})?$",
+            section=section,
+            description="Commit of `model_repository/`, in full; empty: the one that the version was live with.",
         ),
         "hold": Param(
             False,

@@ -21,14 +21,17 @@ from lifecycle.tasks.promotion import choose_own, promote_on
 from lifecycle.tasks.serving import set_alias, verify_serving
 
 
-def later_stages(pipeline: Pipeline, stages: StagesDict, chosen: Settings, registered: Any, live_since: Any) -> None:
+def later_stages(
+    pipeline: Pipeline, stages: StagesDict, chosen: Settings, version: Any, released: Any, live_since: Any
+) -> None:
     """Wire the stages after the first, each in a group of its environment's name, up to the first that is `manual`.
 
     Args:
         pipeline: what the file says.
         stages: which entries are last.
         chosen: the settings.
-        registered: the task `register`.
+        version: the registered version's number.
+        released: its pin, as it went live in the first stage.
         live_since: the task `set_alias` of the first stage.
     """
     former, since = pipeline.stages[0], live_since
@@ -36,16 +39,18 @@ def later_stages(pipeline: Pipeline, stages: StagesDict, chosen: Settings, regis
         if stage.by == "manual":
             return
         with TaskGroup(group_id=stage.environment, tooltip=f"From {former.environment} to {stage.environment}"):
-            since = _stage(former, stage, stages, chosen, registered, since)
+            since = _stage(former, stage, stages, chosen, version, released, since)
         former = stage
 
 
-def _stage(former: Stage, stage: Stage, stages: StagesDict, chosen: Settings, registered: Any, since: Any) -> Any:
+def _stage(
+    former: Stage, stage: Stage, stages: StagesDict, chosen: Settings, version: Any, released: Any, since: Any
+) -> Any:
     source, to = stage_dict(former, chosen.proof), stage_dict(stage, chosen.proof)
     before: list[Any] = [since]
     if to["soak"]:
-        before.append(soak(source, registered["version"], since, to["soak"]))
-    promotion: Any = choose_own(source, to, registered)
+        before.append(soak(source, version, since, to["soak"]))
+    promotion: Any = choose_own(source, to, released)
     before.append(promotion)
     if stage.by == "approval":
         before.append(approve_promotion(stage.environment, chosen))
@@ -101,10 +106,11 @@ def release(
         **target,
         commit=promoted["commit"],
         version=promotion["version"],
+        code_commit=promoted["code_commit"],
         request_url=promoted["request_url"],
         delivery=delivery,
     )
-    served: Any = verify_serving.override(retries=4)(promotion, promotion)
+    served: Any = verify_serving.override(retries=4)(promoted["pin"], promotion)
     restore = RestoreOperator(
         task_id=names.RESTORE,
         **target,

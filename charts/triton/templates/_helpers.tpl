@@ -98,7 +98,7 @@ no selector of the live model finds its pods.
 {{- range .Values.models -}}
 {{- if .candidate -}}
 {{- $component := dict "component" (printf "%s-candidate" .name) "candidate" nil -}}
-{{- $candidates = append $candidates (mergeOverwrite (deepCopy .) (dict "runId" "") .candidate $component) -}}
+{{- $candidates = append $candidates (mergeOverwrite (deepCopy .) (dict "runId" "" "codeCommit" "") .candidate $component) -}}
 {{- end -}}
 {{- end -}}
 {{- dict "models" $candidates | toJson -}}

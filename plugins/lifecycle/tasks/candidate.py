@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from lifecycle.errors import LifecycleError, PromotionRefused
 from lifecycle.hooks.kubernetes import ClusterHook
 from lifecycle.model import names
-from lifecycle.model.pin import Pin, VersionDict
+from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, Promotion, ProvedCandidate, RegisteredVersion, TargetParams
 from lifecycle.model.target import Target
 from lifecycle.settings import settings
@@ -52,6 +52,7 @@ def commit_candidate(
         dag_run=context.dag_run_name(),
         classes=promotion["classes"] if promotion else context.class_change(),
         delivery=delivery,
+        newest_code=promotion is None or promotion["source"] is None,
     )
     if tried["outcome"] in handoff.CONTINUES:
         return tried
@@ -66,22 +67,29 @@ def commit_candidate(
     execution_timeout=QUICK,
     doc_md="Asks the candidate's server: which version, the right boxes, how long beside the live one, what memory.",
 )
-def prove_candidate(pin: VersionDict, live: DeliveredCommit, where: TargetParams | None = None) -> ProvedCandidate:
+def prove_candidate(tried: DeliveredCommit, where: TargetParams | None = None) -> ProvedCandidate:
     """Prove the version at the candidate's own Service; leave the reason for `discard_candidate` if it fails."""
     with handed_on(context.task_instance()):
-        return candidate_proof.prove(context.target(where), Pin.from_xcom(pin), Pin.from_xcom(live["former"]))
+        pin, live = Pin.from_xcom(tried["pin"]), Pin.from_xcom(tried["former"])
+        return candidate_proof.prove(context.target(where), pin, live)
 
 
-def take_away(registered: VersionDict, delivery: str = "", promotion: Promotion | None = None) -> None:
-    """Take this run's candidate away at once, if it made one: for a version that turned out not to go live."""
+def own_candidate() -> DeliveredCommit | None:
+    """What `commit_candidate` beside the running task returned; None: this run had no candidate."""
     ti = context.task_instance()
     committed = names.beside(ti.task_id, names.COMMIT_CANDIDATE)
-    if cast(DeliveredCommit | None, ti.xcom_pull(task_ids=committed)) is not None:
+    return cast(DeliveredCommit | None, ti.xcom_pull(task_ids=committed))
+
+
+def take_away(delivery: str = "", promotion: Promotion | None = None) -> None:
+    """Take this run's candidate away at once, if it made one: for a version that turned out not to go live."""
+    tried = own_candidate()
+    if tried is not None:
         target = context.target(promotion)
         handoff.discard(
             target,
             _registered_model(promotion),
-            Pin.from_xcom(registered),
+            Pin.from_xcom(tried["pin"]),
             dag_run=context.dag_run_name(),
             delivery=delivery,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -14,13 +14,13 @@ from lifecycle.hooks.gitops import repository
 from lifecycle.hooks.mlflow import MlflowHook
 from lifecycle.mlflow import classes, runs, versions
 from lifecycle.model import names
-from lifecycle.model.pin import Pin, VersionDict
+from lifecycle.model.pin import Pin, PinDict
 from lifecycle.model.results import DeliveredCommit, Promotion, StageDict
 from lifecycle.model.target import Target
 from lifecycle.policy.promotion import side_by_side
 from lifecycle.policy.stages import neighbours
 from lifecycle.tasks import context, handoff, proof
-from lifecycle.tasks.candidate import take_away
+from lifecycle.tasks.candidate import own_candidate, take_away
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.failures import handed_on
 from lifecycle.tasks.served import check_served_here
@@ -60,10 +60,10 @@ def choose_asked(pipelines: Mapping[str, Sequence[StageDict]]) -> Promotion:
     execution_timeout=QUICK,
     doc_md="Reads what the stage before holds; skips the rest if that is not this run's version, or may not go on.",
 )
-def choose_own(source: StageDict, to: StageDict, registered: VersionDict) -> Promotion:
+def choose_own(source: StageDict, to: StageDict, released: PinDict) -> Promotion:
     """This run's version, if the stage before still holds it; what a person did there meanwhile is no failure."""
     try:
-        return _choose(source, to, expected=Pin.from_xcom(registered))
+        return _choose(source, to, expected=Pin.from_xcom(released))
     except PromotionRefused as error:
         _skip(str(error))
 
@@ -72,7 +72,7 @@ def choose_own(source: StageDict, to: StageDict, registered: VersionDict) -> Pro
     task_id=names.PROMOTE,
     multiple_outputs=True,
     execution_timeout=QUICK,
-    doc_md="Asks the stage before again, and writes its version, sha256 and run id into the next: one commit.",
+    doc_md="Asks the stage before again, and copies its pin, code commit included, into the next: one commit.",
 )
 def promote_on(chosen: Promotion, *, skips: bool) -> DeliveredCommit:
     """Commit the promotion.
@@ -95,7 +95,7 @@ def promote_on(chosen: Promotion, *, skips: bool) -> DeliveredCommit:
     except PromotionRefused as error:
         if not skips:
             raise
-        take_away(chosen, chosen["delivery"], chosen)
+        take_away(chosen["delivery"], chosen)
         _skip(str(error))
 
 
@@ -137,12 +137,15 @@ def _given(origin: Target) -> float:
 def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel, expected: Pin | None) -> None:
     """What git says of the two stages."""
     if held.pin.version is None:
-        raise _refused(f"{origin.entry} holds no version, so there is nothing to promote from it.")
+        raise refused(f"{origin.entry} holds no version, so there is nothing to promote from it.")
     if expected is not None and held.pin != expected:
-        raise _refused(f"{origin.entry} has {held.pin.words} by now, not {expected.words}, which this run released.")
+        raise refused(
+            f"{origin.entry} has {held.pin.told_from(expected)} by now, not {expected.told_from(held.pin)}, which this "
+            "run released."
+        )
     for entry, pinned in ((origin, held), (target, there)):
         if pinned.hold:
-            raise _refused(
+            raise refused(
                 f"{entry.entry} is on hold at {pinned.pin.words}. Set hold to false in its values file to let "
                 "promotions through again."
             )
@@ -152,7 +155,7 @@ def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel
             f"{there.registered_model!r}. Correct registeredModel in one of the values files. Nothing was committed."
         )
     if there.pin.version is not None and there.pin.version > held.pin.number:
-        raise _refused(
+        raise refused(
             f"{target.entry} has the newer {there.pin.words}, and {origin.entry} {held.pin.words}. To go back, use "
             "yolo_rollback."
         )
@@ -165,14 +168,21 @@ def _check_answers(origin: Target, pin: Pin, kept: str = NOTHING) -> None:
     except LifecycleError as error:
         if error.retryable:
             raise
-        raise _refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}", kept) from error
+        raise refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}", kept) from error
 
 
 def _promote(chosen: Promotion) -> DeliveredCommit:
-    origin, pin = context.target(chosen["source"]), Pin.from_xcom(chosen)
+    pin = Pin.from_xcom(chosen)
     # A candidate was committed before.
     kept = NOTHING if chosen["proof"] == "after" else "What is live stays as it is."
-    _check_answers(origin, pin, kept)
+    if chosen["source"] is not None:
+        origin = context.target(chosen["source"])
+        _check_answers(origin, pin, kept)
+        more: dict[str, Any] = {"source": origin}
+    else:
+        candidate = own_candidate()
+        pin = Pin.from_xcom(candidate["pin"]) if candidate else pin
+        more = handoff.code_of(candidate)
     trailers = {
         names.DATASET_DIGEST_TRAILER: chosen["dataset_digest"],
         names.DAG_RUN_TRAILER: context.dag_run_name(),
@@ -180,15 +190,21 @@ def _promote(chosen: Promotion) -> DeliveredCommit:
         names.REASON_TRAILER: chosen["reason"],
     }
     wanted = handoff.bump(
-        context.target(chosen), chosen["registered_model"], pin, kind="promote", trailers=trailers, source=origin
+        context.target(chosen),
+        chosen["registered_model"],
+        pin,
+        kind="promote",
+        trailers=trailers,
+        **more,
     )
     made = handoff.deliver(wanted, chosen["delivery"])
     if made.outcome not in handoff.CONTINUES:
-        raise _refused(made.detail, kept)
-    return handoff.described(made, pin)
+        raise refused(made.detail, kept)
+    return handoff.described(made)
 
 
-def _refused(why: str, kept: str = NOTHING) -> PromotionRefused:
+def refused(why: str, kept: str = NOTHING) -> PromotionRefused:
+    """The refusal, which says what stays as it is."""
     return PromotionRefused(f"{why} {kept}")
 
 

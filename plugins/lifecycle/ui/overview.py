@@ -39,6 +39,7 @@ def history(environment: str, app: str, model: str) -> list[dict[str, Any]]:
     return [
         {
             "version": revision.model.pin.version,
+            "code_commit": revision.model.pin.code_commit,
             "commit": revision.commit,
             "time": revision.time.isoformat(),
             "subject": revision.subject,
@@ -67,6 +68,7 @@ def _row(environment: str, app: str, model: PinnedModel) -> dict[str, Any]:
         "model": model.name,
         "registered_model": model.registered_model,
         "version": model.pin.version,
+        "code_commit": model.pin.code_commit,
         "run_id": model.pin.run_id,
         "hold": model.hold,
         "candidate": model.candidate.version if model.candidate else None,
@@ -77,7 +79,7 @@ def _row(environment: str, app: str, model: PinnedModel) -> dict[str, Any]:
 
 
 def _served(target: Target) -> dict[str, Any]:
-    """The version that answers, by the server's own word."""
+    """The version that answers and the commit of its code (empty: not from Git), by the server's own word."""
     try:
         # Somebody waits for the page, and reloads it.
         url = endpoint(target, retries=0).url
@@ -85,9 +87,10 @@ def _served(target: Target) -> dict[str, Any]:
         answer.raise_for_status()
         parameters = answer.json()["parameters"]
         version = int(parameters["mlflow_model_version"]["string_value"])
+        code_commit = parameters.get("code_commit", {}).get("string_value", "")
     except (LifecycleError, requests.RequestException, KeyError, ValueError) as error:
         return {"version": None, "problem": f"{type(error).__name__}: {error}"[:500]}
-    return {"version": version, "problem": "", "url": url}
+    return {"version": version, "code_commit": code_commit, "problem": "", "url": url}
 
 
 def _registry(model: PinnedModel) -> dict[str, Any]:

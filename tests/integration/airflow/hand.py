@@ -42,8 +42,9 @@ def candidate_deployment(environment: str, version: int, *, starts: bool) -> dic
 class Hand(threading.Thread):
     """Looks at the branch ten times a second.
 
-    Versions in `broken` never become healthy, those in `broken_in_production` not there; `paused` looks away, and
-    `on_request` looks only where the DAG asks for a refresh, as Argo CD does between two of its rare looks.
+    Versions in `broken` never become healthy, those in `broken_in_production` not there, nor does the code of a commit
+    in `broken_code`; `paused` looks away, and `on_request` looks only where the DAG asks for a refresh, as Argo CD does
+    between two of its rare looks.
     """
 
     def __init__(self, repository: Repository, kube: Kube, servers: Mapping[str, tuple[Served, Served]]) -> None:
@@ -51,6 +52,7 @@ class Hand(threading.Thread):
         self.repository, self.kube, self.servers = repository, kube, servers
         self.broken: dict[int, str] = {}
         self.broken_in_production: dict[int, str] = {}
+        self.broken_code: dict[str, str] = {}
         self.paused = threading.Event()
         self.on_request = threading.Event()
         self._candidates: dict[str, int] = {}
@@ -93,12 +95,15 @@ class Hand(threading.Thread):
     def _roll_out(self, tip: str, environment: str, file: str, broken: dict[int, str]) -> None:
         pin, (live, candidate) = self.repository.pin(file), self.servers[environment]
         beside = pin.get("candidate") or {"version": None, "sha256": "", "runId": ""}
-        trouble = broken.get(pin["version"]) or broken.get(beside["version"])
+        found: dict[int | None, str | None] = {}
         for server, wanted in ((live, pin), (candidate, beside)):
-            if wanted["version"] not in broken:
+            code = wanted.get("codeCommit", "")
+            found[wanted["version"]] = broken.get(wanted["version"]) or self.broken_code.get(code)
+            if not found[wanted["version"]]:
                 server.version, server.sha256, server.run_id = wanted["version"], wanted["sha256"], wanted["runId"]
-                server.name = pin["registeredModel"]
-        self._show_candidate(environment, beside["version"], starts=beside["version"] not in broken)
+                server.code_commit, server.name = code, pin["registeredModel"]
+        self._show_candidate(environment, beside["version"], starts=not found[beside["version"]])
+        trouble = next(filter(None, found.values()), None)
         health = {"status": "Degraded", "message": trouble} if trouble else {"status": "Healthy", "message": None}
         self.set_status(tip, health, environment)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.airflow.dag_runs import Finished, Platform, Run
 from tests.integration.airflow.servers import WRONG, one_line
 from tests.support.processes import until
-from tests.support.release_repository import FILE, git
+from tests.support.release_repository import CODE, FILE, git
 
 CANDIDATE = ("commit_candidate", "wait_for_candidate", "prove_candidate")
 LIVE = ("promote", "wait_for_rollout", "verify_serving", "set_alias")
@@ -39,8 +39,12 @@ def test_good_candidate_is_proved_beside_the_live_version_and_then_goes_live(pla
     # The live version is ill, and with it the Application: a release is what heals it.
     platform.hand.broken[1] = "detector-digits has no available pod"
     platform.hand.roll_out()
+    # Code that comes while the candidate is under proof is not what was proved.
+    thread = while_proving(platform, lambda: platform.repository.write("# newer\n", CODE))
     ended = prove(**platform.params())
+    thread.join()
     assert ended.state == "success", ended.text[-5000:]
+    assert platform.repository.pin()["codeCommit"] == platform.repository.code == platform.served.code_commit
     skipped = {task for task, state in ended.tasks.items() if state != "success"}
     assert skipped == {"restore", "discard_candidate"}
     model = platform.model
@@ -120,7 +124,7 @@ def test_model_on_hold_gets_no_candidate(platform: Platform, prove: Run) -> None
     assert platform.repository.tip == before
 
 
-def while_proving(platform: Platform, act: Callable[[], None]) -> threading.Thread:
+def while_proving(platform: Platform, act: Callable[[], object]) -> threading.Thread:
     """Do something once the candidate is on the branch, while Argo CD looks away."""
     platform.hand.paused.set()
 

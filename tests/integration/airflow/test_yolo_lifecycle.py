@@ -50,10 +50,12 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
     opened, registered = ended.pull("open_run"), ended.pull("register")
     pin, commit = platform.repository.pin(), platform.repository.tip
     assert (pin["version"], pin["sha256"], pin["runId"]) == (1, registered["sha256"], opened["run_id"])
+    assert pin["codeCommit"] == platform.repository.code == ended.pull("verify_serving")["code_commit"]
     message = platform.repository.message()
     for trailer in (
         f"Model-Version: {platform.model}/1",
         f"MLflow-Run: {opened['run_id']}",
+        f"Code-Commit: {platform.repository.code}",
         f"Dataset-Digest: {registered['dataset_digest']}",
         f"Dag-Run: digits/{ended.run_id}",
     ):
@@ -61,6 +63,7 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
 
     tags = platform.client.get_model_version(platform.model, "1").tags
     assert (tags["commit"], tags["environment"], tags["dag_run_id"]) == (commit, "staging", ended.run_id)
+    assert tags["code_commit"] == platform.repository.code
     assert tags["live_since"].endswith("+00:00")
     assert ended.pull("promote")["former"]["version"] is None
     served = ended.pull("verify_serving")

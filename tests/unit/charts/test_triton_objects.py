@@ -241,6 +241,33 @@ def test_git_sync_fetches_the_given_ref_once(values: Manifest, render: Render) -
     assert assemble["image"] == container(render(values, only="Deployment")[0])["image"]
 
 
+def test_a_models_pods_check_out_the_commit_of_its_pin_and_say_so(
+    values: Manifest, model: Manifest, render: Render
+) -> None:
+    pins = {"digits": "a" * 40, "plates": "b" * 40, "signs": None}
+    values["models"] = [{**model, "name": name, "codeCommit": commit} for name, commit in pins.items()]
+    values["models"][0]["candidate"] = {"version": 4, "sha256": model["sha256"], "codeCommit": "c" * 40}
+    values["models"][1]["candidate"] = {"version": 4, "sha256": model["sha256"]}
+    found = {}
+    for deployment in render(values, only="Deployment"):
+        template = deployment["spec"]["template"]
+        git, assemble = template["spec"]["initContainers"]
+        told = template["metadata"]["annotations"]["yolo-lifecycle/code-commit"]
+        assert env(assemble)["CODE_COMMIT"] == told
+        found[deployment["metadata"]["name"]] = (env(git)["GITSYNC_REF"], told)
+    assert found == {
+        "detector-digits": ("a" * 40, "a" * 40),
+        "detector-digits-candidate": ("c" * 40, "c" * 40),
+        "detector-plates": ("b" * 40, "b" * 40),
+        "detector-plates-candidate": ("main", ""),
+        "detector-signs": ("main", ""),
+    }
+    # Code that is not from Git has no commit, whatever the pin says.
+    values["modelRepository"]["source"] = "image"
+    template = render(values, only="Deployment")[0]["spec"]["template"]
+    assert template["metadata"]["annotations"]["yolo-lifecycle/code-commit"] == ""
+
+
 def test_git_credentials_come_from_a_secret_only(values: Manifest, render: Render) -> None:
     values["modelRepository"]["gitSync"]["credentialsSecret"] = "git-credentials"
     git = render(values, only="Deployment")[0]["spec"]["template"]["spec"]["initContainers"][0]

@@ -254,6 +254,22 @@ def test_the_cache_is_the_pods_own_or_a_claim(values: Manifest, render: Render) 
     assert volumes(pod(existing, render))["cache"] == {"persistentVolumeClaim": {"claimName": "models"}}
 
 
+def test_pods_that_share_a_volume_of_one_node_go_to_one_node(values: Manifest, render: Render) -> None:
+    def affinity(mode: str, **given: Any) -> Any:
+        cache = {"type": "persistentVolumeClaim", "persistentVolumeClaim": {"accessModes": [mode]}}
+        return pod(overlay(values, {"cache": cache, **given}), render).get("affinity")
+
+    (term,) = affinity("ReadWriteOnce")["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    labels = render(values, only="Deployment")[0]["spec"]["template"]["metadata"]["labels"]
+    assert term["labelSelector"]["matchLabels"].items() <= labels.items()
+    assert affinity("ReadWriteMany") is None and "affinity" not in pod(values, render)
+    node: Manifest = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
+    assert set(affinity("ReadWriteOnce", affinity=node)) == {"nodeAffinity", "podAffinity"}
+    own: Manifest = {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+    assert affinity("ReadWriteOnce", affinity=own) == own
+
+
 SOURCES: dict[str, tuple[Manifest, list[str], str]] = {
     "gitSync": ({}, ["git-sync", "assemble"], "/git/current"),
     "image": ({"image": {"root": "/opt/templates"}}, ["assemble"], "/opt/templates"),

@@ -1,4 +1,4 @@
-"""How stages after the first, and yolo_promote, are wired."""
+"""How stages after the first, yolo_promote and yolo_release_code are wired."""
 
 from __future__ import annotations
 
@@ -102,6 +102,15 @@ def test_yolo_promote_begins_with_two_stages_of_a_file_and_takes_no_others(load:
     tried = ["commit_candidate", "wait_for_candidate", "prove_candidate"]
     in_order(dag, ["choose_promotion", "soak", *tried, *RELEASE[1:]])
     assert dag.get_task("restore").upstream_task_ids == {"wait_for_rollout", "verify_serving"}, "not when refused"
+
+
+def test_yolo_release_code_is_a_release_of_a_pipelines_first_stage(load: Load) -> None:
+    dag = load()["yolo_release_code"]
+    assert dag.params.dump() == {"pipeline": "digits", "reason": ""}
+    with pytest.raises(Exception, match="is not one of"):
+        dag.params.get_param("pipeline").resolve("elsewhere")
+    # A stage with `proof: after` skips what is a candidate's.
+    in_order(dag, ["choose_code", "commit_candidate", "wait_for_candidate", "prove_candidate", *RELEASE[1:]])
 
 
 def test_without_digits_the_forms_begin_with_the_detector_that_is_there(load: Load, tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_git_names_just_the_models_that_have_a_version() -> None:
             "version": str(model["version"]),
             "run_id": model["runId"],
             "sha256": model["sha256"],
+            "code_commit": model["codeCommit"],
         }
     ]
 

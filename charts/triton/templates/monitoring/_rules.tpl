@@ -66,6 +66,7 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
     version: {{ int64 $model.version | quote }}
     run_id: {{ $model.runId | default "" | quote }}
     sha256: {{ $model.sha256 | quote }}
+    code_commit: {{ include "triton.codeCommit" (dict "root" $root "model" $model) | quote }}
 {{- end }}
 {{- end }}
 # And what Git has under proof.
@@ -78,6 +79,7 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
     registered_model: {{ $model.registeredModel | quote }}
     version: {{ int64 $model.version | quote }}
     run_id: {{ $model.runId | quote }}
+    code_commit: {{ include "triton.codeCommit" (dict "root" $root "model" $model) | quote }}
 {{- end }}
 # Requests a second, however they ended.
 - record: yolo:requests:rate5m
@@ -154,9 +156,13 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
   expr: |
     yolo_model_info{ {{- $series -}} }
     unless on (namespace, job, model, registered_model, version, sha256) yolo:git_model:info{ {{- $series -}} }
+    or
+    yolo_model_info{code_commit!="",{{ $series }}}
+    and on (namespace, job, model) yolo:git_model:info{code_commit!="",{{ $series }}}
+    unless on (namespace, job, model, code_commit) yolo:git_model:info{ {{- $series -}} }
   for: {{ $rule.rolloutFor }}
   {{- include "triton.alertText" (dict "root" . "severity" "warning" "name" "YoloVersionNotInGit"
-    "summary" (printf "%s: pod %s serves version %s of %s, which Git does not name" $where `{{ $labels.pod }}` `{{ $labels.version }}` `{{ $labels.registered_model }}`)
+    "summary" (printf "%s: pod %s serves version %s of %s%s, which Git does not name" $where `{{ $labels.pod }}` `{{ $labels.version }}` `{{ $labels.registered_model }}` `{{ with $labels.code_commit }} with the code of {{ . }}{{ end }}`)
     "description" (printf "Longer than a rollout takes. Either the rollout hangs (the new pods do not become ready), or somebody changed what is served without a commit. Compare argocd-apps/%s/%s/values.yaml with `kubectl -n %s get pods -L yolo-lifecycle/model-version`." .Release.Namespace .Release.Name .Release.Namespace)) | nindent 2 }}
 - alert: YoloCandidateLeft
   expr: yolo:git_candidate:info{ {{- $series -}} }

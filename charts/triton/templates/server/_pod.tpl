@@ -60,7 +60,7 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $values.affinity }}
+{{- with include "triton.affinity" .root | fromYaml }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -81,6 +81,21 @@ topologySpreadConstraints:
   value: {{ int64 .model.version | quote }}
 - name: MODEL_SHA256
   value: {{ .model.sha256 | quote }}
+{{- end -}}
+
+{{/*
+A volume that one node at a time can mount holds a new pod up on any other, and with it each rollout: such pods go where the
+others of the release are, unless the values say themselves where pods go beside which.
+*/}}
+{{- define "triton.affinity" -}}
+{{- $affinity := deepCopy .Values.affinity -}}
+{{- $cache := .Values.cache -}}
+{{- if and (eq $cache.type "persistentVolumeClaim") (not (has "ReadWriteMany" $cache.persistentVolumeClaim.accessModes)) (not (hasKey $affinity "podAffinity")) -}}
+{{- $ours := dict "app.kubernetes.io/name" "triton" "app.kubernetes.io/instance" .Release.Name -}}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $ours) -}}
+{{- $_ := set $affinity "podAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term)) -}}
+{{- end -}}
+{{- toYaml $affinity -}}
 {{- end -}}
 
 {{- define "triton.serverContainer" -}}

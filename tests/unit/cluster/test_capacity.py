@@ -117,6 +117,6 @@ def test_the_check_renders_every_values_file(
     assert found == {"staging/detector-digits": (1.05, 1, 1), "production/detector-digits": (2.05, 2, 1)}
     front.nodes = [node("1", "16Gi")]
     told = {finding.kind: finding.text for finding in check._room(settings, kubectl, front.nodes)}
-    assert told["fail"].startswith("A pod of production/detector-digits asks 2 CPU")
+    assert told["fail"].startswith("A pod of production/detector-digits asks 2.05 CPU")
     assert told["note"].startswith("Not all of it has room at once: the platform, 3 model server(s)")
     assert ROOT.is_dir() and front.writes == []

@@ -94,7 +94,9 @@ def test_every_server_is_watched_as_delivered_and_trainings_where_a_schedule_is(
     pipelines = [yaml.safe_load(path.read_text()) for path in (ROOT / "dags" / "pipelines").glob("*.yaml")]
     scheduled = any(each.get("run", {}).get("schedule", "none") not in (None, "none") for each in pipelines)
     delivered = yaml.safe_load((ROOT / "argocd-apps" / environment / "environment.yaml").read_text())
-    found = render({"models": VALUES["models"], "modelRepository": VALUES["modelRepository"], **delivered})
+    # The ApplicationSet names the repository, and the environment the branch.
+    delivered["modelRepository"]["gitSync"] |= VALUES["modelRepository"]["gitSync"]
+    found = render({"models": VALUES["models"], **delivered})
     assert {manifest["kind"] for manifest in found} >= set(PARTS.values())
     assert ("YoloTrainingOverdue" in rules(found, "alert")) is scheduled
 

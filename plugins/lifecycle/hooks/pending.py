@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.cncf.kubernetes.callbacks import KubernetesPodOperatorCallback
 
@@ -20,13 +20,27 @@ log = logging.getLogger(__name__)
 class SayWhyPending(KubernetesPodOperatorCallback):
     """A callback of the KubernetesPodOperator: a minute after a pod was made, tell whether a node had room for it."""
 
+    _timers: ClassVar[dict[str, threading.Timer]] = {}
+
     @staticmethod
     def on_pod_creation(*, pod: Any, client: Any, **kwargs: Any) -> None:
         """Look once, beside the operator's own waiting."""
         place = (pod.metadata.name, pod.metadata.namespace)
+        SayWhyPending._forget(pod)
         timer = threading.Timer(UNSCHEDULED_SECONDS + 5, say_why_pending, (client, *place))
         timer.daemon = True
         timer.start()
+        SayWhyPending._timers[pod.metadata.name] = timer
+
+    @staticmethod
+    def on_pod_starting(*, pod: Any, **kwargs: Any) -> None:
+        """A pod that has started has had its room."""
+        SayWhyPending._forget(pod)
+
+    @staticmethod
+    def _forget(pod: Any) -> None:
+        if timer := SayWhyPending._timers.pop(pod.metadata.name, None):
+            timer.cancel()
 
 
 def say_why_pending(client: Any, name: str, namespace: str) -> None:

@@ -75,8 +75,14 @@ def test_every_pod_of_the_dag_is_checked_after_a_minute(monkeypatch: pytest.Monk
         def start(self) -> None:
             assert self.daemon, "a task that has ended does not wait for it"
 
+        def cancel(self) -> None:
+            started.clear()
+
     monkeypatch.setattr("lifecycle.hooks.pending.threading.Timer", Timer)
     made = SimpleNamespace(metadata=SimpleNamespace(name="yolo-train-1", namespace="lifecycle"))
     for callback in operator.callbacks:
         callback.on_pod_creation(pod=made, client=None, mode="sync", operator=operator, context={})
     assert started == [(65.0, ("yolo-train-1", "lifecycle"))]
+    for callback in operator.callbacks:
+        callback.on_pod_starting(pod=made, client=None, mode="sync", operator=operator, context={})
+    assert started == [], "a pod that runs is not asked"

@@ -58,6 +58,7 @@ def fire(seconds: float, meanwhile: Callable[[], None] | None = None, **changes:
         "refresh_interval": 30.0,
         "settle": 0.0,
         "version": None,
+        "health": "application",
         **changes,
     }
     path, kwargs = ApplicationTrigger(**arguments).serialize()

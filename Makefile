@@ -6,7 +6,7 @@ TESTS = $(PYTHON) -m tools.tests
 export AIRFLOW_PORT MLFLOW_PORT SANDBOX_HOME DEMO_PARAMS IMAGES VARIANT IMAGES_HOME IMAGES_BASES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests up demo pipeline status down clean test soak lint types unit integration e2e lock bench bench-handoff bench-datasets \
+.PHONY: help setup setup-tests up demo pipeline status down clean test soak lint types unit integration e2e lock bench bench-handoff bench-draining bench-datasets \
 	images images-tools images-clean
 
 help: ## this list
@@ -64,6 +64,9 @@ bench: setup-tests ## measure serving: from a JPEG to boxes, beside the usual wa
 
 bench-handoff: setup-tests ## measure the handoff beside full clone, PyYAML and one push (minutes)
 	PYTHONPATH=plugins .venv/dev/bin/python -m benchmarks.handoff
+
+bench-draining: setup-tests ## measure what clients with kept connections see of a rollout, and what the proxy costs (9 minutes)
+	.venv/dev/bin/python -m benchmarks.draining
 
 bench-datasets: setup-tests ## measure prepare beside Ultralytics' own scan of 20,000 images (2 minutes, 3 GB of memory)
 	.venv/trainer/bin/python -m benchmarks.datasets

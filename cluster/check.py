@@ -8,10 +8,10 @@ import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping
 
-from cluster import configure, databases, existing, local, provider, secrets, volumes
+from cluster import capacity, configure, databases, existing, local, provider, secrets, volumes
 from cluster.errors import ClusterError, KubectlError
 from cluster.findings import Finding, fail, note, ok
-from cluster.kubectl import Kubectl
+from cluster.kubectl import Kubectl, Object
 from cluster.repository import Repository, RepositoryError, reader
 from cluster.settings import Settings
 
@@ -191,8 +191,32 @@ def _nodes(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
         )
     elif wanted:
         yield ok(f"a node offers {most} nvidia.com/gpu")
+    yield from _room(settings, kubectl, nodes)
     if len(nodes) > 1 and settings.text("storage.workspace_access") == "ReadWriteOnce":
         yield note(f"of the {len(nodes)} nodes, one holds the workspace (ReadWriteOnce): all trainings run there")
+    if len(nodes) > 1 and settings.text("storage.cache_access") == "ReadWriteOnce":
+        yield note(
+            f"of the {len(nodes)} nodes, one holds the cache of an app in production (ReadWriteOnce): all of its model "
+            "servers run there, and a drain takes them all. storage.cache_access = ReadWriteMany lets them spread; "
+            'docs/operations.md, "When MLflow or the git host is down"'
+        )
+
+
+def _room(settings: Settings, kubectl: Kubectl, nodes: list[Object]) -> Iterator[Finding]:
+    """What all files ask for, beside what the nodes give; the largest pod that fits nowhere would never start."""
+    told = any("cpu" in (node["status"].get("allocatable") or {}) for node in nodes)
+    if not told or shutil.which("helm") is None:
+        return
+    try:
+        servers = list(capacity.model_servers(settings, kubectl))
+        too_large, too_much = capacity.problems(settings, nodes, kubectl.list("pods"), servers)
+    except ClusterError as error:
+        yield fail(str(error))
+        return
+    yield from (fail(problem) for problem in too_large)
+    yield from (note(problem) for problem in too_much)
+    if not too_large and not too_much:
+        yield ok("the nodes have room for the platform, the model servers, a rollout and a training")
 
 
 def _secrets(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str]) -> Iterator[Finding]:

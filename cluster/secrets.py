@@ -58,7 +58,7 @@ def expected(settings: Settings) -> list[Expected]:
         *mlflow.expected(settings),
     ]
     if settings.on("platform.monitoring"):
-        found.append(GRAFANA)
+        found += [GRAFANA, ALERTMANAGER]
     if settings.on("platform.argocd"):
         found.append(NOTIFICATIONS)
     if settings.on("repository.private"):
@@ -189,12 +189,41 @@ def _git_connection(known: Known, variables: Mapping[str, str]) -> Data | None:
     return None if data is None else {"connection": json.dumps({"conn_type": "git", **data})}
 
 
+def _alertmanager(known: Known, variables: Mapping[str, str]) -> Data | None:
+    """Alertmanager's configuration: every alert of the model servers, the platform and the cluster to one webhook."""
+    url = variables.get("ALERTS_WEBHOOK_URL")
+    if not url:
+        return None
+    summary = "{{ .Labels.alertname }}: {{ .Annotations.summary }}\n{{ .Annotations.runbook_url }}\n"
+    text = f"{{{{ range .Alerts }}}}{summary}{{{{ end }}}}"
+    slack = {"api_url": url, "send_resolved": True, "title": "{{ .Status }}", "text": text}
+    content = {
+        "route": {
+            "receiver": "team",
+            "group_by": ["alertname", "namespace"],
+            # Fires always, to show that alerts arrive; it is for a service that misses it.
+            "routes": [{"receiver": "nobody", "matchers": ['alertname="Watchdog"']}],
+        },
+        "receivers": [{"name": "team", "slack_configs": [slack]}, {"name": "nobody"}],
+    }
+    return {"alertmanager.yaml": json.dumps(content, indent=2)}
+
+
 GRAFANA = Expected(
     "monitoring",
     "grafana-admin",
     ("admin-user", "admin-password"),
     "Grafana's administrator",
     _admin("admin-user", "admin-password"),
+)
+ALERTMANAGER = Expected(
+    "monitoring",
+    "alertmanager-config",
+    ("alertmanager.yaml",),
+    "whom Alertmanager tells; without it, alerts reach nobody",
+    _alertmanager,
+    needs="run again with ALERTS_WEBHOOK_URL set (a webhook of Slack or Mattermost), or write your own",
+    optional=True,
 )
 NOTIFICATIONS = Expected(
     "argocd",

@@ -33,6 +33,7 @@ FORMS: Mapping[str, type | str] = {
     "platform.cloudnativepg": bool,
     "platform.database_backups": bool,
     "cluster.kind": r"current|k3d|kind",
+    "cluster.size": r"standard|small",
     "cluster.name": NAME,
     "cluster.context": r"\S*",
     "ingress.enabled": bool,
@@ -40,10 +41,12 @@ FORMS: Mapping[str, type | str] = {
     "ingress.domain": r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?",
     "storage.workspace_size": SIZE,
     "storage.workspace_access": r"ReadWriteOnce|ReadWriteMany",
+    "storage.cache_access": r"ReadWriteOnce|ReadWriteMany",
     "storage.database_size": SIZE,
     "storage.artifacts_size": SIZE,
     "storage.metrics_size": SIZE,
     "storage.logs_size": SIZE,
+    "mlflow.public_url": r"(https?://[^\s/]\S*)?",
     "mlflow.auth": bool,
     "mlflow.artifacts": r"persistentVolumeClaim|s3|gcs|azure",
     "mlflow.identity": bool,
@@ -169,6 +172,12 @@ def _problems(found: Mapping[str, Value]) -> list[str]:
             "mlflow.s3_destination must have a prefix after the bucket, because MLflow's users can read all below it "
             "and the databases go beside it; or set platform.database_backups = false"
         )
+    if found.get("cluster.size") == "small" and found.get("platform.postgresql") == "cloudnativepg":
+        problems.append(
+            'cluster.size = "small" leaves no room for CloudNativePG, its operator and a standby: set '
+            'platform.postgresql = "statefulset" (a new server: a cluster that has data moves it as docs/operations.md '
+            'says under "From one PostgreSQL to another"), or "external"'
+        )
     gpus = found.get("training.gpus")
     if isinstance(gpus, int) and gpus < 0:
         problems.append("training.gpus must not be negative")
@@ -193,8 +202,29 @@ def _derived(found: Mapping[str, Value]) -> dict[str, Value]:
     derived["images.trainer_with_tag"] = f"{registry}/yolo-trainer:{tag}"
     derived |= {f"hosts.{name}": f"{name}.{domain}" for name in ("airflow", "grafana", "argocd")}
     derived["urls.airflow"] = f"https://airflow.{domain}" if found["ingress.enabled"] else "http://localhost:8080"
+    derived["urls.mlflow"] = found["mlflow.public_url"] or "http://localhost:5000"
     derived["repository.credentials_secret"] = "git-credentials" if found["repository.private"] else ""
-    return derived
+    # Model servers have monitors and rules where there is a Prometheus operator to read them.
+    derived["monitoring.enabled"] = found.get("platform.monitoring", True)
+    return derived | _sizes(str(found["cluster.size"]))
+
+
+# Charts with a file of their own in charts/platform/small/; how their Applications name a file of this repository.
+SIZED = {
+    "airflow": "$values/",
+    "argo-cd": "$values/",
+    "kube-prometheus-stack": "$values/",
+    "mlflow": "/",
+    "postgresql": "/",
+}
+
+
+def _sizes(size: str) -> dict[str, Value]:
+    folder = "" if size == "standard" else f"{size}/"
+    found: dict[str, Value] = {
+        f"size.{chart}": f"{root}charts/platform/{folder}{chart}.yaml" for chart, root in SIZED.items()
+    }
+    return found | {"size.server_cpu": "1" if size == "standard" else "500m"}
 
 
 def _platform(found: Mapping[str, Value]) -> dict[str, Value]:
@@ -207,7 +237,6 @@ def _platform(found: Mapping[str, Value]) -> dict[str, Value]:
         "urls.runbook": _page(found, "docs/monitoring.md"),
         "images.pull_secrets": json.dumps([found["images.pull_secret"]] if found["images.pull_secret"] else []),
         **_databases(found),
-        "mlflow.gcs_secret": "" if found["mlflow.identity"] or found["mlflow.artifacts"] != "gcs" else "mlflow-gcs",
     }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cluster import argocd
 from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl, Object
+from cluster.reasons import reason as objects_reason
 from cluster.repository import Repository, RepositoryError
 from cluster.settings import Settings
 
@@ -141,12 +142,7 @@ def _state(application: Object | None, heads: Heads) -> str:
 
 
 def _reason(kubectl: Kubectl, application: Object | None, state: str) -> str:
-    """What Argo CD says of an Application that is not well."""
+    """What Argo CD and the objects of an Application that is not well say."""
     if application is None:
         return argocd.set_error(kubectl) or "not there, because a wave before it is not healthy"
-    status = application.get("status") or {}
-    said = [condition["message"] for condition in status.get("conditions") or []]
-    operation = status.get("operationState") or {}
-    if operation.get("phase") in ("Failed", "Error", "Running") and operation.get("message"):
-        said.append(operation["message"])
-    return ", ".join(said[:4]) or state
+    return objects_reason(kubectl, application) or state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +10,31 @@ from lifecycle import params
 from lifecycle.catalog import catalog, stages_of
 from lifecycle.model.names import WAIT_FOR_ROLLOUT
 from lifecycle.sensors.application import ApplicationRolloutSensor
-from lifecycle.tasks.defaults import default_args
+from lifecycle.tasks.defaults import by_hand
 from lifecycle.tasks.rollback import choose_version, roll_back
 from lifecycle.tasks.serving import set_alias, verify_serving
 
 DOC = """
 ### yolo_rollback
 
-Puts a version live again that was live before, or any other registered one: one commit to
-`argocd-apps/<environment>/<app>/values.yaml`, then the same wait and the same proof as after a promotion. Without a
-version it takes the one that git's history names before the present one. With **hold**, no pipeline's run promotes
+Puts a version live again that was live before, or any other registered one, with the code of `model_repository/` that
+it was live with: one commit to `argocd-apps/<environment>/<app>/values.yaml`, then the same wait and the same proof as
+after a promotion. Without a version it takes what git's history names before the present pin: another version, or the
+same one with other code. With **hold**, no pipeline's run promotes
 over it until a person sets `hold: false` in that file.
 
 Rolling back in Argo CD itself does not last: it puts back what git says. Git is the only thing that deploys.
 """
-STAGES = stages_of(catalog(Path(__file__).parent / "pipelines").values())
+PIPELINES = catalog(Path(__file__).parent / "pipelines")
+STAGES = stages_of(PIPELINES.values())
 
 
 @dag(
     dag_id="yolo_rollback",
     description="A former version goes live again: one commit → rollout → proof",
     doc_md=DOC,
-    schedule=None,
-    start_date=datetime(2026, 1, 1),
-    catchup=False,
-    max_active_runs=4,
-    tags=["yolo", "rollback", "gitops"],
-    params=params.rollback(),
-    default_args=default_args(retries=3),
+    params=params.rollback(PIPELINES),
+    **by_hand("rollback"),
 )
 def yolo_rollback() -> None:
     """Wire the tasks."""
@@ -49,11 +45,12 @@ def yolo_rollback() -> None:
         **params.TARGET,
         commit=delivered["commit"],
         version=chosen["version"],
+        code_commit=delivered["code_commit"],
         request_url=delivered["request_url"],
     )
     rolled: Any = rollout.output
-    served = verify_serving(chosen)
-    chain(rollout, served, set_alias(chosen["registered_model"], chosen, rolled, STAGES))
+    served: Any = verify_serving(delivered["pin"])
+    chain(rollout, served, set_alias(chosen["registered_model"], served, rolled, STAGES))
 
 
 yolo_rollback()

@@ -31,12 +31,12 @@ STARTS = {
     ("unit", "sandbox"): ("triton",),
     ("integration", "trainer"): ("airflow",),
     ("integration", "monitoring"): ("triton", "trainer"),
-    ("integration", "rollouts"): ("triton", "trainer"),
+    ("integration", "rollouts"): ("sandbox", "triton", "trainer"),
     ("integration", "serving"): ("triton", "trainer"),
     ("e2e", "e2e"): ("airflow", "sandbox", "trainer", "triton"),
 }
 # Parts whose tests call Debian's programs (apt-packages.txt), and those that check against Argo CD's published types.
-DEBIAN = {"charts", "monitoring"}
+DEBIAN = {"charts", "monitoring", "e2e"}
 ARGOCD_TYPES = {"charts"}
 
 

@@ -50,7 +50,7 @@ run:
 stages:
 {stages}"""
 VALUES = """\
-# What is served. A pipeline's run writes version, sha256 and runId here, and Argo CD deploys what it reads here;
+# What is served. A pipeline's run writes version, sha256, runId and codeCommit here, and Argo CD deploys what it reads;
 # to go back, revert the commit or trigger yolo_rollback. `hold: true` leaves a model to people: no run bumps it.
 models: []
 """
@@ -59,6 +59,7 @@ MODEL = """  - name: {name}
     version: null
     sha256: ""
     runId: ""
+    codeCommit: ""
     hold: false
 """
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lifecycle.errors import BadPipeline
-from lifecycle.model.results import StageDict, StagesDict
+from lifecycle.model.results import Proof, StageDict, StagesDict
 from lifecycle.pipelines.files import parse
 from lifecycle.pipelines.spec import Pipeline, Stage
 
@@ -31,11 +31,13 @@ def stages_of(pipelines: Iterable[Pipeline]) -> StagesDict:
     }
 
 
-def stage_dict(stage: Stage) -> StageDict:
-    """A stage as tasks take it."""
+def stage_dict(stage: Stage, proof: Proof) -> StageDict:
+    """A stage as tasks take it; `proof`: of one that does not say."""
     return {
         "environment": stage.environment,
         "app": stage.app,
         "served_model": stage.model,
         "delivery": stage.delivery or "",
+        "proof": stage.proof or proof,
+        "soak": 0.0 if stage.soak is None else stage.soak.total_seconds(),
     }

@@ -15,11 +15,11 @@ TARGET: dict[str, Any] = {
     "app": "{{ params.app }}",
     "model": "{{ params.served_model }}",
 }
-# What the form of yolo_rollback, which is no pipeline's, begins with.
+# What the form of yolo_rollback begins with where there is no pipeline.
 DEMO = Stage(environment="staging", app="detector", model="digits")
 
 
-def target(stage: Stage = DEMO) -> dict[str, Param]:
+def target(stage: Stage) -> dict[str, Param]:
     """Which served model a run is about."""
     return _form(stage, ("environment", "app", "model"), "Where it goes", {"model": "served_model"})
 
@@ -71,6 +71,13 @@ def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
         "pipeline": choice(name, list(staged), "Pipeline", "The file in `dags/pipelines/`, with its stages."),
         "from": choice(first[0], list(every), "From", "The stage whose version is promoted; it must answer there now."),
         "to": choice(first[1], list(every), "To", "The stage after it."),
+        "skip_soak": Param(
+            False,
+            type="boolean",
+            title="Without the soak",
+            section=section,
+            description="Does not wait until the version has been live for as long as the stage's `soak` says.",
+        ),
         "reason": Param(
             "",
             type="string",
@@ -82,18 +89,51 @@ def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
     }
 
 
-def rollback() -> dict[str, Param]:
-    """Parameters of `yolo_rollback`."""
-    section = "What comes back"
+def code(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
+    """Parameters of `yolo_release_code`: whose first stage gets the newest code."""
+    section = "What is released"
+    enum: dict[str, Any] = {"enum": list(pipelines)} if pipelines else {}
     return {
-        **target(),
+        "pipeline": Param(
+            next(iter(pipelines), ""),
+            type="string",
+            title="Pipeline",
+            section=section,
+            description="The file in `dags/pipelines/` whose first stage gets the newest code of `model_repository/`.",
+            **enum,
+        ),
+        "reason": Param(
+            "",
+            type="string",
+            title="Reason",
+            maxLength=500,
+            section=section,
+            description="Goes into the commit and the log.",
+        ),
+    }
+
+
+def rollback(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
+    """Parameters of `yolo_rollback`: any served model; at first, that of the first pipeline's first stage."""
+    section = "What comes back"
+    first = next((each.stages[0] for each in pipelines.values()), DEMO)
+    return {
+        **target(first),
         "version": Param(
             None,
             type=["null", "integer"],
             title="Version",
             minimum=1,
             section=section,
-            description="Version of the registered model; empty: the one that was live before the present one.",
+            description="Version of the registered model; empty: what was live before the present one, code included.",
+        ),
+        "code_commit": Param(
+            "",
+            type="string",
+            title="Commit of the code",
+            pattern="^([0-9a-f]{40}|[0-9a-f]{64})?$",
+            section=section,
+            description="Commit of `model_repository/`, in full; empty: the one that the version was live with.",
         ),
         "hold": Param(
             False,

@@ -143,10 +143,11 @@ def _wire(pipeline: Pipeline, chosen: Settings) -> None:
         **params.TARGET,
         commit=promoted["commit"],
         version=registered["version"],
+        code_commit=promoted["code_commit"],
         request_url=promoted["request_url"],
         delivery=delivery,
     )
-    served: Any = verify_serving.override(retries=4)(registered)
+    served: Any = verify_serving.override(retries=4)(promoted["pin"])
     restore = RestoreOperator(
         task_id=RESTORE,
         **params.TARGET,
@@ -163,4 +164,4 @@ def _wire(pipeline: Pipeline, chosen: Settings) -> None:
     rolled: Any = rollout.output
     live = set_alias.override(retries=4)("{{ params.registered_model }}", served, rolled, stages)
     [rollout, served] >> restore
-    later_stages(pipeline, stages, chosen, registered, live)
+    later_stages(pipeline, stages, chosen, registered["version"], promoted["pin"], live)

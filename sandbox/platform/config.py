@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
-# What the pods of charts/triton listen on, at addresses of their own: HTTP, gRPC, metrics.
-POD_PORTS = (8000, 8001, 8002)
+# What the pods of charts/triton listen on, at addresses of their own: HTTP, gRPC, metrics; Triton behind the proxy.
+POD_PORTS = (8000, 8001, 8002, 18000, 18001)
 
 
 class SandboxError(Exception):
@@ -83,6 +83,10 @@ class Config:
     def kubeconfig(self) -> Path:
         """Credentials for the Kubernetes stand-in; `kubectl --kubeconfig` takes it."""
         return self.kube / "kubeconfig"
+
+    def account_kubeconfig(self, account: str) -> Path:
+        """Credentials of a ServiceAccount of Airflow's, with its rights and no more."""
+        return self.kube / "accounts" / account
 
     def python(self, image: str) -> Path:
         """The Python of the virtual environment that stands in for an image."""

@@ -59,6 +59,11 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self._send("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
+    def wait_for_image(self, alt: str) -> None:
+        """Wait until the page shows the image of that description."""
+        shows = f"[...document.images].some(image => image.alt === {json.dumps(alt)} && image.naturalWidth > 0)"
+        self._until(lambda: self._value(shows))
+
     def picture(self) -> bytes:
         """What is seen, as PNG."""
         return base64.b64decode(self._send("Page.captureScreenshot")["data"])

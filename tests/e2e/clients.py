@@ -1,8 +1,7 @@
 """Clients that ask all the time, as users do, and remember every answer and every failure.
 
-HTTP opens a connection for each request, gRPC keeps one. A kept HTTP connection is another matter: Triton closes it
-without notice when it stops, whichever request is on its way; such a client has to repeat that request. gRPC does so by
-itself for a request that the server did not take, but only if the request fits into its buffer for that.
+Both keep their connection, and leave it when the pod's proxy says so. gRPC repeats by itself a request that crosses the
+proxy's GOAWAY, but only if the request fits into its buffer for that.
 """
 
 from __future__ import annotations
@@ -49,9 +48,6 @@ class Asking:
                 self.answers[protocol][int(info["version"])] += 1
             except Exception as error:  # every failure counts, of whatever kind
                 self.failures.append(f"{protocol}: {type(error).__name__}: {error}")
-            if protocol == "http" and client is not None:
-                client.close()
-                client = None
             self._stop.wait(0.15)
         if client is not None:
             client.close()

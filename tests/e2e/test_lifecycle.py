@@ -45,6 +45,8 @@ def test_trailers_name_where_the_version_comes_from(platform: Platform) -> None:
     assert "Model-Version: digits-detector/1" in message
     assert f"MLflow-Run: {report['run_id']}" in message
     assert f"Dataset-Digest: {report['dataset_digest']}" in message
+    code = platform.git("log", "-1", "--first-parent", "--format=%H", report["commit"], "--", "model_repository")
+    assert f"Code-Commit: {code}" in message
     assert f"Dag-Run: digits/{report['dag_run_id']}" in message
 
 

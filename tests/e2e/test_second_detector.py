@@ -9,6 +9,7 @@ import json
 import threading
 import time
 import urllib.parse
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,7 @@ def approve_in_browser(platform: Platform, run: str, chromium: str, profile: Pat
     address = f"{platform.state()['urls']['airflow']}/dags/{DAG}/runs/{urllib.parse.quote(run)}"
     with Browser(chromium, profile) as browser:
         text = browser.open(f"{address}/tasks/production.approve/required_actions", "Approve")
+        browser.wait_for_image("version 3")
         (platform.home / "approval.png").write_bytes(browser.picture())
         assert "from staging: version 3" in text and "live in production: nothing is live" in text, text
         browser.press("Approve")
@@ -207,6 +209,7 @@ def test_it_goes_on_to_production_after_its_soak_and_a_persons_word(
     if chromium := program():
         approve_in_browser(platform, run, chromium, tmp_path)
     else:
+        warnings.warn("Chromium is absent (apt-packages.txt), so the page's request is sent without it.", stacklevel=1)
         answer(platform, run, "Approve")
     assert platform.ended(run, DAG) == "success", platform.tasks(run, DAG)
     staging, production = (platform.git("show", f"main:{file}") for file in VALUES)

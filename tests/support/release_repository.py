@@ -10,6 +10,7 @@ import yaml
 
 FILE = "argocd-apps/staging/detector/values.yaml"
 PRODUCTION = "argocd-apps/production/detector/values.yaml"
+CODE = "model_repository/yolo/1/model.py"
 VALUES = """\
 models:
   - name: digits  # Triton's name
@@ -17,17 +18,22 @@ models:
     version: null
     sha256: ""
     runId: ""
+    codeCommit: ""
     hold: false
 """
 
 
 class Repository:
-    """A bare repository with a values file for each environment, and commits to it as a person would make them."""
+    """A bare repository with serving code and a values file for each environment, and a person's commits to it.
+
+    `code` is the commit of the code at first.
+    """
 
     def __init__(self, folder: Path, registered_model: str) -> None:
         self.bare, self.work = folder / "release.git", folder / "work"
         git("init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
         git("clone", "--quiet", str(self.bare), str(self.work))
+        self.code = self.write("# the first code\n", CODE)
         for file in (PRODUCTION, FILE):
             self.write(VALUES.format(model=registered_model), file)
 

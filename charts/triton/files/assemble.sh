@@ -3,7 +3,19 @@
 # Where there is a <template>_tensors, an ensemble, it becomes <model> and the template <model>_engine; else the template
 # itself is <model>. ENCODED is true where <template>_encoded goes beside it as <model>_encoded. INSTANCES, MAX_BATCH_SIZE, and of
 # the dynamic batching PREFERRED_BATCH_SIZE and MAX_QUEUE_DELAY (microseconds) replace the template's own, where they are not empty.
+# FROM_GIT is true where CHECKOUT is git-sync's link to a commit, which has to be CODE_COMMIT unless that is empty.
 set -eu
+
+commit=""
+if [ "$FROM_GIT" = true ]; then
+  # The link leads to .worktrees/<commit>.
+  commit="$(basename "$(readlink "$CHECKOUT")")"
+  if [ "${CODE_COMMIT:-$commit}" != "$commit" ]; then
+    echo "ERROR: git-sync checked out $commit, and the values name codeCommit $CODE_COMMIT. Delete the pod to try again;" \
+      "if it stays so, look whether modelRepository.gitSync.image is git-sync of version 4." >&2
+    exit 1
+  fi
+fi
 
 template="$CHECKOUT/$TEMPLATE"
 if [ ! -f "$template/config.pbtxt" ]; then
@@ -70,9 +82,10 @@ parameters() {
   parameter mlflow_model_version "$MLFLOW_MODEL_VERSION"
   parameter mlflow_run_id "$RUN_ID"
   parameter sha256 "$MODEL_SHA256"
+  parameter code_commit "$commit"
 }
 parameters >> "$config"
 if [ "$engine" != "$MODEL" ]; then
   parameters >> "$target/config.pbtxt"
 fi
-echo "$MODEL: $TEMPLATE with version $MLFLOW_MODEL_VERSION of $MLFLOW_MODEL_NAME"
+echo "$MODEL: $TEMPLATE${commit:+ of commit $commit} with version $MLFLOW_MODEL_VERSION of $MLFLOW_MODEL_NAME"

@@ -1,6 +1,7 @@
 """One request to a model's Service: detections of a black image, from the version that the values name.
 
-Settings: SERVER, MODEL, IMAGE_SIZE, MLFLOW_MODEL_NAME, MLFLOW_MODEL_VERSION, MODEL_SHA256. The standard library only.
+Settings: SERVER, MODEL, IMAGE_SIZE, MLFLOW_MODEL_NAME, MLFLOW_MODEL_VERSION, MODEL_SHA256, CODE_COMMIT (empty: any).
+The standard library only.
 """
 
 import json
@@ -37,6 +38,8 @@ def main(env: "os._Environ[str]") -> str:
         "version": env["MLFLOW_MODEL_VERSION"],
         "sha256": env["MODEL_SHA256"],
     }
+    if env["CODE_COMMIT"] and "code_commit" in served:
+        wanted["code_commit"] = env["CODE_COMMIT"]
     found = {key: str(served.get(key)) for key in wanted}
     if found != wanted:
         return f"{model} serves {found}, the values name {wanted}: wait until the rollout is over and test again"

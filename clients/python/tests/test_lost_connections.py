@@ -140,6 +140,8 @@ def test_a_grpc_server_that_went_and_came_back_between_two_requests(send: Send) 
         ([grpc.StatusCode.UNAVAILABLE], "Exceeds maximum queue size", NotServing, 1),
         ([grpc.StatusCode.UNAVAILABLE], "Request for unknown model: 'digits' is not found", NotServing, 1),
         ([grpc.StatusCode.INVALID_ARGUMENT], "that is no picture", RequestRefused, 1),
+        ([grpc.StatusCode.RESOURCE_EXHAUSTED], "Received RST_STREAM with error code 11", None, 2),
+        ([grpc.StatusCode.RESOURCE_EXHAUSTED], "Received message larger than max", RequestRefused, 1),
         ([grpc.StatusCode.DEADLINE_EXCEEDED], "Deadline Exceeded", NotServing, 1),
     ],
 )

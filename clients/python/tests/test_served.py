@@ -1,5 +1,6 @@
 """What a server says of itself is read, and compared with its configuration."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,16 @@ def test_the_configuration_must_not_promise_something_else() -> None:
     check_against_config(SERVED, parameters(mlflow_model_version="3", sha256="ab" * 32, other="x"))
     with pytest.raises(WrongModelServed, match="mlflow_model_version 4, but what it has in memory is 3"):
         check_against_config(SERVED, parameters(mlflow_model_version="4"))
+
+
+def test_the_commit_of_the_code_is_the_servers_or_what_the_configuration_of_older_code_tells() -> None:
+    config = parameters(code_commit="c" * 40)
+    assert check_against_config(SERVED, config).code_commit == "c" * 40
+    assert check_against_config(SERVED, {}).code_commit == ""
+    newer = replace(SERVED, code_commit="d" * 40)
+    assert check_against_config(newer, {}) == newer
+    with pytest.raises(WrongModelServed, match=f"code_commit {'c' * 40}, but what it has in memory is {'d' * 40}"):
+        check_against_config(newer, config)
 
 
 def test_model_info_of_another_server() -> None:

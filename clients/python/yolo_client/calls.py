@@ -68,9 +68,8 @@ class DetectorCalls:
         """What is loaded, by its own account."""
         answer = yield from self._infer({"images": PROBE}, {}, ("model_info",))
         told = parse_model_info(answer.as_numpy("model_info"))
-        check_against_config(told, (yield from self.config()))
-        self._served = told
-        return told
+        self._served = check_against_config(told, (yield from self.config()))
+        return self._served
 
     def detect(
         self, images: Sequence[Pixels], size: int | tuple[int, int] | None, confidence: float | None, iou: float | None

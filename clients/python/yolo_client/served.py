@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ class ServedModel:
         class_names: by class index.
         image_size: side of the square that it was trained for, pixels.
         engine, precision: what runs it.
+        code_commit: the commit of the code that serves it; empty: that code is not from Git, or an older server's.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ServedModel:
     image_size: int
     engine: str = ""
     precision: str = ""
+    code_commit: str = ""
 
     def class_name(self, index: int) -> str:
         """Name of a class; its number where the model does not name it."""
@@ -56,6 +58,7 @@ def parse_model_info(content: NDArray[np.uint8]) -> ServedModel:
             image_size=int(told["image_size"]),
             engine=str(told.get("engine", "")),
             precision=str(told.get("precision", "")),
+            code_commit=str(told.get("code_commit", "")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise WrongModelServed(
@@ -64,22 +67,31 @@ def parse_model_info(content: NDArray[np.uint8]) -> ServedModel:
         ) from error
 
 
-def check_against_config(served: ServedModel, config: Mapping[str, Any]) -> None:
+def check_against_config(served: ServedModel, config: Mapping[str, Any]) -> ServedModel:
     """Compares what is in memory with what the model's configuration promises, as far as it promises anything.
+
+    Returns:
+        What is in memory; a code commit that only the configuration tells, as of older code, is added.
 
     Raises:
         WrongModelServed: they differ: the configuration was changed without a load.
     """
     parameters = config.get("parameters") or {}
+
+    def promise(key: str) -> str:
+        return str((parameters.get(key) or {}).get("string_value", ""))
+
     for key, actual in (
         ("mlflow_model_name", served.name),
         ("mlflow_model_version", str(served.version)),
         ("mlflow_run_id", served.run_id),
         ("sha256", served.sha256),
+        ("code_commit", served.code_commit or promise("code_commit")),
     ):
-        promised = str((parameters.get(key) or {}).get("string_value", ""))
+        promised = promise(key)
         if promised and promised != actual:
             raise WrongModelServed(
                 f"the server's configuration says {key} {promised}, but what it has in memory is {actual}: load the "
                 "model again or restart the server"
             )
+    return replace(served, code_commit=served.code_commit or promise("code_commit"))

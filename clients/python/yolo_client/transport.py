@@ -20,6 +20,8 @@ ENDED = {errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED}
 # In Triton's own answers of status UNAVAILABLE: no connection was lost.
 NOT_LOADED = ("unknown model", "is not ready", "no available versions")
 BUSY = "exceeds maximum queue size"
+# Of a stream that a proxy ended because its server has died; gRPC gives such an end many a status.
+RESET = "rst_stream with error code"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Transport:
         if isinstance(error, InferenceServerException):
             message = str(error.message() or "").lower()
             own = any(text in message for text in (*NOT_LOADED, BUSY))
-            return "StatusCode.UNAVAILABLE" in str(error.status()) and not own
+            return ("StatusCode.UNAVAILABLE" in str(error.status()) or RESET in message) and not own
         return isinstance(error, self._ended) or (isinstance(error, OSError) and error.errno in ENDED)
 
     def explain(self, error: Exception, model: str) -> DetectorError | None:

@@ -125,6 +125,7 @@ class TritonPythonModel:
             "version": record.version,
             "run_id": record.run_id,
             "sha256": record.sha256,
+            "code_commit": settings.code_commit,
             "class_names": record.class_names or metadata.class_names,
             "image_size": size,
             "stride": metadata.stride,

@@ -8,7 +8,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from lifecycle.gitops.errors import (
@@ -22,7 +22,7 @@ from lifecycle.gitops.errors import (
 from lifecycle.gitops.file.edit import Edit, edit_model
 from lifecycle.gitops.file.entry import read_model, read_models
 from lifecycle.gitops.file.guards import candidate_after, pin_after, why_stop
-from lifecycle.gitops.history import Relation, find_own_commit, relation, revisions
+from lifecycle.gitops.history import Code, Relation, code_at_tip, find_own_commit, newest_code, relation, revisions
 from lifecycle.gitops.message import effect_of, message_of, target_of, trailers_of
 from lifecycle.gitops.models import Bump, Delivery, PinnedModel, RequestState, Revision
 from lifecycle.gitops.remote.clone import Clone, CommitNote, TreeFile
@@ -32,6 +32,7 @@ from lifecycle.gitops.remote.workspace import private_folder
 from lifecycle.gitops.review.hosts import Host, host_of, number_of
 from lifecycle.gitops.review.proposal import Proposal, propose
 from lifecycle.gitops.settings import GitOpsSettings
+from lifecycle.model import names
 from lifecycle.model.pin import Pin
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class _Attempt:
     number: int = 0
     last_trouble: str = ""
     pushed_unsure: str | None = None
+    code: Code | None = None
 
 
 class GitOps:
@@ -123,9 +125,14 @@ class GitOps:
 
     def _try(self, clone: Clone, host: Host | None, bump: Bump, attempt: _Attempt) -> Delivery:
         path = self._settings.path(bump.environment, bump.app)
+        folder = self._settings.code_path
+        if bump.newest_code and attempt.code is None:
+            attempt.code = newest_code(clone, folder)
         tip = clone.fetch(self._settings.search_depth + 1)
         if (mine := find_own_commit(clone, bump, attempt.pushed_unsure)) is not None:
             return self._already(clone, bump, path, mine, pushed_now=mine.commit == attempt.pushed_unsure)
+        if attempt.code is not None:
+            bump = replace(bump, pin=replace(bump.pin, code_commit=code_at_tip(clone, folder, attempt.code)))
         file = _present(clone, tip, path)
         before = read_model(file.content, bump.model, path=path)
         edit = edit_model(
@@ -139,7 +146,7 @@ class GitOps:
         )
         stop = why_stop(bump, before, self._reverted(clone, bump, path), self._source(clone, bump, tip))
         if stop is not None:
-            return Delivery(stop.outcome, tip, before.pin, "", stop.detail)
+            return Delivery(stop.outcome, tip, before.pin, "", stop.detail, bump.pin)
         diff = _diff(file.content, edit.content, path)
         message = message_of(bump, before, self._settings)
 
@@ -147,22 +154,30 @@ class GitOps:
             return clone.commit(tip, path, file.mode, edit.content, message)
 
         if host is not None:
-            return propose(clone, host, self._settings.branch, Proposal(bump, before.pin, message, diff, commit))
+
+            def pinned(request: str) -> Pin:
+                at = _present_in(clone.file_anywhere(request, path), clone, request, path)
+                there = read_model(at.content, bump.model, path=path)
+                return (there.candidate if bump.kind == "candidate" else there.pin) or bump.pin
+
+            proposal = Proposal(bump, before.pin, message, diff, commit, pinned)
+            return propose(clone, host, self._settings.branch, proposal)
         attempt.pushed_unsure = pushed = commit()
         clone.push(pushed, onto=tip)
-        return Delivery("pushed", pushed, before.pin, diff, _pushed(bump, edit, attempt))
+        return Delivery("pushed", pushed, before.pin, diff, _pushed(bump, edit, attempt), bump.pin)
 
     def _already(self, clone: Clone, bump: Bump, path: str, note: CommitNote, *, pushed_now: bool) -> Delivery:
         after = _present(clone, note.commit, path)
         before = _present(clone, clone.parent(note.commit), path)
         former = read_model(before.content, bump.model, path=path).pin
         diff = _diff(before.content, after.content, path)
+        pin = replace(bump.pin, code_commit=note.trailers.get(names.CODE_COMMIT_TRAILER, ""))
         if pushed_now:
             return Delivery(
-                "pushed", note.commit, former, diff, "The push arrived although the remote's answer did not."
+                "pushed", note.commit, former, diff, "The push arrived although the remote's answer did not.", pin
             )
         return Delivery(
-            "already_there", note.commit, former, diff, f"This run made the commit {note.commit[:12]} earlier."
+            "already_there", note.commit, former, diff, f"This run made the commit {note.commit[:12]} earlier.", pin
         )
 
     def _source(self, clone: Clone, bump: Bump, tip: str) -> PinnedModel | None:
@@ -226,14 +241,16 @@ def _check(bump: Bump) -> None:
     """Refuse what must never get into the file, whoever asks."""
     pin = bump.pin
     if pin.version is None:
-        if pin.sha256 or pin.run_id:
-            raise BumpInvalid(f"{bump.model}: a pin without a version must have neither checksum nor run id.")
+        if pin.sha256 or pin.run_id or pin.code_commit:
+            raise BumpInvalid(f"{bump.model}: a pin without a version must have no checksum, run id or code commit.")
     elif isinstance(pin.version, bool) or pin.version < 0:
         raise BumpInvalid(f"{bump.model}: {pin.version!r} is not a version number.")
     elif not _SHA256.fullmatch(pin.sha256):
         raise BumpInvalid(f"{bump.model}: the checksum {pin.sha256!r} is not 64 lower-case hex digits.")
     elif not pin.run_id or not pin.run_id.isprintable():
         raise BumpInvalid(f"{bump.model}: the run id {pin.run_id!r} is not one line of text.")
+    if pin.code_commit and not _COMMIT.fullmatch(pin.code_commit):
+        raise BumpInvalid(f"{bump.model}: the code commit {pin.code_commit!r} is not the full id of a commit.")
     if bump.kind in ("candidate", "discard") and pin.version is None:
         raise BumpInvalid(f"{bump.model}: a candidate must have a version.")
     if bump.kind == "restore" and not bump.reverts:
@@ -261,7 +278,8 @@ def _pushed(bump: Bump, edit: Edit, attempt: _Attempt) -> str:
     tries = "" if attempt.number == 1 else f" (attempt {attempt.number})"
     if bump.kind in ("candidate", "discard"):
         return f"{target_of(bump)}: {effect_of(bump, edit.before)}{tries}"
-    return f"{target_of(bump)}: {edit.before.pin.version} → {edit.after.pin.version}{tries}"
+    code = f", code {bump.pin.code_commit[:12]}" if bump.pin.code_commit else ""
+    return f"{target_of(bump)}: {edit.before.pin.version} → {edit.after.pin.version}{code}{tries}"
 
 
 def _diff(before: bytes, after: bytes, path: str) -> str:

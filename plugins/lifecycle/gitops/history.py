@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lifecycle.gitops.errors import FileRefused
 from lifecycle.gitops.file.entry import entry_bytes, read_model
@@ -19,11 +19,19 @@ Relation = Literal["contains", "lacks", "commit_gone"]
 _DEPTHS = (64, 512, 4096)
 
 
+class Code(NamedTuple):
+    """The newest commit that touched the serving code (empty: there is none), as of a tip of the branch."""
+
+    tip: str
+    commit: str
+
+
 def find_own_commit(clone: Clone, bump: Bump, pushed_unsure: str | None) -> CommitNote | None:
     """This delivery's own commit, if an earlier attempt (of a killed task, perhaps) has landed.
 
     The newest commit of the same DAG run on the same entry decides: after a restore by that run, a promotion asked for
-    again is a new wish and not the old one. `pushed_unsure` is a commit of this very call, whose push had no answer.
+    again is a new wish and not the old one. A pin with another code commit is a new wish, too, unless the bump leaves
+    that commit to the delivery. `pushed_unsure` is a commit of this very call, whose push had no answer.
     """
     wanted = trailers_of(bump)
     run = wanted.get(names.DAG_RUN_TRAILER)
@@ -34,9 +42,33 @@ def find_own_commit(clone: Clone, bump: Bump, pushed_unsure: str | None) -> Comm
             return note
         same_entry = note.trailers.get(names.DELIVERY_TRAILER, "").partition(" ")[2] == target_of(bump)
         if run and same_entry and note.trailers.get(names.DAG_RUN_TRAILER) == run:
-            telling = (names.DELIVERY_TRAILER, names.MODEL_VERSION_TRAILER)
-            return note if all(note.trailers.get(key) == wanted[key] for key in telling) else None
+            telling = [names.DELIVERY_TRAILER, names.MODEL_VERSION_TRAILER]
+            if not bump.newest_code:
+                telling.append(names.CODE_COMMIT_TRAILER)
+            return note if all(note.trailers.get(key) == wanted.get(key) for key in telling) else None
     return None
+
+
+def newest_code(clone: Clone, folder: str) -> Code:
+    """The newest commit that touched a folder, as the branch is now.
+
+    To be asked before anything else is fetched: commits that come without their trees first get these one by one.
+    """
+    found = ""
+    for depth in (*_DEPTHS, None):
+        complete = clone.fetch_with_trees(depth)
+        if not clone.has_folder(folder):
+            break
+        found = clone.newest_that_touched(folder)
+        # At the end of what was fetched, every file looks as if it were new.
+        if complete or clone.has_parent(found):
+            break
+    return Code(clone.tip(), found)
+
+
+def code_at_tip(clone: Clone, folder: str, known: Code) -> str:
+    """The same after another fetch, which may have brought commits and need not reach back to the one known."""
+    return (clone.newest_that_touched(folder, since=known.tip) or known.commit) if clone.has_folder(folder) else ""
 
 
 def relation(clone: Clone, depth: int, commit: str, revision: str) -> Relation:

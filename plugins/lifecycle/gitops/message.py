@@ -31,6 +31,7 @@ def trailers_of(bump: Bump) -> dict[str, str]:
     found = {
         names.MODEL_VERSION_TRAILER: version_words(bump.registered_model, bump.pin),
         names.MLFLOW_RUN_TRAILER: bump.pin.run_id,
+        names.CODE_COMMIT_TRAILER: bump.pin.code_commit,
         names.DATASET_DIGEST_TRAILER: bump.trailers.get(names.DATASET_DIGEST_TRAILER, ""),
         names.DAG_RUN_TRAILER: bump.trailers.get(names.DAG_RUN_TRAILER, ""),
         names.REVERTS_TRAILER: bump.reverts or "",
@@ -63,6 +64,9 @@ def effect_of(bump: Bump, before: PinnedModel) -> str:
         other = before.candidate
         replaced = f" It replaces the candidate {other.words} of the MLflow run {other.run_id}." if other else ""
         return f"{text}{replaced}"
+    if before.pin.version is not None and before.pin.version == bump.pin.version:
+        former = before.pin.code_commit[:12] or "no commit in particular"
+        return f"It keeps {before.pin.words} and replaces the code of {former}."
     return f"It replaces {'nothing' if before.pin.version is None else before.pin.words}."
 
 

@@ -39,6 +39,10 @@ class Bump:
     `source`: the entry of the stage before, which the pin of a `promote` comes from. The commit is made only while that
     entry pins the same and is not on hold, in the very commit that the new one is put on.
 
+    `newest_code`: the pin gets the newest commit that touched the model repository, as it is in the commit that the new
+    one is put on; what `pin` says of it does not count. `code_beside`: the code of the live version when the pin was
+    proved beside it as a candidate; other code there by now was released meanwhile, and the commit is not made.
+
     `trailers` are written into the commit; `Dag-Run` among them makes the delivery happen once per DAG run.
     """
 
@@ -52,6 +56,8 @@ class Bump:
     reverts: str | None = None
     hold: bool | None = None
     source: Target | None = None
+    newest_code: bool = False
+    code_beside: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,8 @@ class Delivery:
     """What became of a bump.
 
     `commit` is the commit that made the change (`pushed`, `requested`), or in which the file was found as described by
-    `detail`. `former` is the pin before the change: the way back. `diff` is unified, empty where nothing changed.
+    `detail`. `former` is the pin before the change: the way back. `pin` is what was asked for, with its code commit.
+    `diff` is unified, empty where nothing changed.
     """
 
     outcome: Outcome
@@ -67,6 +74,7 @@ class Delivery:
     former: Pin
     diff: str
     detail: str
+    pin: Pin
     request_url: str | None = None
 
 

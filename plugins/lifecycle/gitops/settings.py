@@ -28,12 +28,14 @@ class GitOpsSettings:
     changed. `signing_key` is a key id of the worker's GPG keyring, or the path of an SSH key; an SSH key from the
     connection goes before it. `delivery` other than `push` opens a merge request at that kind of host, whose API is
     found from the URL unless `api_url` names it. Times are in seconds. `search_depth`: how many commits back a delivery
-    looks for its own commit of an earlier, killed attempt.
+    looks for its own commit of an earlier, killed attempt. `code_path`: the folder with the code that serves, whose
+    newest commit a release pins.
     """
 
     url: str
     branch: str = "main"
     path_template: str = "argocd-apps/{environment}/{app}/values.yaml"
+    code_path: str = "model_repository"
     author_name: str = "yolo-lifecycle"
     author_email: str = "yolo-lifecycle@localhost"
     committer_name: str | None = None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
 
@@ -15,6 +17,11 @@ from lifecycle.settings import settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+# Names that only a cluster's DNS knows: those of Services, and any without a dot.
+INSIDE = re.compile(r"[^.]+|.*\.svc(\.[^.]+)*")
+HERE = ("localhost", "127.0.0.1", "::1")
 
 
 class MlflowHook(BaseHook):
@@ -68,6 +75,18 @@ class MlflowHook(BaseHook):
         scheme, _, rest = address.partition("://")
         name, slash, path = rest.partition("/")
         return f"{scheme}://{name}:{connection.port}{slash}{path}".rstrip("/")
+
+    def run_page(self, experiment_id: str, run_id: str) -> tuple[str, str]:
+        """The address of a run's page for people's browsers, and what they have to know of it; either may be empty."""
+        page = f"/#/experiments/{experiment_id}/runs/{run_id}"
+        tracking, public = self.tracking_uri, settings().mlflow_public_url.rstrip("/")
+        inside, host = urlsplit(tracking).hostname or "", urlsplit(public).hostname or ""
+        if public:
+            forwarded = host in HERE and inside not in HERE
+            return public + page, f"while kubectl forwards MLflow to {urlsplit(public).netloc}" if forwarded else ""
+        if inside not in HERE and INSIDE.fullmatch(inside):
+            return "", f"run {run_id}: no browser reaches {inside}, and LIFECYCLE_MLFLOW_PUBLIC_URL is not set"
+        return tracking + page, ""
 
     def _line(self, field: str, value: str | None) -> str:
         """A field of the connection without a line break at its end."""

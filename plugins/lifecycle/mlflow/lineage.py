@@ -1,4 +1,4 @@
-"""From what answers to where it came from: server → version → MLflow run → dataset digest → DAG run → commit."""
+"""From what answers to where it came from: server → code, version → MLflow run → dataset digest → DAG run → commit."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def trace(client: MlflowClient, served: ServedModel, url: str, model: str) -> li
     aliases = client.get_registered_model(served.name).aliases
     return [
         Link("server", url, {"model": model, "engine": served.engine, "image_size": served.image_size}),
+        Link("code", served.code_commit, {}),
         Link(
             "version",
             f"{served.name} {served.version}",

@@ -12,6 +12,7 @@ from lifecycle.mlflow.server import is_proxied
 from lifecycle.model.names import (
     CHAMPION,
     CLASS_NAMES,
+    CODE_COMMIT,
     COMMIT,
     DAG_ID,
     DAG_RUN_ID,
@@ -181,10 +182,20 @@ def pin_of(version: ModelVersion) -> Pin:
         RegistryError: see `sha256_of`.
     """
     run_id = version.tags.get(RUN_ID) or str(version.run_id or "")
-    return Pin.from_tags(int(version.version), {SHA256: sha256_of(version), RUN_ID: run_id})
+    code = version.tags.get(CODE_COMMIT, "")
+    return Pin.from_tags(int(version.version), {SHA256: sha256_of(version), RUN_ID: run_id, CODE_COMMIT: code})
 
 
-def set_live(client: MlflowClient, name: str, version: int, *, commit: str, environment: str, champion: bool) -> None:
+def set_live(
+    client: MlflowClient,
+    name: str,
+    version: int,
+    *,
+    commit: str,
+    environment: str,
+    champion: bool,
+    code_commit: str = "",
+) -> None:
     """Move the environment's alias to the version that answers, and say on its page, and in tags, where and since when.
 
     `champion`: the environment is the last stage, whose version is the champion too. What a stage before it does
@@ -199,6 +210,7 @@ def set_live(client: MlflowClient, name: str, version: int, *, commit: str, envi
         client.set_model_version_tag(name, number, LIVE_SINCE, since)
         client.set_model_version_tag(name, number, COMMIT, commit)
         client.set_model_version_tag(name, number, ENVIRONMENT, environment)
+        client.set_model_version_tag(name, number, CODE_COMMIT, code_commit)
     for alias in (environment, CHAMPION) if champion else (environment,):
         client.set_registered_model_alias(name, alias, number)
     text = descriptions.live(str(found.description or ""), environment, commit, since)

@@ -29,6 +29,7 @@ OUTCOME = "outcome"  # how the DAG run ended, written with the run's last state
 # MLflow: tags of a version, besides those that it takes over from its run
 RUN_ID = "run_id"
 COMMIT = "commit"
+CODE_COMMIT = "code_commit"  # of model_repository/, which the version went live with
 ENVIRONMENT = "environment"
 LIVE_SINCE = "live_since"
 
@@ -57,12 +58,14 @@ PART_OF_LABEL = "app.kubernetes.io/part-of"
 DAG_RUN_ANNOTATION = "yolo-lifecycle/dag-run"
 REFRESH_ANNOTATION = "argocd.argoproj.io/refresh"
 MLFLOW_SECRET = "mlflow"  # noqa: S105 — a Secret's name
+ASSEMBLE_CONTAINER = "assemble"  # of charts/triton: makes Triton's model folder out of the templates
 HTTP_PORT = "http"
 GRPC_PORT = "grpc"
 
 # Trailers of a commit
 MODEL_VERSION_TRAILER = "Model-Version"
 MLFLOW_RUN_TRAILER = "MLflow-Run"
+CODE_COMMIT_TRAILER = "Code-Commit"
 DATASET_DIGEST_TRAILER = "Dataset-Digest"
 DAG_RUN_TRAILER = "Dag-Run"
 REVERTS_TRAILER = "Reverts"
@@ -81,6 +84,7 @@ PROVE_CANDIDATE = "prove_candidate"
 DISCARD_CANDIDATE = "discard_candidate"
 REGISTER = "register"
 CHOOSE_PROMOTION = "choose_promotion"
+CHOOSE_CODE = "choose_code"
 PROMOTE = "promote"
 SET_ALIAS = "set_alias"
 WAIT_FOR_ROLLOUT = "wait_for_rollout"

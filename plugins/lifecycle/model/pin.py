@@ -1,6 +1,6 @@
-"""The pin: one exact version of a registered model, in every form in which it is written down.
+"""The pin: one exact version of a registered model and the code that serves it, in every form that is written down.
 
-In Git it is three scalars of a values file, in XCom a dictionary, in MLflow a version with two tags.
+In Git it is four scalars of a values file, in XCom a dictionary, in MLflow a version with tags.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
-from lifecycle.model.names import RUN_ID, SHA256
+from lifecycle.model.names import CODE_COMMIT, RUN_ID, SHA256
 
 
 class PinDict(TypedDict):
@@ -18,6 +18,7 @@ class PinDict(TypedDict):
     version: int | None
     sha256: str
     run_id: str
+    code_commit: str
 
 
 class VersionDict(TypedDict):
@@ -26,50 +27,68 @@ class VersionDict(TypedDict):
     version: int
     sha256: str
     run_id: str
+    code_commit: str
 
 
 @dataclass(frozen=True)
 class Pin:
-    """One exact version of a registered model.
+    """One exact version of a registered model, and the commit of the code that serves it.
 
-    `version` is None where nothing is served yet; then `sha256` (of the ONNX file, 64 lower-case hex digits) and
-    `run_id` (of MLflow) are empty.
+    `version` is None where nothing is served yet; then `sha256` (of the ONNX file, 64 lower-case hex digits), `run_id`
+    (of MLflow) and `code_commit` are empty. `code_commit` (40 or 64 lower-case hex digits) is the commit of
+    `model_repository/` that was proved with the version; empty: not chosen yet, or written before pins had one.
     """
 
     version: int | None
     sha256: str
     run_id: str
+    code_commit: str = ""
 
     @classmethod
     def from_tags(cls, version: int, tags: Mapping[str, str]) -> Pin:
-        """From a version in MLflow; KeyError: it lacks a tag."""
-        return cls(version, tags[SHA256], tags[RUN_ID])
+        """From a version in MLflow; KeyError: it lacks a tag. Only a version that went live has a code commit."""
+        return cls(version, tags[SHA256], tags[RUN_ID], tags.get(CODE_COMMIT, ""))
 
     def tags(self) -> dict[str, str]:
         """The tags of the version in MLflow."""
-        return {SHA256: self.sha256, RUN_ID: self.run_id}
+        return {SHA256: self.sha256, RUN_ID: self.run_id, CODE_COMMIT: self.code_commit}
 
     @classmethod
     def from_xcom(cls, value: PinDict | VersionDict) -> Pin:
         """From what a task returned."""
-        return cls(value["version"], value["sha256"], value["run_id"])
+        return cls(value["version"], value["sha256"], value["run_id"], value["code_commit"])
 
     def xcom(self) -> PinDict:
         """As a task returns it."""
-        return {"version": self.version, "sha256": self.sha256, "run_id": self.run_id}
+        return {
+            "version": self.version,
+            "sha256": self.sha256,
+            "run_id": self.run_id,
+            "code_commit": self.code_commit,
+        }
 
     def version_xcom(self) -> VersionDict:
         """As a task returns it that names a version."""
-        return {"version": self.number, "sha256": self.sha256, "run_id": self.run_id}
+        return {
+            "version": self.number,
+            "sha256": self.sha256,
+            "run_id": self.run_id,
+            "code_commit": self.code_commit,
+        }
 
     @classmethod
     def from_scalars(cls, version: int | None, scalars: Mapping[str, str]) -> Pin:
         """From the scalars of a values file."""
-        return cls(version, scalars["sha256"], scalars["runId"])
+        return cls(version, scalars["sha256"], scalars["runId"], scalars.get("codeCommit", ""))
 
     def scalars(self) -> dict[str, int | str | None]:
         """The scalars of a values file, by their keys."""
-        return {"version": self.version, "sha256": self.sha256, "runId": self.run_id}
+        return {
+            "version": self.version,
+            "sha256": self.sha256,
+            "runId": self.run_id,
+            "codeCommit": self.code_commit,
+        }
 
     @property
     def number(self) -> int:
@@ -86,3 +105,12 @@ class Pin:
     def words(self) -> str:
         """For a sentence."""
         return "no version" if self.version is None else f"version {self.version}"
+
+    @property
+    def words_with_code(self) -> str:
+        """For a sentence that tells of the code, too."""
+        return f"{self.words} with the code of {self.code_commit[:12]}" if self.code_commit else self.words
+
+    def told_from(self, other: Pin) -> str:
+        """For a sentence that names another pin, too: with the code, where the version is the same."""
+        return self.words_with_code if self.version == other.version else self.words

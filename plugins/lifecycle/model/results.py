@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict
 from lifecycle.model.pin import PinDict, VersionDict
 
 Outcome = Literal["pushed", "already_there", "superseded", "held", "requested"]
+Proof = Literal["after", "candidate"]
 End = Literal["ready", "failed", "crashing", "other", "timeout", "error"]
 
 
@@ -37,21 +38,37 @@ class LifecycleParams(TargetParams):
 
 
 class RollbackParams(TargetParams):
-    """The params of `yolo_rollback`; `version` None: the one that was live before the present one."""
+    """The params of `yolo_rollback`.
+
+    `version` None: what was live before the present pin. `code_commit` empty: the one that the version was live with.
+    """
 
     version: int | None
+    code_commit: str
     hold: bool
     reason: str
 
 
 # The keys of `yolo_promote`'s params; two of them are words of Python.
-PromoteParams = TypedDict("PromoteParams", {"pipeline": str, "from": str, "to": str, "reason": str})
+PromoteParams = TypedDict("PromoteParams", {"pipeline": str, "from": str, "to": str, "skip_soak": bool, "reason": str})
+
+
+class CodeParams(TypedDict):
+    """The params of `yolo_release_code`."""
+
+    pipeline: str
+    reason: str
 
 
 class StageDict(TargetParams):
-    """A stage of a pipeline, as a DAG hands it to its tasks; `delivery` empty: as the setting says."""
+    """A stage of a pipeline, as a DAG hands it to its tasks.
+
+    `delivery` empty: as the setting says. `soak`: seconds that a version has to be live in the stage before; 0: none.
+    """
 
     delivery: str
+    proof: Proof
+    soak: float
 
 
 class StagesDict(TypedDict):
@@ -64,16 +81,19 @@ class StagesDict(TypedDict):
 class Promotion(VersionDict, StageDict):
     """`choose_promotion`: the version, the stage that it goes to (in this dictionary) and the one it comes from.
 
-    `live` is what the former holds now; `table` is Markdown, both versions side by side; `classes`: which come and go.
+    `source` None: the version stays where it is, and gets the newest code.
+    `live` is what the former holds now; `table` is Markdown, both versions side by side; `classes`: which come and go;
+    `since`: seconds since the epoch at which the latter was given the version, where that is asked for, else 0.
     """
 
     registered_model: str
-    source: TargetParams
+    source: TargetParams | None
     live: PinDict
     dataset_digest: str
     table: str
     classes: str
     reason: str
+    since: float
 
 
 class OpenedRun(TypedDict):
@@ -115,7 +135,8 @@ class ChosenVersion(VersionDict):
 class DeliveredCommit(TypedDict):
     """`promote` and `roll_back`: what became of the commit.
 
-    `former` is the pin before, `pin` what was asked for, `ours` whether this DAG run made the commit.
+    `former` is the pin before, `pin` what was asked for (`code_commit` is its), `ours` whether this DAG run made the
+    commit.
     """
 
     outcome: Outcome
@@ -125,6 +146,7 @@ class DeliveredCommit(TypedDict):
     detail: str
     request_url: str | None
     pin: PinDict
+    code_commit: str
     ours: bool
 
 
@@ -192,6 +214,7 @@ class Release(TypedDict):
 
     version: int
     commit: str
+    code_commit: str
     environment: str
     app: str
     served_model: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from airflow.sdk.exceptions import AirflowSkipException
 
 from lifecycle.errors import CandidateRefused, LifecycleError
-from lifecycle.model.names import COMMIT_CANDIDATE, PROVE_CANDIDATE, WAIT_FOR_CANDIDATE, beside
+from lifecycle.model.names import COMMIT_CANDIDATE, PROMOTE, PROVE_CANDIDATE, WAIT_FOR_CANDIDATE, beside
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, RolloutEvent
 from lifecycle.operators.undo import UndoOperator
@@ -56,7 +56,7 @@ class DiscardCandidateOperator(UndoOperator):
         if gone.outcome not in handoff.CONTINUES or not gone.commit:
             raise self._refused(context, gone.detail)
         self.defer(
-            trigger=watch(self.target, [gone.commit], [], time.time() + settings().rollout_timeout, None),
+            trigger=watch(self.target.as_candidate, [gone.commit], [], time.time() + settings().rollout_timeout, None),
             method_name="resume",
             timeout=timedelta(seconds=settings().rollout_timeout + 120),
         )
@@ -75,7 +75,8 @@ class DiscardCandidateOperator(UndoOperator):
         raise self._refused(context, f"Commit {commit} took the candidate away, and its server is gone.")
 
     def _refused(self, context: Context, what_became: str) -> CandidateRefused:
-        said = reasons(context["ti"], [beside(self.task_id, WAIT_FOR_CANDIDATE), beside(self.task_id, PROVE_CANDIDATE)])
+        asked = (WAIT_FOR_CANDIDATE, PROVE_CANDIDATE, PROMOTE)
+        said = reasons(context["ti"], [beside(self.task_id, name) for name in asked])
         why = said[-1] if said else "see the log of the task that failed."
         tried = self._tried(context)
         words = (

@@ -62,9 +62,9 @@ class RestoreOperator(UndoOperator):
         )
         failed = self._what_failed(context, promoted)
         if delivery.outcome == "requested":
-            former = _words(Pin.from_xcom(promoted["former"]))
             raise RolloutReverted(
-                f"{failed} The merge request {delivery.request_url} puts the former {former} back: merge it now."
+                f"{failed} The merge request {delivery.request_url} puts the former {_words(promoted)} back: merge it "
+                "now."
             )
         if delivery.outcome not in handoff.CONTINUES or not delivery.commit:
             raise RolloutReverted(f"{failed} The former version was not put back: {delivery.detail}")
@@ -83,21 +83,20 @@ class RestoreOperator(UndoOperator):
         try:
             if event["state"] not in ("ready", "other"):
                 raise rollout_error(self.target, commit, event)
-            back = self._prove(former)
+            back = self._prove(former, _words(promoted))
         except LifecycleError as error:
             raise RolloutReverted(
-                f"{failed} Commit {commit} pins the former {_words(former)} again, and it is not known to answer: "
+                f"{failed} Commit {commit} pins the former {_words(promoted)} again, and it is not known to answer: "
                 f"{error} Look at the Application {self.target.application}."
             ) from error
         raise RolloutReverted(f"{failed} {back} (commit {commit}, which reverts {promoted['commit']}).")
 
-    def _prove(self, former: Pin) -> str:
-        name = f"{self.registered_model} {_words(former)}"
+    def _prove(self, former: Pin, words: str) -> str:
         if former.version is None:
             proof.prove_absent(self.target)
             return "Nothing was live before, and no server is left"
         proof.prove_identity(self.target, former)
-        return f"The former {name} is back and answers"
+        return f"The former {self.registered_model} {words} is back and answers"
 
     def _beside(self, name: str) -> str:
         """The id of a task of the same stage: those of a stage after the first are in a group."""
@@ -117,9 +116,16 @@ class RestoreOperator(UndoOperator):
     def _what_failed(self, context: Context, promoted: DeliveredCommit) -> str:
         said = reasons(context["ti"], [self._beside(WAIT_FOR_ROLLOUT), self._beside(VERIFY_SERVING)])
         why = said[-1] if said else "see the log of the task that failed."
-        version = promoted["pin"]["version"]
-        return f"Version {version} of {self.registered_model} (commit {promoted['commit']}) did not go live: {why}"
+        pin, former = Pin.from_xcom(promoted["pin"]), Pin.from_xcom(promoted["former"])
+        return (
+            f"{pin.told_from(former).capitalize()} of {self.registered_model} (commit {promoted['commit']}) did not go "
+            f"live: {why}"
+        )
 
 
-def _words(former: Pin) -> str:
-    return "state without a server" if former.version is None else former.words
+def _words(promoted: DeliveredCommit) -> str:
+    """What was live before; its code is told where that is all that changed."""
+    pin, former = Pin.from_xcom(promoted["pin"]), Pin.from_xcom(promoted["former"])
+    if former.version is None:
+        return "state without a server"
+    return former.told_from(pin)

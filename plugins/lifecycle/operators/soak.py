@@ -36,13 +36,13 @@ class SoakOperator(BaseOperator):
     :param model: Triton's model name. (templated)
     :param version: the version. (templated)
     :param since: seconds since the epoch at which it was proved live. (templated)
-    :param seconds: how long it has to be live.
+    :param seconds: how long it has to be live; 0: nothing is asked. (templated)
     """
 
-    template_fields: Sequence[str] = ("environment", "app", "model", "version", "since")
+    template_fields: Sequence[str] = ("environment", "app", "model", "version", "since", "seconds")
 
     def __init__(
-        self, *, environment: str, app: str, model: str, version: Any, since: Any, seconds: float, **kwargs: Any
+        self, *, environment: str, app: str, model: str, version: Any, since: Any, seconds: Any, **kwargs: Any
     ) -> None:
         super().__init__(**{"doc_md": DOC, **kwargs})
         self.environment = environment
@@ -57,9 +57,11 @@ class SoakOperator(BaseOperator):
         """The served model."""
         return Target(self.environment, self.app, self.model)
 
-    def execute(self, context: Context) -> None:
+    def execute(self, context: Context) -> str:
         """Hand over to the triggerer until the time is over; a retry does not begin it again."""
-        chosen, until = settings(), float(self.since) + self.seconds
+        if not float(self.seconds):
+            return "no soak is asked for"
+        chosen, until = settings(), float(self.since) + float(self.seconds)
         left = max(until - time.time(), 0.0)
         self.log.info("Version %s has to be live in %s for %.0f s more", self.version, self.environment, left)
         self.defer(
@@ -81,7 +83,7 @@ class SoakOperator(BaseOperator):
         """Judge what was counted."""
         chosen = settings()
         if chosen.prometheus_url:
-            conduct = prometheus_conduct(chosen.prometheus_url, self.target, int(self.seconds))
+            conduct = prometheus_conduct(chosen.prometheus_url, self.target, int(float(self.seconds)))
         elif not event["servers"]:
             raise StatisticsUnavailable(
                 f"No server of version {self.version} in {self.environment}/{self.app} told how it does. "

@@ -187,7 +187,8 @@ class Stage(Part):
     soak: Duration | None = Field(
         default=None,
         description="How long a version has to be live in the stage before, such as 30m; the share of its requests "
-        "that failed there, and how long they took, must have stayed within LIFECYCLE_SOAK_….",
+        "that failed there, and how long they took, must have stayed within LIFECYCLE_SOAK_…. yolo_promote waits for "
+        "what is left of it.",
     )
     delivery: Literal["push", "github", "gitlab", "gitea"] | None = Field(
         default=None, description="How the commit reaches the branch; without it, as LIFECYCLE_GITOPS_DELIVERY says."
@@ -217,12 +218,6 @@ def _check_order(stages: tuple[Stage, ...]) -> None:
             )
         if stage.by == "manual":
             manual = number
-            if stage.soak is not None:
-                raise PydanticCustomError(
-                    "stages",
-                    "[{number}].soak: a person decides when yolo_promote runs; leave it out, or choose another `by`",
-                    {"number": number},
-                )
 
 
 class Pipeline(Part):

@@ -30,13 +30,15 @@ class Verdict:
     revision: str = ""
 
 
-def judge(application: dict[str, Any], accepted: set[str], older: set[str]) -> Verdict:
+def judge(application: dict[str, Any], accepted: set[str], older: set[str], *, health: bool = True) -> Verdict:
     """Judge an Application.
 
     Args:
         application: the object as the API gives it.
         accepted: the wanted commit and those known to hold it.
         older: revisions known not to hold it; Argo CD has not looked at git since.
+        health: whether its health counts. Else it is ready as soon as it is synced: one that was Degraded before says
+            nothing of what a commit has added.
     """
     status = application.get("status") or {}
     at = _first(_revisions(status.get("sync") or {}), accepted)
@@ -44,7 +46,9 @@ def judge(application: dict[str, Any], accepted: set[str], older: set[str]) -> V
         return _elsewhere(status, accepted, older)
     if failure := _failed_sync(status, accepted):
         return Verdict(State.FAILED, failure, at)
-    return _health(status, at)
+    if waiting := _syncing(status, at):
+        return waiting
+    return _health(status, at) if health else Verdict(State.READY, "synced", at)
 
 
 def _elsewhere(status: dict[str, Any], accepted: set[str], older: set[str]) -> Verdict:
@@ -61,15 +65,20 @@ def _elsewhere(status: dict[str, Any], accepted: set[str], older: set[str]) -> V
     return Verdict(State.OTHER, f"Argo CD is at revision {unknown[0][:12]}", unknown[0])
 
 
+def _syncing(status: dict[str, Any], at: str) -> Verdict | None:
+    """Argo CD compares with the wanted revision, and no sync of it has failed; None: it has synced it."""
+    sync, operation = status.get("sync") or {}, status.get("operationState") or {}
+    if sync.get("status") == "Synced" and operation.get("phase") not in ("Running", "Terminating"):
+        return None
+    why = _text(operation.get("message")) or _error_conditions(status)
+    tries = f", try {operation['retryCount'] + 1}" if operation.get("retryCount") else ""
+    return Verdict(State.WAITING, f"sync is {sync.get('status', 'Unknown')}{tries}{f': {why}' if why else ''}", at)
+
+
 def _health(status: dict[str, Any], at: str) -> Verdict:
-    """Argo CD compares with the wanted revision, and no sync of it has failed."""
-    sync, health = status.get("sync") or {}, status.get("health") or {}
-    operation = status.get("operationState") or {}
+    """Argo CD has synced the wanted revision."""
+    health = status.get("health") or {}
     condition, said = health.get("status", "Unknown"), _text(health.get("message"))
-    if sync.get("status") != "Synced" or operation.get("phase") in ("Running", "Terminating"):
-        why = _text(operation.get("message")) or _error_conditions(status)
-        tries = f", try {operation['retryCount'] + 1}" if operation.get("retryCount") else ""
-        return Verdict(State.WAITING, f"sync is {sync.get('status', 'Unknown')}{tries}{f': {why}' if why else ''}", at)
     if not _looked_after_sync(status):
         return Verdict(State.WAITING, "synced; Argo CD has not judged the health since", at)
     if condition == "Healthy":

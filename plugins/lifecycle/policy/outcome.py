@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from lifecycle.model.names import CLOSE_RUN, DISCARD_CANDIDATE, FIND_CHANGES, REGISTER, RESTORE
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+State = Literal["success", "failed"]  # Airflow's, of a DAG run that has ended
 
 # Tasks that are skipped in a good run.
 ON_FAILURE = {DISCARD_CANDIDATE, RESTORE}
@@ -29,6 +31,15 @@ class Outcome:
     text: str
 
 
+@dataclass(frozen=True)
+class Task:
+    """A task instance, when its DAG run has ended."""
+
+    state: str | None
+    began: datetime | None
+    ended: datetime | None
+
+
 def outcome(states: Mapping[str, str | None]) -> Outcome:
     """The outcome of a DAG run whose tasks are in these states.
 
@@ -36,7 +47,7 @@ def outcome(states: Mapping[str, str | None]) -> Outcome:
     that had nothing to train. A stage after the first (its tasks are in a group) that a version was not let into leaves
     it live in the one before.
     """
-    failed = sorted(task for task, state in states.items() if state == "failed" and task != CLOSE_RUN)
+    failed = _in_state(states, "failed") or _in_state(states, "upstream_failed")
     if failed:
         return Outcome("FAILED", f"failed in {', '.join(failed)}")
     skipped = {task for task, state in states.items() if state == "skipped" and "." not in task} - ON_FAILURE
@@ -47,6 +58,25 @@ def outcome(states: Mapping[str, str | None]) -> Outcome:
     return Outcome("FINISHED", REJECTED if REGISTER in skipped else NOT_PROMOTED)
 
 
-def set_by_hand(state: Literal["success", "failed"]) -> Outcome:
-    """The outcome of a DAG run to which a person gave its last state before its tasks were done."""
-    return Outcome("FINISHED" if state == "success" else "KILLED", ENDED_BY_HAND)
+def _in_state(states: Mapping[str, str | None], wanted: str) -> list[str]:
+    return sorted(task for task, state in states.items() if state == wanted and task != CLOSE_RUN)
+
+
+def end_unseen(tasks: Mapping[str, Task], state: State) -> Outcome | None:
+    """The outcome of a DAG run whose last task did not see its end; None: it did, and has ended the MLflow run.
+
+    It was skipped, because a person gave the DAG run this state; or another task ended after it had begun, because a
+    person cleared that one without those that follow it.
+    """
+    last = tasks[CLOSE_RUN]
+    if last.state == "skipped":
+        return Outcome("FINISHED" if state == "success" else "KILLED", ENDED_BY_HAND)
+    others = {name: each for name, each in tasks.items() if name != CLOSE_RUN}
+    later = [name for name, each in others.items() if last.began and each.ended and each.ended > last.began]
+    if not later:
+        return None
+    found = outcome({name: each.state for name, each in tasks.items()})
+    if found.status == "FINISHED" and state == "failed":
+        # Airflow takes a DAG run's state from its last task, which failed because of another one's former failure.
+        return Outcome("FAILED", f"failed in {CLOSE_RUN}, which was not cleared with {', '.join(sorted(later))}")
+    return found

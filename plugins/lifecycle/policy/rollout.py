@@ -15,4 +15,6 @@ def rollout_error(target: Target, commit: str, event: RolloutEvent) -> RolloutFa
         return RolloutTimeout(f"Gave up waiting for {where}. The last state was: {event['message']}.{pods}")
     if event["state"] == "crashing":
         return RolloutFailed(f"The version that {where} pins does not start: {event['message']}.{pods}")
+    if target.candidate:
+        return RolloutFailed(f"The candidate that {where} adds failed: {event['message']}.{pods}")
     return RolloutFailed(f"Argo CD reports a failure of {where}: {event['message']}.{pods}")

@@ -42,13 +42,16 @@ class ApplicationRolloutSensor(BaseOperator):
     :param model: Triton's model name. (templated)
     :param commit: the commit to wait for. (templated)
     :param version: the version that this commit pins. (templated)
+    :param code_commit: the commit of the code that it pins; empty: whichever. (templated)
     :param request_url: the merge request that brings the commit; none: the commit is on the branch. (templated)
     :param delivery: how the stage has its commits delivered; empty: as the setting says. (templated)
     :param candidate: whether the commit brings a candidate, which is then what is waited for; not templated.
     :param timeout: seconds; none: the setting LIFECYCLE_ROLLOUT_TIMEOUT.
     """
 
-    template_fields: Sequence[str] = ("environment", "app", "model", "commit", "version", "request_url", "delivery")
+    template_fields: Sequence[str] = (
+        *("environment", "app", "model", "commit", "version", "code_commit", "request_url", "delivery"),
+    )
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class ApplicationRolloutSensor(BaseOperator):
         model: str,
         commit: Any,
         version: Any,
+        code_commit: Any = "",
         request_url: Any = None,
         delivery: Any = "",
         candidate: bool = False,
@@ -70,6 +74,7 @@ class ApplicationRolloutSensor(BaseOperator):
         self.model = model
         self.commit = commit
         self.version = version
+        self.code_commit = code_commit
         self.request_url = request_url
         self.delivery = delivery
         self.candidate = candidate
@@ -124,13 +129,17 @@ class ApplicationRolloutSensor(BaseOperator):
         target = self.target
         pinned, tip = repository().read(target.environment, target.app, target.model)
         found = pinned.candidate if self.candidate else pinned.pin
-        there = found.version if found else None
-        if there != int(self.version):
-            as_what = "the candidate " if self.candidate else ""
-            raise AirflowSkipException(
-                f"Superseded: commit {self.commit} pinned {as_what}version {self.version} of {target.model}, and at "
-                f"{tip} the file pins {as_what}version {there}. This run leaves the decision to whoever wrote it."
-            )
+        as_what = "the candidate " if self.candidate else ""
+        if found is None or found.version != int(self.version):
+            pins = f"{as_what}version {found.version if found else None}"
+        elif self.code_commit and found.code_commit != self.code_commit:
+            pins = f"{as_what}{found.words_with_code}, not with that of {self.code_commit[:12]}"
+        else:
+            return
+        raise AirflowSkipException(
+            f"Superseded: commit {self.commit} pinned {as_what}version {self.version} of {target.model}, and at {tip} "
+            f"the file pins {pins}. This run leaves the decision to whoever wrote it."
+        )
 
     def _look_at(self, revision: str, event: RolloutEvent) -> NoReturn:
         """Argo CD is at a revision that may or may not hold the commit: find out, and watch on."""

@@ -28,7 +28,7 @@ def close_run() -> None:
 
     No teardown task: a DAG run that a person marks as failed gets that state in Airflow 3.3 only where no teardown is
     pending. One that waits in the queue would stay there, and one that runs would end as a success. Where a person
-    marks the DAG run, this task is skipped with the others, and `lifecycle.listeners.marked` ends the MLflow run.
+    marks the DAG run, this task is skipped with the others, and `lifecycle.listeners.dag_runs` ends the MLflow run.
 
     Raises:
         RunFailed: another task failed. Airflow takes a DAG run's state from its last task, and this one always runs.

@@ -9,7 +9,14 @@ from airflow.sdk import get_current_context
 from airflow.sdk.configuration import conf
 
 from lifecycle.model import names
-from lifecycle.model.results import GateDecision, LifecycleParams, PromoteParams, RollbackParams, TargetParams
+from lifecycle.model.results import (
+    CodeParams,
+    GateDecision,
+    LifecycleParams,
+    PromoteParams,
+    RollbackParams,
+    TargetParams,
+)
 from lifecycle.model.target import Target
 from lifecycle.policy.outcome import DELETED, Outcome
 
@@ -27,6 +34,11 @@ def rollback_params() -> RollbackParams:
 def promote_params() -> PromoteParams:
     """The run's params, in a task of `yolo_promote`."""
     return cast(PromoteParams, get_current_context()["params"])
+
+
+def code_params() -> CodeParams:
+    """The run's params, in a task of `yolo_release_code`."""
+    return cast(CodeParams, get_current_context()["params"])
 
 
 def target(where: TargetParams | None = None) -> Target:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from lifecycle.settings import settings
@@ -10,6 +10,18 @@ from lifecycle.tasks.retry_policy import RetryTransientFailures
 
 # Limit of a task that asks servers and computes nothing.
 QUICK = timedelta(minutes=10)
+
+
+def by_hand(*tags: str) -> dict[str, Any]:
+    """What the DAGs have in common that run only when a person triggers them; `tags`: besides `yolo` and `gitops`."""
+    return {
+        "schedule": None,
+        "start_date": datetime(2026, 1, 1),
+        "catchup": False,
+        "max_active_runs": 4,
+        "tags": ["yolo", *tags, "gitops"],
+        "default_args": default_args(retries=3),
+    }
 
 
 def default_args(*, retries: int) -> dict[str, Any]:

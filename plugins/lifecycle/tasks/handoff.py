@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.hooks.gitops import repository
 from lifecycle.model import names
@@ -28,6 +28,7 @@ def promote(
     dag_run: str,
     classes: str = "",
     delivery: str = "",
+    candidate: DeliveredCommit | None = None,
 ) -> DeliveredCommit:
     """Write the registered version into git.
 
@@ -38,8 +39,17 @@ def promote(
         dag_run: `<dag id>/<run id>`; with it a retry finds its own commit.
         classes: which came and went against the live version, for the commit; empty: none.
         delivery: how the stage has its commits delivered; empty: as the setting says.
+        candidate: what `try_candidate` returned, whose code goes live with it; None: the newest of the branch does.
     """
-    return _release("promote", target, registered_model, registered, dag_run, classes, delivery)
+    trailers = _release_trailers(registered, dag_run, classes)
+    pin = Pin.from_xcom(candidate["pin"] if candidate else registered)
+    wanted = bump(target, registered_model, pin, kind="promote", trailers=trailers, **code_of(candidate))
+    return described(deliver(wanted, delivery))
+
+
+def code_of(candidate: DeliveredCommit | None) -> dict[str, Any]:
+    """What a bump that makes a version live says of its code."""
+    return {"code_beside": candidate["former"]["code_commit"]} if candidate else {"newest_code": True}
 
 
 def try_candidate(
@@ -50,24 +60,16 @@ def try_candidate(
     dag_run: str,
     classes: str = "",
     delivery: str = "",
+    newest_code: bool = True,
 ) -> DeliveredCommit:
-    """Write the registered version beside the live one, as its candidate; the arguments are those of `promote`."""
-    return _release("candidate", target, registered_model, registered, dag_run, classes, delivery)
+    """Write the registered version beside the live one, as its candidate.
 
-
-def _release(
-    kind: Literal["promote", "candidate"],
-    target: Target,
-    registered_model: str,
-    registered: RegisteredVersion,
-    dag_run: str,
-    classes: str,
-    delivery: str,
-) -> DeliveredCommit:
-    pin = Pin.from_xcom(registered)
+    The arguments are those of `promote`; `newest_code`: with the branch's newest, or with the code of `registered`.
+    """
     trailers = _release_trailers(registered, dag_run, classes)
-    wanted = bump(target, registered_model, pin, kind=kind, trailers=trailers)
-    return described(deliver(wanted, delivery), pin)
+    pin = Pin.from_xcom(registered)
+    wanted = bump(target, registered_model, pin, kind="candidate", trailers=trailers, newest_code=newest_code)
+    return described(deliver(wanted, delivery))
 
 
 def _release_trailers(registered: RegisteredVersion, dag_run: str, classes: str) -> dict[str, str]:
@@ -103,7 +105,7 @@ def deliver(wanted: Bump, delivery: str = "") -> Delivery:
     return made
 
 
-def described(delivery: Delivery, pin: Pin) -> DeliveredCommit:
+def described(delivery: Delivery) -> DeliveredCommit:
     """A delivery as XCom. A commit that an earlier try of the same run made is told by its diff."""
     ours = delivery.outcome in ("pushed", "requested") or (delivery.outcome == "already_there" and bool(delivery.diff))
     return {
@@ -113,7 +115,8 @@ def described(delivery: Delivery, pin: Pin) -> DeliveredCommit:
         "diff": delivery.diff,
         "detail": delivery.detail,
         "request_url": delivery.request_url,
-        "pin": pin.xcom(),
+        "pin": delivery.pin.xcom(),
+        "code_commit": delivery.pin.code_commit,
         "ours": ours,
     }
 

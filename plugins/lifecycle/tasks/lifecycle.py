@@ -22,7 +22,7 @@ from lifecycle.model.results import DeliveredCommit, GateDecision, OpenedRun, Re
 from lifecycle.policy import gate as policy
 from lifecycle.policy.classes import decide_classes
 from lifecycle.tasks import context, handoff
-from lifecycle.tasks.candidate import take_away
+from lifecycle.tasks.candidate import own_candidate, take_away
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.served import check_served_here
 
@@ -66,7 +66,7 @@ def open_run() -> OpenedRun:
         for left in runs.close_left(client, experiment, dag_id, context.end_of_dag_run):
             log.info("Ended the MLflow run of %s, which had ended before", left)
     experiment_id = str(experiment.experiment_id)
-    log.info("MLflow run: %s/#/experiments/%s/runs/%s", hook.tracking_uri, experiment_id, run_id)
+    log.info("MLflow run: %s", " ".join(filter(None, hook.run_page(experiment_id, run_id))))
     log.info("Live at commit %s: %s", commit, pinned.pin)
     return {
         "run_id": run_id,
@@ -158,11 +158,12 @@ def register(opened: OpenedRun) -> RegisteredVersion:
 @task(
     multiple_outputs=True,
     execution_timeout=QUICK,
-    doc_md="Writes version, sha256 and run id into the values file: one commit.",
+    doc_md="Writes version, sha256, run id and the commit of the code that serves into the values file: one commit.",
 )
 def promote(registered: RegisteredVersion, delivery: str = "") -> DeliveredCommit:
     """Commit the version's pin; skip what follows if a newer version or a hold is in its way.
 
+    The code is the newest of the branch, or what this run's candidate was proved with.
     `delivery`: how the stage has its commits delivered; empty: as the setting says.
     """
     wanted = context.lifecycle_params()["registered_model"]
@@ -173,9 +174,10 @@ def promote(registered: RegisteredVersion, delivery: str = "") -> DeliveredCommi
         dag_run=context.dag_run_name(),
         classes=context.class_change(),
         delivery=delivery,
+        candidate=own_candidate(),
     )
     if promoted["outcome"] not in handoff.CONTINUES:
         context.task_instance().xcom_push(key="return_value", value=promoted)
-        take_away(registered, delivery)
+        take_away(delivery)
         raise AirflowSkipException(f"Nothing was committed ({promoted['outcome']}): {promoted['detail']}")
     return promoted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -14,20 +14,23 @@ from lifecycle.hooks.gitops import repository
 from lifecycle.hooks.mlflow import MlflowHook
 from lifecycle.mlflow import classes, runs, versions
 from lifecycle.model import names
-from lifecycle.model.pin import Pin, VersionDict
+from lifecycle.model.pin import Pin, PinDict
 from lifecycle.model.results import DeliveredCommit, Promotion, StageDict
 from lifecycle.model.target import Target
 from lifecycle.policy.promotion import side_by_side
 from lifecycle.policy.stages import neighbours
 from lifecycle.tasks import context, handoff, proof
-from lifecycle.tasks.candidate import take_away
+from lifecycle.tasks.candidate import own_candidate, take_away
 from lifecycle.tasks.defaults import QUICK
+from lifecycle.tasks.failures import handed_on
 from lifecycle.tasks.served import check_served_here
 
 if TYPE_CHECKING:
     from lifecycle.gitops import PinnedModel
 
 log = logging.getLogger(__name__)
+
+NOTHING = "Nothing was committed."
 
 
 @task(
@@ -45,7 +48,10 @@ def choose_asked(pipelines: Mapping[str, Sequence[StageDict]]) -> Promotion:
     """
     params = context.promote_params()
     source, to = neighbours(pipelines, params["pipeline"], params["from"], params["to"])
-    return _choose(source, to, reason=" ".join(params["reason"].split()))
+    if params["skip_soak"]:
+        to = {**to, "soak": 0.0}
+    chosen = _choose(source, to, reason=" ".join(params["reason"].split()))
+    return {**chosen, "since": _given(context.target(source)) if to["soak"] else 0.0}
 
 
 @task(
@@ -54,19 +60,19 @@ def choose_asked(pipelines: Mapping[str, Sequence[StageDict]]) -> Promotion:
     execution_timeout=QUICK,
     doc_md="Reads what the stage before holds; skips the rest if that is not this run's version, or may not go on.",
 )
-def choose_own(source: StageDict, to: StageDict, registered: VersionDict) -> Promotion:
+def choose_own(source: StageDict, to: StageDict, released: PinDict) -> Promotion:
     """This run's version, if the stage before still holds it; what a person did there meanwhile is no failure."""
     try:
-        return _choose(source, to, expected=Pin.from_xcom(registered))
+        return _choose(source, to, expected=Pin.from_xcom(released))
     except PromotionRefused as error:
-        _skip(error)
+        _skip(str(error))
 
 
 @task(
     task_id=names.PROMOTE,
     multiple_outputs=True,
     execution_timeout=QUICK,
-    doc_md="Asks the stage before again, and writes its version, sha256 and run id into the next: one commit.",
+    doc_md="Asks the stage before again, and copies its pin, code commit included, into the next: one commit.",
 )
 def promote_on(chosen: Promotion, *, skips: bool) -> DeliveredCommit:
     """Commit the promotion.
@@ -77,15 +83,20 @@ def promote_on(chosen: Promotion, *, skips: bool) -> DeliveredCommit:
 
     Raises:
         PromotionRefused: the stage before does not hold and answer with the version any more, or a hold or a newer
-            version is in the way. Nothing was committed.
+            version is in the way.
     """
+    ti = context.task_instance()
+    if chosen["proof"] == "candidate" and not ti.xcom_pull(task_ids=names.beside(ti.task_id, names.PROVE_CANDIDATE)):
+        _skip("Its candidate was not proved: another run replaced it, or a person took it away.")
     try:
-        return _promote(chosen)
+        # `discard_candidate` tells the reason, too.
+        with handed_on(ti):
+            return _promote(chosen)
     except PromotionRefused as error:
         if not skips:
             raise
-        take_away(chosen, chosen["delivery"], chosen)
-        _skip(error)
+        take_away(chosen["delivery"], chosen)
+        _skip(str(error))
 
 
 def _choose(source: StageDict, to: StageDict, *, expected: Pin | None = None, reason: str = "") -> Promotion:
@@ -113,18 +124,28 @@ def _choose(source: StageDict, to: StageDict, *, expected: Pin | None = None, re
         "table": table,
         "classes": change.words if change else "",
         "reason": reason,
+        "since": 0.0,
     }
+
+
+def _given(origin: Target) -> float:
+    """When the stage was given what it holds: seconds since the epoch."""
+    newest, *_ = repository().history(origin.environment, origin.app, origin.model)
+    return newest.time.timestamp()
 
 
 def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel, expected: Pin | None) -> None:
     """What git says of the two stages."""
     if held.pin.version is None:
-        raise _refused(f"{origin.entry} holds no version, so there is nothing to promote from it.")
+        raise refused(f"{origin.entry} holds no version, so there is nothing to promote from it.")
     if expected is not None and held.pin != expected:
-        raise _refused(f"{origin.entry} has {held.pin.words} by now, not {expected.words}, which this run released.")
+        raise refused(
+            f"{origin.entry} has {held.pin.told_from(expected)} by now, not {expected.told_from(held.pin)}, which this "
+            "run released."
+        )
     for entry, pinned in ((origin, held), (target, there)):
         if pinned.hold:
-            raise _refused(
+            raise refused(
                 f"{entry.entry} is on hold at {pinned.pin.words}. Set hold to false in its values file to let "
                 "promotions through again."
             )
@@ -134,25 +155,34 @@ def _check(origin: Target, held: PinnedModel, target: Target, there: PinnedModel
             f"{there.registered_model!r}. Correct registeredModel in one of the values files. Nothing was committed."
         )
     if there.pin.version is not None and there.pin.version > held.pin.number:
-        raise _refused(
+        raise refused(
             f"{target.entry} has the newer {there.pin.words}, and {origin.entry} {held.pin.words}. To go back, use "
             "yolo_rollback."
         )
 
 
-def _check_answers(origin: Target, pin: Pin) -> None:
+def _check_answers(origin: Target, pin: Pin, kept: str = NOTHING) -> None:
     """Only a version that answers is promoted, whatever git says."""
     try:
         proof.prove_identity(origin, pin)
     except LifecycleError as error:
         if error.retryable:
             raise
-        raise _refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}") from error
+        raise refused(f"{pin.words.capitalize()} does not answer in {origin.environment}: {error}", kept) from error
 
 
 def _promote(chosen: Promotion) -> DeliveredCommit:
-    origin, pin = context.target(chosen["source"]), Pin.from_xcom(chosen)
-    _check_answers(origin, pin)
+    pin = Pin.from_xcom(chosen)
+    # A candidate was committed before.
+    kept = NOTHING if chosen["proof"] == "after" else "What is live stays as it is."
+    if chosen["source"] is not None:
+        origin = context.target(chosen["source"])
+        _check_answers(origin, pin, kept)
+        more: dict[str, Any] = {"source": origin}
+    else:
+        candidate = own_candidate()
+        pin = Pin.from_xcom(candidate["pin"]) if candidate else pin
+        more = handoff.code_of(candidate)
     trailers = {
         names.DATASET_DIGEST_TRAILER: chosen["dataset_digest"],
         names.DAG_RUN_TRAILER: context.dag_run_name(),
@@ -160,20 +190,26 @@ def _promote(chosen: Promotion) -> DeliveredCommit:
         names.REASON_TRAILER: chosen["reason"],
     }
     wanted = handoff.bump(
-        context.target(chosen), chosen["registered_model"], pin, kind="promote", trailers=trailers, source=origin
+        context.target(chosen),
+        chosen["registered_model"],
+        pin,
+        kind="promote",
+        trailers=trailers,
+        **more,
     )
     made = handoff.deliver(wanted, chosen["delivery"])
     if made.outcome not in handoff.CONTINUES:
-        raise _refused(made.detail)
-    return handoff.described(made, pin)
+        raise refused(made.detail, kept)
+    return handoff.described(made)
 
 
-def _refused(why: str) -> PromotionRefused:
-    return PromotionRefused(f"{why} Nothing was committed.")
+def refused(why: str, kept: str = NOTHING) -> PromotionRefused:
+    """The refusal, which says what stays as it is."""
+    return PromotionRefused(f"{why} {kept}")
 
 
-def _skip(error: PromotionRefused) -> NoReturn:
+def _skip(why: str) -> NoReturn:
     # Airflow's log does not say why a task was skipped.
-    log.warning("%s", error)
-    context.task_instance().xcom_push(key=names.REASON_KEY, value=str(error))
-    raise AirflowSkipException(str(error)) from error
+    log.warning("%s", why)
+    context.task_instance().xcom_push(key=names.REASON_KEY, value=why)
+    raise AirflowSkipException(why)

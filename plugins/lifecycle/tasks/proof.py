@@ -42,14 +42,14 @@ def prove(target: Target, pin: Pin) -> ServedVersion:
         folder = Path(name)
         with MlflowHook.from_settings().session() as client:
             samples = runs.download(client, pin.run_id, names.VERIFICATION_FOLDER, folder)
-        address, report = _ask(
-            target, pin, lambda url: verify_served(url, target.model, pin.number, pin.sha256, samples)
-        )
+        address, report = _ask(target, pin, lambda url: verify_served(url, target.model, pin, samples))
         _keep(pin.run_id, report, folder)
     log.info(
-        "%s serves version %d: %d boxes in %d images as in training, %.2f s",
-        *(address.url, pin.number, report.boxes, report.images, report.seconds),
+        "%s serves %s: %d boxes in %d images as in training, %.2f s",
+        *(address.url, pin.words_with_code, report.boxes, report.images, report.seconds),
     )
+    if pin.code_commit and not report.served.code_commit:
+        log.warning("%s does not tell the commit of its code, which is not from Git there", address.url)
     return {
         **pin.version_xcom(),
         "url": address.url,
@@ -71,7 +71,7 @@ def prove_identity(target: Target, pin: Pin) -> Endpoint:
 
     def ask(url: str) -> None:
         with typed_errors(), Detector(url, target.model) as detector:
-            check_identity(detector.served(), pin.number, pin.sha256, url)
+            check_identity(detector.served(), pin, url)
 
     return _ask(target, pin, ask)[0]
 

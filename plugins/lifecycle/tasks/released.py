@@ -24,6 +24,7 @@ def announce(model: str, pin: Pin, commit: str, target: Target) -> None:
     extra: Release = {
         "version": pin.number,
         "commit": commit,
+        "code_commit": pin.code_commit,
         "environment": target.environment,
         "app": target.app,
         "served_model": target.model,

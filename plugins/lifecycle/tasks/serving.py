@@ -11,7 +11,7 @@ from lifecycle.assets import RELEASED
 from lifecycle.hooks.mlflow import MlflowHook
 from lifecycle.mlflow import versions
 from lifecycle.model import names
-from lifecycle.model.pin import Pin, VersionDict
+from lifecycle.model.pin import Pin, PinDict, VersionDict
 from lifecycle.model.results import RolledOut, ServedVersion, StagesDict, TargetParams
 from lifecycle.policy.stages import is_last
 from lifecycle.tasks import context, proof, released
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
     execution_timeout=QUICK,
     doc_md="Asks Triton which version answers, and whether its boxes are right.",
 )
-def verify_serving(pin: VersionDict, where: TargetParams | None = None) -> ServedVersion:
+def verify_serving(pin: VersionDict | PinDict, where: TargetParams | None = None) -> ServedVersion:
     """Prove that the version answers; leave the reason for `restore` if it does not.
 
     Args:
@@ -63,6 +63,7 @@ def set_alias(
             registered_model,
             number,
             commit=rolled["commit"],
+            code_commit=pin["code_commit"],
             environment=target.environment,
             champion=champion,
         )

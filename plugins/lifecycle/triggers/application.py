@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any, Literal
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -15,9 +16,15 @@ from lifecycle.model.names import VERSION_LABEL
 from lifecycle.model.results import End, RolloutEvent
 from lifecycle.model.target import Target
 from lifecycle.policy.application import State, Verdict, judge
-from lifecycle.policy.pods import crash_looping, pod_troubles
+from lifecycle.policy.backoff import pauses
+from lifecycle.policy.deployment import judge_deployment
+from lifecycle.policy.pods import crash_looping, not_fitting, pod_troubles
+from lifecycle.policy.workloads import workload_troubles
 from lifecycle.settings import settings
 
+# Whose health decides, once Argo CD has synced the revision: the Application's, that of the version's own Deployment
+# (a live version that is Degraded must not keep a candidate from it), or nobody's.
+Health = Literal["application", "deployment", "none"]
 # What an event says of a verdict; one that still waits has met its deadline.
 ENDS: dict[State, End] = {
     State.READY: "ready",
@@ -26,6 +33,10 @@ ENDS: dict[State, End] = {
     State.OTHER: "other",
     State.WAITING: "timeout",
 }
+
+# How many times in a row the API may refuse before it is believed: an API server that has just started says 403 until
+# it has read the Roles.
+REFUSALS = 3
 
 
 class ApplicationTrigger(BaseTrigger):
@@ -41,6 +52,7 @@ class ApplicationTrigger(BaseTrigger):
     :param pods_selector: their label selector; asked for reasons when the rollout fails or takes too long.
     :param version: the version that is rolled out; its pods are looked at while it waits, so that a server that ends
         again and again fails the rollout long before Argo CD's Deployment does (its progress deadline). None: no look.
+    :param health: whose health counts, see `Health`; the Deployment is found by `pods_selector`.
     :param poll: seconds between two looks.
     :param refresh_interval: seconds between two requests to Argo CD to look at git.
     :param settle: seconds before the first event. Airflow 3.3 fails a task whose trigger fires before the scheduler has
@@ -62,6 +74,7 @@ class ApplicationTrigger(BaseTrigger):
         refresh_interval: float,
         settle: float,
         version: int | None = None,
+        health: Health = "application",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kubernetes_conn_id = kubernetes_conn_id
@@ -76,13 +89,14 @@ class ApplicationTrigger(BaseTrigger):
         self.refresh_interval = refresh_interval
         self.settle = settle
         self.version = version
+        self.health: Health = health
         self._hook = AsyncClusterHook(kubernetes_conn_id)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments."""
         names = (
             *("kubernetes_conn_id", "namespace", "application", "accepted", "older", "deadline"),
-            *("pods_namespace", "pods_selector", "poll", "refresh_interval", "settle", "version"),
+            *("pods_namespace", "pods_selector", "poll", "refresh_interval", "settle", "version", "health"),
         )
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
@@ -115,22 +129,22 @@ class ApplicationTrigger(BaseTrigger):
 
     async def _watch(self) -> Verdict:
         """Return the first verdict that is not `waiting`, or the last one at the deadline."""
-        refreshed, said, outage = 0.0, "", 0
+        refreshed, said, outage, refused = 0.0, "", 0, 0
         verdict = Verdict(State.WAITING, "the Application was not read yet")
         while True:
             try:
                 if time.monotonic() - refreshed >= self.refresh_interval or not refreshed:
                     await self._hook.request_refresh(self.namespace, self.application)
                     refreshed = time.monotonic()
-                application = await self._hook.application(self.namespace, self.application)
-                verdict = judge(application, set(self.accepted), set(self.older))
+                verdict = await self._look()
                 if verdict.state is State.WAITING and verdict.revision:
-                    verdict = await self._crashing() or verdict
-                outage = 0
+                    verdict = await self._seen_in_pods(verdict)
+                outage = refused = 0
             except LifecycleError as error:
                 outage += 1
+                refused = 0 if error.retryable else refused + 1
                 # An Application that is not there may still be made: its ApplicationSet has not seen the folder yet.
-                passing = error.retryable or isinstance(error, ObjectMissing)
+                passing = error.retryable or isinstance(error, ObjectMissing) or refused < REFUSALS
                 if not passing or (error.retryable and time.time() >= self.deadline):
                     raise
                 verdict = Verdict(State.WAITING, str(error))
@@ -142,31 +156,67 @@ class ApplicationTrigger(BaseTrigger):
             # An API server that is unreachable is asked less and less often, at most every 30 seconds.
             await asyncio.sleep(min(self.poll * 2 ** min(outage, 6), max(self.poll, 30.0)))
 
-    async def _crashing(self) -> Verdict | None:
-        """The end of a rollout whose servers do not come up; None if they may, or if pods cannot be seen."""
+    async def _look(self) -> Verdict:
+        application = await self._hook.application(self.namespace, self.application)
+        accepted, older = set(self.accepted), set(self.older)
+        verdict = judge(application, accepted, older, health=self.health == "application")
+        if self.health != "deployment" or verdict.state is not State.READY:
+            return verdict
+        found = await self._hook.deployments(self.pods_namespace, self.pods_selector)
+        return judge_deployment(found, self.version, verdict.revision)
+
+    async def _seen_in_pods(self, verdict: Verdict) -> Verdict:
+        """A verdict that waits, with what the version's pods add: servers that do not come up end it."""
         if self.version is None:
-            return None
+            return verdict
         selector = f"{self.pods_selector},{VERSION_LABEL}={self.version}"
         try:
-            looping = crash_looping(await self._hook.pods(self.pods_namespace, selector))
+            pods = await self._hook.pods(self.pods_namespace, selector)
         except LifecycleError as error:
             self.log.debug("The serving pods could not be asked: %s", error)
-            return None
-        return Verdict(State.CRASHING, f"its server ends again and again in {looping}") if looping else None
+            return verdict
+        if looping := crash_looping(pods):
+            return Verdict(State.CRASHING, f"its server ends again and again in {looping}", verdict.revision)
+        if unplaced := not_fitting(pods, time.time()):
+            return replace(verdict, message=f"{verdict.message}; {unplaced}")
+        return verdict
 
     async def _troubles(self) -> str:
-        """What the serving pods say; a reason that cannot be had must not hide the rollout's own."""
-        try:
-            return pod_troubles(await self._hook.pods(self.pods_namespace, self.pods_selector))
-        except LifecycleError as error:
-            return f"the serving pods could not be asked: {error}"
+        """What the Deployments and pods say; a reason that cannot be had must not hide the rollout's own."""
+        where = (self.pods_namespace, self.pods_selector)
+        found = [
+            await self._patiently("Deployments", lambda: self._hook.workloads(*where), workload_troubles),
+            await self._patiently("serving pods", lambda: self._hook.pods(*where), pod_troubles),
+        ]
+        return "; ".join(text for text in found if text)
+
+    async def _patiently(
+        self,
+        what: str,
+        ask: Callable[[], Awaitable[list[dict[str, Any]]]],
+        tell: Callable[[list[dict[str, Any]]], str],
+    ) -> str:
+        """What objects tell; asked again while the API fails for a passing reason."""
+        waits = pauses(settings().kubernetes_retries)
+        while True:
+            try:
+                return tell(await ask())
+            except LifecycleError as error:
+                pause = next(waits, None) if error.retryable else None
+                if pause is None:
+                    return f"the {what} could not be asked: {error}"
+                await asyncio.sleep(pause)
 
 
 def watch(
     target: Target, accepted: list[str], older: list[str], deadline: float, version: int | None
 ) -> ApplicationTrigger:
-    """The trigger for a target and the version that is rolled out (None: nothing), with the settings' intervals."""
+    """The trigger for a target and the version that is rolled out (None: nothing), with the settings' intervals.
+
+    Of a candidate, only its own Deployment counts, and where it is taken away, nothing: a live version may be Degraded.
+    """
     chosen = settings()
+    beside: Health = "none" if version is None else "deployment"
     return ApplicationTrigger(
         kubernetes_conn_id=chosen.kubernetes_conn_id,
         namespace=chosen.argocd_namespace,
@@ -180,4 +230,5 @@ def watch(
         refresh_interval=chosen.refresh_interval,
         settle=chosen.rollout_settle,
         version=version,
+        health=beside if target.candidate else "application",
     )

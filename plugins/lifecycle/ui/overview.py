@@ -39,6 +39,7 @@ def history(environment: str, app: str, model: str) -> list[dict[str, Any]]:
     return [
         {
             "version": revision.model.pin.version,
+            "code_commit": revision.model.pin.code_commit,
             "commit": revision.commit,
             "time": revision.time.isoformat(),
             "subject": revision.subject,
@@ -67,6 +68,7 @@ def _row(environment: str, app: str, model: PinnedModel) -> dict[str, Any]:
         "model": model.name,
         "registered_model": model.registered_model,
         "version": model.pin.version,
+        "code_commit": model.pin.code_commit,
         "run_id": model.pin.run_id,
         "hold": model.hold,
         "candidate": model.candidate.version if model.candidate else None,
@@ -77,16 +79,18 @@ def _row(environment: str, app: str, model: PinnedModel) -> dict[str, Any]:
 
 
 def _served(target: Target) -> dict[str, Any]:
-    """The version that answers, by the server's own word."""
+    """The version that answers and the commit of its code (empty: not from Git), by the server's own word."""
     try:
-        url = endpoint(target).url
+        # Somebody waits for the page, and reloads it.
+        url = endpoint(target, retries=0).url
         answer = requests.get(f"{url}/v2/models/{target.model}/config", timeout=SECONDS)
         answer.raise_for_status()
         parameters = answer.json()["parameters"]
         version = int(parameters["mlflow_model_version"]["string_value"])
+        code_commit = parameters.get("code_commit", {}).get("string_value", "")
     except (LifecycleError, requests.RequestException, KeyError, ValueError) as error:
         return {"version": None, "problem": f"{type(error).__name__}: {error}"[:500]}
-    return {"version": version, "problem": "", "url": url}
+    return {"version": version, "code_commit": code_commit, "problem": "", "url": url}
 
 
 def _registry(model: PinnedModel) -> dict[str, Any]:
@@ -99,11 +103,12 @@ def _registry(model: PinnedModel) -> dict[str, Any]:
     except LifecycleError as error:
         return {"problem": str(error)[:500]}
     facts = describe(run)
-    page = f"{hook.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    page, note = hook.run_page(str(run.info.experiment_id), str(run.info.run_id))
     return {
         "champion": champion,
         "dataset_digest": facts.dataset_digest,
         "page": page,
+        "page_note": note,
         "class_change": run.data.tags.get(names.CLASS_CHANGE, ""),
         "map50": facts.map50,
         "map50_95": facts.map50_95,

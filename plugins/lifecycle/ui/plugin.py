@@ -1,10 +1,10 @@
-"""Puts the page into Airflow's navigation, and the listener into its API server."""
+"""Puts the page into Airflow's navigation, and the listener into its API server and scheduler."""
 
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from lifecycle.listeners import marked
+from lifecycle.listeners import dag_runs
 from lifecycle.ui.app import app
 
 PREFIX = "/lifecycle"
@@ -19,4 +19,4 @@ class LifecyclePlugin(AirflowPlugin):
     external_views = [  # noqa: RUF012
         {"name": "Models", "href": f"{PREFIX}/", "destination": "nav", "category": "browse", "url_route": "models"}
     ]
-    listeners = [marked]  # noqa: RUF012
+    listeners = [dag_runs]  # noqa: RUF012

@@ -17,6 +17,7 @@ from yolo_client import Detector, Protocol, ServedModel, draw_detections
 from yolo_client.draw import contact_sheet
 from yolo_client.letterbox import Floats, Pixels
 
+from lifecycle.model.pin import Pin
 from lifecycle.verification.errors import DetectionsDiffer, SamplesUnusable, WrongVersionServed, typed_errors
 
 # The sha256 proves which file is served, the boxes that the server computes it rightly. So the limits leave room for
@@ -97,8 +98,7 @@ class VerificationReport:
 def verify_served(
     url: str,
     model: str,
-    expected_version: int,
-    expected_sha256: str,
+    expected: Pin,
     samples_dir: Path,
     *,
     protocol: Protocol = "http",
@@ -109,14 +109,13 @@ def verify_served(
     Args:
         url: Triton's address for the protocol.
         model: Triton's name of the model.
-        expected_version: MLflow's version number that must answer.
-        expected_sha256: what its ONNX file must have.
+        expected: the version that must answer, with its checksum and its code.
         samples_dir: folder with `expected.json` and its pictures.
         protocol: `http` or `grpc`.
         timeout: seconds for one call.
 
     Raises:
-        WrongVersionServed: another version or other bytes answer, to any of the requests.
+        WrongVersionServed: another version, other bytes or other code answer, to any of the requests.
         DetectionsDiffer: a picture's boxes are not the expected ones; the message names it and them.
         ServingUnavailable, ServingError: nothing answers, or the server refuses the request.
         SamplesUnusable: the folder is not what the evaluation writes.
@@ -124,29 +123,39 @@ def verify_served(
     wanted = read_samples(samples_dir)
     with typed_errors(), Detector(url, model, protocol, timeout) as detector:
         served = detector.served()
-        check_identity(served, expected_version, expected_sha256, url)
+        check_identity(served, expected, url)
         reports, started = [], time.perf_counter()
         for sample in wanted.samples:
             tensor = sample.pixels.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
             answer = detector.infer_and_tell(tensor, wanted.confidence, wanted.iou)
             # Each answer says who gave it: behind a Service, another pod may answer the next request.
-            check_identity(answer.served, expected_version, expected_sha256, url)
+            check_identity(answer.served, expected, url)
             reports.append(compare(sample, answer.rows[0], wanted.confidence))
         seconds = time.perf_counter() - started
     return VerificationReport(served, tuple(reports), seconds)
 
 
-def check_identity(served: ServedModel, version: int, sha256: str, url: str) -> None:
-    """Raises WrongVersionServed unless this version with this checksum is what answers."""
-    if served.version != version:
+def check_identity(served: ServedModel, pin: Pin, url: str) -> None:
+    """Raises WrongVersionServed unless this version, with this checksum and this code, is what answers.
+
+    A server whose code is not from Git (from its image, a bucket, a claim) tells no commit, and none is asked of it.
+    """
+    if served.version != pin.number:
         raise WrongVersionServed(
-            f"{url} serves {served.name!r} version {served.version}, but version {version} is expected: the rollout "
+            f"{url} serves {served.name!r} version {served.version}, but version {pin.number} is expected: the rollout "
             "has not reached this address, or the values file was changed since"
         )
-    if served.sha256 != sha256:
+    if served.sha256 != pin.sha256:
         raise WrongVersionServed(
-            f"{url} serves {served.name!r} version {version} with sha256 {served.sha256}, but {sha256} is expected: "
-            "the file in MLflow or the values file was changed; register the model again and promote that version"
+            f"{url} serves {served.name!r} version {pin.number} with sha256 {served.sha256}, but {pin.sha256} is "
+            "expected: the file in MLflow or the values file was changed; register the model again and promote that "
+            "version"
+        )
+    if pin.code_commit and served.code_commit not in ("", pin.code_commit):
+        raise WrongVersionServed(
+            f"{url} serves {served.name!r} version {pin.number} with the code of {served.code_commit[:12]}, but that "
+            f"of {pin.code_commit[:12]} is expected: the rollout has not reached this address, or the values file was "
+            "changed since"
         )
 
 

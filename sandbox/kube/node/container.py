@@ -164,7 +164,7 @@ class Container:
         ports = {port["name"]: port["containerPort"] for port in self.spec.get("ports", []) if "name" in port}
         self._where = ActionContext(self.pod.address, ports, env, workdir, rewrite, self.pod.node.http)
         self._stopping = None
-        self.process = await Process.start(argv, env, workdir, self._log())
+        self.process = await Process.start(argv, env, workdir, self._log(), image.stop_signal)
         if self.pod.stopping:
             # Deleted while the process was being made: stop() saw nothing to end.
             self.process.kill()
@@ -235,7 +235,7 @@ class Container:
         )
 
     async def stop(self, deadline: float, *, hooks: bool = True) -> None:
-        """preStop, SIGTERM, SIGKILL of everything at ``deadline`` (monotonic seconds); ``Pod.forced`` ends waits."""
+        """preStop, stop signal, at ``deadline`` (monotonic seconds) SIGKILL of all; ``Pod.forced`` ends waits."""
         process = self.process
         if process is None:
             return

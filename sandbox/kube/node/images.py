@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import yaml
 
 SYSTEM_PATH = ["/usr/local/bin", "/usr/bin", "/bin"]
-_FIELDS = {"venv", "path", "workdir", "command", "args", "env"}
+_FIELDS = {"venv", "path", "workdir", "command", "args", "env", "stopSignal"}
 
 
 class ImageError(Exception):
@@ -28,6 +29,7 @@ class Image:
     command: list[str] = field(default_factory=list)
     args: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
+    stop_signal: signal.Signals = signal.SIGTERM
 
     def environment(self) -> dict[str, str]:
         """PATH and the image's own variables."""
@@ -83,6 +85,11 @@ class Images:
     def _image(self, name: str, entry: Any) -> Image:
         if not isinstance(entry, dict) or set(entry) - _FIELDS:
             raise ImageError(f"the entry {name!r} of {self.file} may have only the fields {', '.join(sorted(_FIELDS))}")
+        stop_signal = entry.get("stopSignal", "SIGTERM")
+        if stop_signal not in signal.Signals.__members__:
+            raise ImageError(
+                f"the entry {name!r} of {self.file} has the stopSignal {stop_signal!r}, which is no signal"
+            )
         return Image(
             venv=self._folder(entry["venv"]) if entry.get("venv") else None,
             path=[self._folder(text) for text in entry.get("path", [])],
@@ -90,6 +97,7 @@ class Images:
             command=[self._expand(text) for text in entry.get("command", [])],
             args=[self._expand(text) for text in entry.get("args", [])],
             env={key: self._expand(str(text)) for key, text in entry.get("env", {}).items()},
+            stop_signal=signal.Signals[stop_signal],
         )
 
     def _expand(self, text: str) -> str:

@@ -29,13 +29,23 @@ class Process:
         self._done: asyncio.Task[int] = asyncio.create_task(self._finish())
 
     @classmethod
-    async def start(cls, argv: list[str], env: dict[str, str], workdir: Path, log: LogFile) -> Process:
-        """Start a command. Raises StartError as a container runtime would for a command that is not there."""
+    async def start(
+        cls,
+        argv: list[str],
+        env: dict[str, str],
+        workdir: Path,
+        log: LogFile,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> Process:
+        """Start a command; ``stop_signal`` is what its image wants to be stopped by.
+
+        Raises StartError as a container runtime would for a command that is not there.
+        """
         check_command(argv, env, workdir)
         read_end, write_end = os.pipe()
         try:
             handle = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", str(_SHIM), str(read_end), *argv,
+                sys.executable, "-I", "-S", str(_SHIM), str(read_end), str(int(stop_signal)), *argv,
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
                 cwd=workdir, env=env, pass_fds=(read_end,), start_new_session=True,
             )  # fmt: skip
@@ -66,7 +76,8 @@ class Process:
         return self._done.done()
 
     def terminate(self) -> None:
-        """SIGTERM to the main process."""
+        """The stop signal to the main process."""
+        # SIGTERM to the shim, which knows which one the image wants.
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:

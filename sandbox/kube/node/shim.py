@@ -1,11 +1,12 @@
 """The first process of every container: runs the command in a session of its own and leaves nothing of it behind.
 
-Usage: ``python -I -S shim.py <read end of the kubelet's pipe> <command> [argument]...``
+Usage: ``python -I -S shim.py <read end of the kubelet's pipe> <stop signal's number> <command> [argument]...``
 
 It stands for what a PID namespace does on a cluster. When the main process ends, however it ends, every descendant is
 killed, daemons included (PR_SET_CHILD_SUBREAPER makes them children of the shim). When the kubelet dies, the pipe
 reaches its end and everything is killed. When the shim itself is killed, PR_SET_PDEATHSIG kills the main process.
-SIGTERM is passed to the main process; SIGUSR1 kills everything. Exits with the main process' code, or 128 + signal.
+On SIGTERM the main process gets its image's stop signal; SIGUSR1 kills everything. Exits with the main process' code,
+or 128 + signal.
 Only the standard library, since it must start in milliseconds.
 """
 
@@ -24,7 +25,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def main() -> int:
     """Run the command; returns its exit code."""
-    pipe, command = int(sys.argv[1]), sys.argv[2:]
+    pipe, stop_signal, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -37,7 +38,7 @@ def main() -> int:
     main_pid = os.fork()
     if main_pid == 0:
         _become(command, libc, shim, (pipe, wake_read, wake_write))
-    code = _supervise(main_pid, pipe, wake_read)
+    code = _supervise(main_pid, stop_signal, pipe, wake_read)
     # The interpreter's own end restores the default actions: a late SIGTERM would replace the exit code.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGUSR1))
     _kill_descendants()
@@ -61,7 +62,7 @@ def _become(command: list[str], libc: ctypes.CDLL, shim: int, fds: tuple[int, ..
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
-def _supervise(main_pid: int, pipe: int, wake_read: int) -> int:
+def _supervise(main_pid: int, stop_signal: int, pipe: int, wake_read: int) -> int:
     # poll, not select: the server that hands the pipe over may have thousands of descriptors open.
     poller = select.poll()
     for fd in (pipe, wake_read):
@@ -76,7 +77,7 @@ def _supervise(main_pid: int, pipe: int, wake_read: int) -> int:
         if signal.SIGUSR1 in numbers:
             return 137
         if signal.SIGTERM in numbers:
-            os.kill(main_pid, signal.SIGTERM)
+            os.kill(main_pid, stop_signal)
         code = _reap(main_pid)
         if code is not None:
             return code

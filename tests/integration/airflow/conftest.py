@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.airflow.account import make_account
 from tests.integration.airflow.dag_runs import NUMBERS, Finished, Platform, Run, Servers, finish
 from tests.integration.airflow.hand import Hand
 from tests.integration.airflow.servers import kube_server, triton_doubles
@@ -51,9 +52,10 @@ def servers(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Mlflow) -> 
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "workspace", **place}}
         size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
         kube.apply("persistentvolumeclaims", {**claim, "spec": size})
-        yield Servers(
-            mlflow_server.uri, kube, *stack.enter_context(triton_doubles("staging", "candidate", "production"))
-        )
+        account = make_account(kube, ["sandbox", "staging", "production"])
+        paths = ("staging", "staging-candidate", "production", "production-candidate")
+        staging, candidate, production, production_candidate = stack.enter_context(triton_doubles(*paths))
+        yield Servers(mlflow_server.uri, kube, account, staging, candidate, production, production_candidate)
 
 
 @pytest.fixture
@@ -78,17 +80,23 @@ def platform(
 
     host, port = servers.mlflow_url.removeprefix("http://").split(":")
     tracking = {"conn_type": "http", "host": host, "port": int(port), "schema": "http"}
-    kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(servers.kube.kubeconfig)}}
+    kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(servers.account)}}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(tracking))
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(kubernetes))
     model = f"digits-detector-{next(NUMBERS)}"
-    servers.served.version = servers.candidate.version = servers.production.version = None
+    doubles = {
+        "staging": (servers.served, servers.candidate),
+        "production": (servers.production, servers.production_candidate),
+    }
+    for pair in doubles.values():
+        for double in pair:
+            double.version = None
     repository = Repository(tmp_path, model)
     configure(
         GITOPS_URL=repository.bare.as_uri(),
         SERVING_URL=servers.served.url.replace("/staging", "/{environment}"),
         SERVING_GRPC_URL="127.0.0.1:1",
-        CANDIDATE_URL=servers.candidate.url,
+        CANDIDATE_URL=servers.candidate.url.replace("/staging", "/{environment}"),
         RETRY_DELAY=0,
         ROLLOUT_TIMEOUT=20,
         ROLLOUT_POLL=0.2,
@@ -97,7 +105,7 @@ def platform(
         MLFLOW_TIMEOUT=5,
         MLFLOW_RETRIES=0,
     )
-    hand = Hand(repository, servers.kube, servers.served, servers.candidate, servers.production)
+    hand = Hand(repository, servers.kube, doubles)
     hand.start()
     try:
         yield Platform(servers, model, repository, hand, MlflowClient(servers.mlflow_url))

@@ -21,13 +21,15 @@ NUMBERS = itertools.count(1)
 
 @dataclass
 class Servers:
-    """What lives as long as the worker."""
+    """What lives as long as the worker; `account` is the kubeconfig of Airflow's ServiceAccount."""
 
     mlflow_url: str
     kube: Kube
+    account: Path
     served: Served
     candidate: Served
     production: Served
+    production_candidate: Served
     # MLflow's URI of a version that a run of the DAG released: what `Platform.release` copies.
     released: str = ""
 
@@ -52,15 +54,20 @@ class Platform:
         from lifecycle.model.target import Target
         from lifecycle.tasks import handoff
 
-        target, pin = Target("staging", "detector", "digits"), pin_of(self._copied())
-        commit = handoff.deliver(handoff.bump(target, self.model, pin)).commit
-        until(f"version {pin.version} answers", lambda: self.served.version == pin.version)
-        set_live(self.client, self.model, pin.number, commit=str(commit), environment="staging", champion=False)
-
-    def _copied(self) -> Any:
         copied = self.client.copy_model_version(self.servers.released, self.model)
-        # The copy's source is the version that it was copied from; a run's is the logged model.
-        return self.client.get_model_version(self.model, copied.version)
+        pin, target = pin_of(copied), Target("staging", "detector", "digits")
+        registered = {**pin.version_xcom(), "dataset_digest": copied.tags["dataset_digest"]}
+        made = handoff.promote(target, self.model, registered, dag_run=f"digits/prepared-{pin.version}")
+        until(f"version {pin.version} answers", lambda: self.served.version == pin.version)
+        set_live(
+            self.client,
+            self.model,
+            pin.number,
+            commit=str(made["commit"]),
+            code_commit=made["code_commit"],
+            environment="staging",
+            champion=False,
+        )
 
     @property
     def served(self) -> Served:

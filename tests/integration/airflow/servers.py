@@ -22,6 +22,7 @@ from tests.support.processes import running, tail, until
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).parent
 DETECTION = [10.0, 10.0, 50.0, 50.0, 0.9, 1.0]
+WRONG = [30.0, 30.0, 60.0, 60.0, 0.9, 1.0]
 
 
 def one_line(text: str) -> str:
@@ -83,6 +84,7 @@ class Served:
     version: int | None = None
     sha256: str = ""
     run_id: str = ""
+    code_commit: str = ""
     name: str = "digits-detector"
     detection: list[float] = field(default_factory=lambda: list(DETECTION))
     requests: int = 10
@@ -95,6 +97,7 @@ class Served:
             "mlflow_model_version": str(self.version),
             "mlflow_run_id": self.run_id,
             "sha256": self.sha256,
+            "code_commit": self.code_commit,
         }
         return {
             "name": "digits",
@@ -113,6 +116,7 @@ class Served:
             "version": self.version,
             "run_id": self.run_id,
             "sha256": self.sha256,
+            "code_commit": self.code_commit,
             "class_names": ["zero", "one"],
             "image_size": 64,
         }

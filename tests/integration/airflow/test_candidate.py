@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.airflow.dag_runs import Finished, Platform, Run
-from tests.integration.airflow.servers import one_line
+from tests.integration.airflow.servers import WRONG, one_line
 from tests.support.processes import until
-from tests.support.release_repository import FILE, git
+from tests.support.release_repository import CODE, FILE, git
 
 CANDIDATE = ("commit_candidate", "wait_for_candidate", "prove_candidate")
 LIVE = ("promote", "wait_for_rollout", "verify_serving", "set_alias")
@@ -36,8 +36,15 @@ def commits(platform: Platform) -> list[str]:
 def test_good_candidate_is_proved_beside_the_live_version_and_then_goes_live(platform: Platform, prove: Run) -> None:
     first = prove(**platform.params())
     assert first.state == "success", first.text[-5000:]
+    # The live version is ill, and with it the Application: a release is what heals it.
+    platform.hand.broken[1] = "detector-digits has no available pod"
+    platform.hand.roll_out()
+    # Code that comes while the candidate is under proof is not what was proved.
+    thread = while_proving(platform, lambda: platform.repository.write("# newer\n", CODE))
     ended = prove(**platform.params())
+    thread.join()
     assert ended.state == "success", ended.text[-5000:]
+    assert platform.repository.pin()["codeCommit"] == platform.repository.code == platform.served.code_commit
     skipped = {task for task, state in ended.tasks.items() if state != "success"}
     assert skipped == {"restore", "discard_candidate"}
     model = platform.model
@@ -62,7 +69,7 @@ def test_good_candidate_is_proved_beside_the_live_version_and_then_goes_live(pla
 def test_candidate_with_wrong_boxes_goes_by_one_commit_and_live_is_not_touched(released: Platform, prove: Run) -> None:
     platform = released
     before, asked = platform.repository.text(), platform.served
-    right, platform.candidate.detection = platform.candidate.detection, [30.0, 30.0, 60.0, 60.0, 0.9, 1.0]
+    right, platform.candidate.detection = platform.candidate.detection, WRONG
     try:
         ended = prove(**platform.params())
     finally:
@@ -117,7 +124,7 @@ def test_model_on_hold_gets_no_candidate(platform: Platform, prove: Run) -> None
     assert platform.repository.tip == before
 
 
-def while_proving(platform: Platform, act: Callable[[], None]) -> threading.Thread:
+def while_proving(platform: Platform, act: Callable[[], object]) -> threading.Thread:
     """Do something once the candidate is on the branch, while Argo CD looks away."""
     platform.hand.paused.set()
 
@@ -139,10 +146,13 @@ def test_hold_set_during_the_proof_keeps_the_live_version_and_the_candidate_goes
     def hold() -> None:
         repository.write(repository.text().replace("hold: false", "hold: true"))
 
+    # By itself, Argo CD would not look again for minutes.
+    platform.hand.on_request.set()
     thread = while_proving(platform, hold)
     ended = prove(**platform.params())
     thread.join()
     assert ended.state == "success"
+    until("the candidate's pod is gone", lambda: not platform.hand.candidate_pods(), seconds=20)
     assert states(ended, *CANDIDATE, "promote", "wait_for_rollout") == [*["success"] * 3, "skipped", "skipped"]
     assert (repository.pin()["version"], repository.pin()["hold"], "candidate" in repository.pin()) == (
         *(None, True, False),

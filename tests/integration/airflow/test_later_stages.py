@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.integration.airflow.dag_runs import Finished, Platform, Run
-from tests.integration.airflow.servers import one_line
+from tests.integration.airflow.servers import WRONG, one_line
 from tests.integration.airflow.test_approval import answer_with
 from tests.support.git_http_server import GitHttpServer
 from tests.support.hosting_service import HostingService
@@ -79,11 +79,18 @@ def test_a_version_whose_requests_fail_in_staging_stays_there_and_a_good_one_goe
 
 
 def test_a_candidate_is_proved_in_production_too(platform: Platform, staged: Staged) -> None:
-    ended = staged(by="auto", proof="candidate")
-    assert ended.state == "failed", "no candidate's server was given to production here"
-    assert states(ended, "commit_candidate", "promote", "discard_candidate") == ["success", "upstream_failed", "failed"]
+    candidate = platform.servers.production_candidate
+    right, candidate.detection = candidate.detection, WRONG
+    try:
+        ended = staged(by="auto", proof="candidate")
+    finally:
+        candidate.detection = right
+    assert ended.state == "failed"
+    assert states(ended, "wait_for_candidate", "prove_candidate", "promote", "discard_candidate") == [
+        *("success", "failed", "upstream_failed", "failed")
+    ]
     assert "candidate" not in platform.repository.pin(PRODUCTION)
-    assert pins(platform) == (1, None)
+    assert (pins(platform), platform.production.version) == ((1, None), None)
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def test_chain_of_a_running_server_and_what_breaks_it(live: tuple[Platform, str]
     run = platform.client.get_run(platform.served.run_id)
     assert names == {
         "server": platform.served.url,
+        "code": platform.repository.code,
         "version": f"{platform.model} 1",
         "run": platform.served.run_id,
         "dataset": run.data.tags["dataset_digest"],

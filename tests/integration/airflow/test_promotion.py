@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 
 from tests.integration.airflow.dag_runs import Finished, Platform, Run
-from tests.integration.airflow.servers import one_line
+from tests.integration.airflow.servers import WRONG, one_line
+from tests.support.paths import ROOT
+from tests.support.pipelines import write
 from tests.support.release_repository import FILE, PRODUCTION, git
 
 PARAMS = {"pipeline": "digits", "from": "staging", "to": "production"}
 ORDER = ("choose_promotion", "promote", "wait_for_rollout", "verify_serving", "set_alias")
+CANDIDATE = ("commit_candidate", "wait_for_candidate", "prove_candidate", "discard_candidate")
 
 
 def pins(platform: Platform) -> tuple[int | None, int | None]:
@@ -27,7 +36,7 @@ def test_a_version_goes_on_and_each_stage_is_left_alone_by_the_other(released: P
 
     promoted = run("yolo_promote", **PARAMS, reason="release\nnotes 1.0")
     assert promoted.state == "success", promoted.text[-5000:]
-    assert {task for task, state in promoted.tasks.items() if state != "success"} == {"restore"}
+    assert {task for task, state in promoted.tasks.items() if state != "success"} == {"restore", *CANDIDATE}
     assert (pins(platform), aliases(platform)) == ((1, 1), ("1", "1", "1"))
     staging, production = platform.repository.pin(FILE), platform.repository.pin(PRODUCTION)
     assert production == staging
@@ -93,6 +102,13 @@ def test_what_may_not_go_on_is_refused_in_a_sentence_and_nothing_is_committed(pl
         assert repository.tip == tip
         repository.write(free, file)
 
+    whole = repository.text(path=PRODUCTION)
+    tip = repository.write(whole.replace("name: digits", "name: letters"), PRODUCTION)
+    absent = run("yolo_promote", **PARAMS)
+    assert (absent.tasks[choose], absent.tasks["promote"], repository.tip) == ("failed", "upstream_failed", tip)
+    assert "the file has no model digits (it has: letters). Add an entry for it by hand first." in one_line(absent.text)
+    repository.write(whole, PRODUCTION)
+
     # Git says version 1, and something else answers.
     tip, platform.served.version = repository.tip, 7
     refused(platform, run("yolo_promote", **PARAMS), choose, "Version 1 does not answer in staging: ")
@@ -135,3 +151,43 @@ def test_a_version_that_fails_in_production_is_taken_back_there_alone(released: 
     assert platform.repository.text(path=FILE) == staging
     assert aliases(platform) == ("2", "1", "1")
     assert (platform.served.version, platform.production.version) == (2, 1)
+
+
+@pytest.fixture
+def staged(run: Run, tmp_path: Path) -> Run:
+    """Run yolo_promote with other settings of the demo's second stage."""
+
+    def ended(stage: dict[str, Any], **params: Any) -> Finished:
+        content = yaml.safe_load((ROOT / "dags" / "pipelines" / "digits.yaml").read_text())
+        content["stages"][1].update(stage)
+        write(tmp_path / "dags" / "pipelines", "digits", content)
+        shutil.copy(ROOT / "dags" / "yolo_promote.py", tmp_path / "dags")
+        return run("yolo_promote", folder=tmp_path / "dags", **PARAMS, **params)
+
+    return ended
+
+
+def test_the_stages_own_proof_and_soak_hold_for_a_person_too(
+    released: Platform, staged: Run, configure: Callable[..., None]
+) -> None:
+    platform, candidate = released, released.servers.production_candidate
+    configure(SOAK_POLL=0.5, SOAK_MAX_LATENCY_MS=50)
+    right, candidate.detection = candidate.detection, WRONG
+    try:
+        ended = staged({"proof": "candidate", "soak": "1s"})
+    finally:
+        candidate.detection = right
+    assert ended.state == "failed"
+    assert [ended.tasks[task] for task in ("soak", *CANDIDATE, "promote")] == [
+        *("success", "success", "success", "failed", "failed", "upstream_failed")
+    ]
+    assert ended.pull("soak").startswith("0.00% of the requests failed, 5.0 ms")
+    assert "What is live was not touched: no version." in one_line(ended.text)
+    assert (pins(platform), "candidate" in platform.repository.pin(PRODUCTION)) == ((1, None), False)
+
+    # A day's soak, which a person may leave out; the proof stays.
+    ended = staged({"proof": "candidate", "soak": "24h"}, skip_soak=True)
+    assert ended.state == "success", ended.text[-5000:]
+    assert ended.pull("prove_candidate")["url"] == candidate.url
+    assert (pins(platform), platform.production.version) == ((1, 1), 1)
+    assert "candidate" not in platform.repository.pin(PRODUCTION)

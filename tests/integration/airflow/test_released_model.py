@@ -65,6 +65,7 @@ def test_a_release_updates_the_model_and_starts_what_hangs_on_it(platform: Platf
     (released,) = events(platform.model)
     assert released == {
         "version": 1,
+        "code_commit": platform.repository.code,
         "commit": platform.repository.tip,
         "environment": "staging",
         "app": "detector",

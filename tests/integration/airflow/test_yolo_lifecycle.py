@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.integration.airflow.dag_runs import Finished, Platform, Run
 from tests.integration.airflow.servers import one_line
-from tests.support.processes import free_port
+from tests.support.processes import free_port, until
 from tests.support.release_repository import FILE, git
 
 LATE = ("register", "promote", "wait_for_rollout", "verify_serving", "set_alias")
@@ -24,6 +25,20 @@ def mlflow_end(platform: Platform, ended: Finished) -> tuple[str, str | None]:
     return run.info.status, run.data.tags.get("outcome")
 
 
+def clear_alone(ended: Finished, task: str) -> None:
+    """As Airflow's scheduler ends a DAG run of which a person cleared one task without those that follow it."""
+    from airflow.models import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        dag_run = session.scalars(select(DagRun).where(DagRun.run_id == ended.run_id)).one()
+        instance = dag_run.get_task_instance(task, session=session)
+        assert instance is not None
+        instance.end_date = datetime.now(UTC)
+        dag_run.notify_dagrun_state_changed("success")
+
+
 def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run: Run) -> None:
     ended = run(**platform.params())
     assert ended.state == "success", ended.text[-5000:]
@@ -35,10 +50,12 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
     opened, registered = ended.pull("open_run"), ended.pull("register")
     pin, commit = platform.repository.pin(), platform.repository.tip
     assert (pin["version"], pin["sha256"], pin["runId"]) == (1, registered["sha256"], opened["run_id"])
+    assert pin["codeCommit"] == platform.repository.code == ended.pull("verify_serving")["code_commit"]
     message = platform.repository.message()
     for trailer in (
         f"Model-Version: {platform.model}/1",
         f"MLflow-Run: {opened['run_id']}",
+        f"Code-Commit: {platform.repository.code}",
         f"Dataset-Digest: {registered['dataset_digest']}",
         f"Dag-Run: digits/{ended.run_id}",
     ):
@@ -46,6 +63,7 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
 
     tags = platform.client.get_model_version(platform.model, "1").tags
     assert (tags["commit"], tags["environment"], tags["dag_run_id"]) == (commit, "staging", ended.run_id)
+    assert tags["code_commit"] == platform.repository.code
     assert tags["live_since"].endswith("+00:00")
     assert ended.pull("promote")["former"]["version"] is None
     served = ended.pull("verify_serving")
@@ -54,6 +72,10 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
     pictures = platform.client.list_artifacts(opened["run_id"], "serving")
     assert [item.path for item in pictures] == ["serving/detections.png"]
     assert mlflow_end(platform, ended) == ("FINISHED", "live")
+
+    platform.client.update_run(opened["run_id"], status="RUNNING")
+    clear_alone(ended, "open_run")
+    until("MLflow's run has ended", lambda: mlflow_end(platform, ended) == ("FINISHED", "live"), seconds=60)
 
 
 def test_second_run_is_compared_with_the_first_and_changes_three_lines(released: Platform, run: Run) -> None:

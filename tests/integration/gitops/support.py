@@ -48,7 +48,7 @@ def bump(version: int | None, model: str = "m0", run: str | None = None, **more:
         app="detector",
         model=model,
         registered_model=f"{model}-detector",
-        pin=pin(version),
+        pin=more.pop("pin", pin(version)),
         trailers=trailers,
         **more,
     )

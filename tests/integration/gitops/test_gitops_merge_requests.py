@@ -57,6 +57,16 @@ def hosted(request: pytest.FixtureRequest, remote: Remote) -> Iterator[Hosted]:
         yield Hosted(remote, service, server)
 
 
+def test_a_request_keeps_the_code_that_was_the_newest_when_it_was_opened(hosted: Hosted) -> None:
+    code = "model_repository/yolo/1/model.py"
+    first = hosted.remote.write("# first", code)
+    asked = hosted.gitops().deliver(bump(1, run="r1", newest_code=True))
+    hosted.remote.write("# second", code)
+    again = hosted.gitops().deliver(bump(1, run="r1", newest_code=True))
+    assert (asked.outcome, asked.pin.code_commit) == (again.outcome, again.pin.code_commit) == ("requested", first)
+    assert again.request_url == asked.request_url and len(hosted.service.entries) == 1
+
+
 def test_a_request_is_opened_and_its_merge_is_seen(hosted: Hosted) -> None:
     gitops, head = hosted.gitops(), hosted.remote.head()
     asked = gitops.deliver(bump(1, run="r1"))

@@ -1,8 +1,7 @@
 """Clients that ask one model without a pause to speak of, and remember each answer in its order.
 
-`http` opens a connection for each request. `kept http` keeps one: Triton closes it without notice when it stops, so the
-client sends a request once more when a connection that it had kept turns out to be closed, as load balancers and HTTP
-libraries do. `grpc` keeps its channel and repeats nothing.
+`http` opens a connection for each request. `kept http` keeps one until the server says that it closes it. `grpc` keeps
+its channel. None repeats a request, unless it is asked to: then once, when its connection ended without an answer.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
+import grpc
 import numpy as np
 import tritonclient.grpc
 import tritonclient.http
@@ -61,15 +61,6 @@ class Http:
     def __call__(self) -> int:
         """One request; the version that answered."""
         if self._connection is None:
-            return self._ask()
-        try:
-            return self._ask()
-        except (ConnectionError, http.client.BadStatusLine):
-            self.close()
-            return self._ask()
-
-    def _ask(self) -> int:
-        if self._connection is None:
             self._connection = http.client.HTTPConnection(self._host, 8000, timeout=TIMEOUT)
         self._connection.request("POST", self._path, self._body, self._headers)
         answer = self._connection.getresponse()
@@ -107,11 +98,20 @@ class Grpc:
         self._client.close()
 
 
+def lost(error: Exception) -> bool:
+    """Whether a request's connection ended without an answer."""
+    if isinstance(error, tritonclient.utils.InferenceServerException):
+        # The second of a proxy whose server has died.
+        return error.status() == str(grpc.StatusCode.UNAVAILABLE) or "RST_STREAM" in str(error.message())
+    return isinstance(error, ConnectionError | http.client.BadStatusLine)
+
+
 class Client(threading.Thread):
     """One client. `versions`: who answered, in order; `failures`: every error, of whatever kind."""
 
-    def __init__(self, kind: str, address: str, model: str, pause: float) -> None:
+    def __init__(self, kind: str, address: str, model: str, pause: float, repeats: bool) -> None:
         super().__init__(name=f"{kind} {model}")
+        self._repeats = repeats
         self.versions: list[int] = []
         self.failures: list[str] = []
         self.asking = threading.Lock()
@@ -124,12 +124,17 @@ class Client(threading.Thread):
     def run(self) -> None:
         """Asks until it is told to stop."""
         ask = self._make()
+        repeated = False
         while not self.stop.is_set():
             with self.asking:
                 try:
                     self.versions.append(ask())
+                    repeated = False
                 except Exception as error:
-                    self.failures.append(f"{time.strftime('%X')} {self.name}: {type(error).__name__}: {error}")
+                    if self._repeats and not repeated and lost(error):
+                        repeated = True
+                    else:
+                        self.failures.append(f"{time.strftime('%X')} {self.name}: {type(error).__name__}: {error}")
                     ask.close()
                     ask = self._make()
             self.stop.wait(self._pause)
@@ -139,8 +144,15 @@ class Client(threading.Thread):
 class Asking:
     """Clients of every kind for one model, for as long as the block lasts."""
 
-    def __init__(self, address: str, model: str, kinds: tuple[str, ...] = KINDS, pause: float = 0.03) -> None:
-        self.clients = [Client(kind, address, model, pause) for kind in kinds]
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        kinds: tuple[str, ...] = KINDS,
+        pause: float = 0.03,
+        repeats: bool = False,
+    ) -> None:
+        self.clients = [Client(kind, address, model, pause, repeats) for kind in kinds]
 
     def __enter__(self) -> Asking:
         for client in self.clients:

@@ -5,11 +5,13 @@ The remote is made from this checkout's last commit, as `make up` makes it: char
 
 from __future__ import annotations
 
+import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import yaml
@@ -20,6 +22,7 @@ from lifecycle.model.pin import Pin
 
 from sandbox.platform import cluster, gitremote, processes, servers
 from sandbox.platform.config import REPOSITORY_ROOT, Config, SandboxError
+from tests.support.forwarding import Forwarding
 from tests.support.mlflow import Mlflow, Registered
 from tests.support.processes import until
 from tests.support.triton import build_triton
@@ -38,6 +41,7 @@ class Site:
         self._mlflow = mlflow
         self._clone = home / "clone"
         self._pids: dict[str, int] = {}
+        self._way_to_mlflow, self._ways = Forwarding(urlsplit(mlflow.uri).port or 80), ExitStack()
 
     @contextmanager
     def running(self) -> Iterator[Site]:
@@ -51,7 +55,8 @@ class Site:
         try:
             self._start(servers.kube(self._config), variables)
             self._api = cluster.KubernetesApi(self._config)
-            cluster.bootstrap(self._api, self._mlflow.uri, gitremote.environments(self._config))
+            self._ways.enter_context(self._way_to_mlflow.opened())
+            cluster.bootstrap(self._api, self._way_to_mlflow.uri, gitremote.environments(self._config))
             self._start(servers.argocd(self._config), variables)
             yield self
         finally:
@@ -59,6 +64,20 @@ class Site:
             for name in ("argocd", "kube"):
                 processes.stop([self._pids[name]] if name in self._pids else [])
             processes.stop(processes.of_sandbox(identity, since), grace=5.0)
+            self._ways.close()
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """MLflow and the git host are down while the block lasts."""
+        host = self._config.bare_repository
+        gone = host.with_name("gone")
+        self._ways.close()
+        host.rename(gone)
+        try:
+            yield
+        finally:
+            gone.rename(host)
+            self._ways.enter_context(self._way_to_mlflow.opened())
 
     def register(self, model: str, file: Path, **tags: str) -> Registered:
         """Registers a file as the next version of `<model>-detector`."""
@@ -94,11 +113,26 @@ class Site:
                 registered_model=made.name,
                 pin=Pin(made.version, made.sha256, made.run_id),
                 kind="rollback",
+                newest_code=True,
             )
         )
         assert delivery.outcome == "pushed" and delivery.commit, delivery
         self.refresh(app)
         return delivery.commit
+
+    def push(self, path: str, text: str) -> str:
+        """Commits and pushes a file as a person does; what was in it before."""
+        self._git("pull", "--quiet", "--rebase")
+        file = self._clone / path
+        before = file.read_text(encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
+        self._git("commit", "--quiet", "--all", "-m", f"Edit {path}")
+        self._git("push", "--quiet", "origin", "HEAD:main")
+        return before
+
+    def code(self) -> str:
+        """The newest commit that touched the code, in the branch as it was last pulled."""
+        return self._git("log", "-1", "--first-parent", "--format=%H", "--", "model_repository")
 
     def refresh(self, app: str) -> None:
         """Asks Argo CD to look at git now, as the DAG does."""
@@ -137,9 +171,8 @@ class Site:
     @staticmethod
     def container(pod: Manifest) -> Manifest:
         """The status of a pod's server container; a pod that was only just created tells nothing of it yet."""
-        (found,) = pod.get("status", {}).get("containerStatuses") or [{"restartCount": 0}]
-        status: Manifest = found
-        return status
+        found: list[Manifest] = pod.get("status", {}).get("containerStatuses") or []
+        return next((each for each in found if each["name"] == "triton"), {"restartCount": 0})
 
     def address(self, app: str, model: str) -> str:
         """The address of a model's Service."""
@@ -150,6 +183,17 @@ class Site:
         """What Argo CD says of an app."""
         found = self._api.request("GET", f"{APPLICATIONS}/applications/{ENVIRONMENT}-{app}")
         return str(found.get("status", {}).get("health", {}).get("status"))
+
+    def delete(self, pod: Manifest) -> None:
+        """Deletes a pod, as a drain does."""
+        self._api.request("DELETE", f"api/v1/namespaces/{ENVIRONMENT}/pods/{pod['metadata']['name']}")
+
+    def log_of(self, pod: Manifest, container: str) -> str:
+        """What a container of a pod has said."""
+        path = f"api/v1/namespaces/{ENVIRONMENT}/pods/{pod['metadata']['name']}/log?container={container}"
+        with urllib.request.urlopen(f"{self._api.server}/{path}", timeout=30) as answer:
+            text: str = answer.read().decode()
+        return text
 
     def kill_server(self, pod: Manifest) -> None:
         """SIGKILL to a pod's server process, as the kernel does when memory runs out; returns when it is gone.
@@ -162,6 +206,11 @@ class Site:
         server.kill()
         server.wait(30)
 
+    def cut_off(self) -> list[str]:
+        """The logs of servers that ended in Error because somebody still held a connection to them."""
+        logs = (self._config.home / "kube" / "logs").glob("*/triton/*.log")
+        return [str(log) for log in logs if "Exit timeout expired" in log.read_text(errors="replace")]
+
     def logs(self, lines: int = 30) -> str:
         """The end of each server's log, for messages."""
         files = sorted(self._config.logs.glob("*.log"))
@@ -172,6 +221,7 @@ class Site:
     def _entry(self, model: str, version: int) -> Manifest:
         made = self.versions[registered_name(model)][version]
         pin = {"version": made.version, "sha256": made.sha256, "runId": made.run_id, "hold": False}
+        pin["codeCommit"] = self.code()
         return {"name": model, "registeredModel": made.name, **pin}
 
     def _applications(self) -> set[str]:

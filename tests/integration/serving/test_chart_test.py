@@ -53,7 +53,7 @@ def test_the_rendered_pod_serves_the_model_and_its_twin_for_pictures(
 ) -> None:
     deployment = rendered("server/deployment.yaml", "toy", toy, server={"modelControlMode": mode})
     pod = deployment["spec"]["template"]["spec"]
-    (assemble,), (server,) = pod["initContainers"], pod["containers"]
+    (assemble,), server = pod["initContainers"], pod["containers"][0]
     for mount in server["volumeMounts"]:
         Path(f"{tmp_path}{mount['mountPath']}").mkdir(parents=True)
     command = assemble["command"] + assemble["args"]

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from lifecycle.model.pin import Pin
 from lifecycle.verification import DetectionsDiffer, SamplesUnusable, WrongVersionServed, verify_served
 from PIL import Image
 from yolo_client import Detector, NotServing, Protocol, RequestRefused
@@ -25,6 +27,11 @@ pytestmark = pytest.mark.xdist_group("serving")
 PROTOCOLS: list[Protocol] = ["http", "grpc"]
 
 both = pytest.mark.parametrize("protocol", PROTOCOLS)
+
+
+def pin_of(made: Registered) -> Pin:
+    """What a release pins."""
+    return Pin(made.version, made.sha256, made.run_id)
 
 
 def address(triton: Triton, protocol: Protocol) -> str:
@@ -131,7 +138,7 @@ def write(folder: Path, images: list[dict[str, Any]]) -> None:
 @both
 def test_verification_passes(serving: Triton, toy: Registered, samples: Path, protocol: Protocol) -> None:
     url = address(serving, protocol)
-    report = verify_served(url, "toy", toy.version, toy.sha256, samples, protocol=protocol)
+    report = verify_served(url, "toy", pin_of(toy), samples, protocol=protocol)
     assert (report.images, report.matched, report.boxes) == (3, 3, 3)
     assert report.served.run_id == toy.run_id
     assert report.picture.size == (3 * 640 + 2 * 8, 640)
@@ -139,16 +146,16 @@ def test_verification_passes(serving: Triton, toy: Registered, samples: Path, pr
 
 def test_verification_names_what_is_wrong(serving: Triton, toy: Registered, samples: Path) -> None:
     with pytest.raises(WrongVersionServed, match=f"version {toy.version}, but version {toy.version + 1} is expected"):
-        verify_served(serving.http, "toy", toy.version + 1, toy.sha256, samples)
+        verify_served(serving.http, "toy", replace(pin_of(toy), version=toy.version + 1), samples)
     with pytest.raises(WrongVersionServed, match="sha256"):
-        verify_served(serving.http, "toy", toy.version, "0" * 64, samples)
+        verify_served(serving.http, "toy", replace(pin_of(toy), sha256="0" * 64), samples)
     with pytest.raises(SamplesUnusable):
-        verify_served(serving.http, "toy", toy.version, toy.sha256, samples / "nowhere")
+        verify_served(serving.http, "toy", pin_of(toy), samples / "nowhere")
     told = json.loads((samples / "expected.json").read_text())
     told["images"][2]["detections"][0][5] = 0
     write(samples, told["images"])
     with pytest.raises(DetectionsDiffer, match=r"2\.png: the trained model finds class 0 at \[35\.0, 30\.0"):
-        verify_served(serving.http, "toy", toy.version, toy.sha256, samples)
+        verify_served(serving.http, "toy", pin_of(toy), samples)
 
 
 def infer(*arguments: str) -> subprocess.CompletedProcess[str]:

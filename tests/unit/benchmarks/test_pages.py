@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.draining.__main__ import table as draining_table
 from benchmarks.handoff.__main__ import Row as HandoffRow
 from benchmarks.handoff.__main__ import table as handoff_table
 from benchmarks.pages import README, RESULTS, section, write_section
@@ -85,6 +86,11 @@ def test_every_stored_row_is_in_the_results_and_no_other() -> None:
 def test_the_handoffs_table_is_that_of_the_stored_rows() -> None:
     rows = [HandoffRow(**row) for row in json.loads(RESULTS.with_name("handoff.json").read_text())]
     assert section(RESULTS, "handoff") == handoff_table(rows)
+
+
+def test_the_tables_of_kept_connections_are_those_of_the_stored_rows() -> None:
+    stored = json.loads(RESULTS.with_name("draining.json").read_text())
+    assert section(RESULTS, "draining") == draining_table(stored["about"], stored["rows"])
 
 
 def test_a_section_is_replaced_and_nothing_else(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def model() -> Manifest:
         "version": 3,
         "sha256": SHA256,
         "runId": "8c1f0b6a4d5e4f7a9b8c7d6e5f4a3b2c",
+        "codeCommit": "",
         "hold": False,
     }
 

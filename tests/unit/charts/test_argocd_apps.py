@@ -38,8 +38,14 @@ def test_every_file_names_the_same_repository_and_branch() -> None:
     root, project, appset = load("root.yaml"), load("project.yaml"), load("applicationset.yaml")
     urls = values_of("repoURL", [root, appset]) + values_of("repo", appset) + project["spec"]["sourceRepos"]
     assert len(set(urls)) == 1, "the fork's, as cluster/settings.toml has it"
-    branches = values_of("targetRevision", [root, appset]) + values_of("revision", appset) + values_of("ref", appset)
-    assert len(set(branches)) == 1
+    branches = values_of("targetRevision", [root, appset]) + values_of("revision", appset)
+    refs = [values_of("ref", load(f"{name}/environment.yaml")) for name in environments()]
+    assert len({*branches, *(ref for found in refs for ref in found)}) == 1
+
+
+def test_what_an_environment_says_of_the_code_counts() -> None:
+    (helm,) = values_of("helm", load("applicationset.yaml"))
+    assert set(helm["valuesObject"]["modelRepository"]["gitSync"]) == {"repo", "credentialsSecret"}, "these outrank it"
 
 
 def test_the_root_includes_the_files_that_there_are_and_no_values() -> None:
@@ -99,5 +105,5 @@ def test_each_environment_has_people_s_file_and_the_machine_s(environment: str) 
         values = yaml.safe_load(path.read_text())
         assert set(values) == {"models"}
         for model in values["models"]:
-            assert set(model) == {"name", "registeredModel", "version", "sha256", "runId", "hold"}
+            assert set(model) == {"name", "registeredModel", "version", "sha256", "runId", "codeCommit", "hold"}
             assert model["version"] is None, "a fork starts with nothing that its own registry does not have"

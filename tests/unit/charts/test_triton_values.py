@@ -96,8 +96,8 @@ WRONG: dict[str, tuple[Manifest, tuple[str, ...]]] = {
         ("modelRepository.gitSync.repo",),
     ),
     "a stop that is cut off": (
-        {"terminationGracePeriodSeconds": 35},
-        ("terminationGracePeriodSeconds", "server.exitTimeoutSeconds = 35"),
+        {"terminationGracePeriodSeconds": 36},
+        ("terminationGracePeriodSeconds", "+ 2 (for the proxy) + server.exitTimeoutSeconds = 36"),
     ),
     "a preferred batch that the model does not take": (
         {"server": {"maxBatchSize": 4, "preferredBatchSize": 8}},
@@ -106,6 +106,15 @@ WRONG: dict[str, tuple[Manifest, tuple[str, ...]]] = {
     "a deadline within the startup probe": (
         {"progressDeadlineSeconds": 600},
         ("progressDeadlineSeconds", "probes.startup"),
+    ),
+    "a strategy that replaces no pod": (
+        {"strategy": {"maxSurge": "0%", "maxUnavailable": 0}},
+        ("strategy.maxSurge", "no pod could ever be replaced"),
+    ),
+    "an unknown strategy": ({"strategy": {"type": "BlueGreen"}}, ("/strategy/type",)),
+    "steps for pods that all end at once": (
+        {"strategy": {"type": "Recreate"}, "rollout": {"steps": [50]}, "replicas": 2},
+        ("strategy.type", "leave the steps empty"),
     ),
     "an autoscaler without metrics": (
         {"autoscaling": {"enabled": True}},

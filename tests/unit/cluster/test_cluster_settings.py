@@ -22,7 +22,14 @@ def test_the_manifests_in_git_say_what_the_settings_say() -> None:
 
 def test_every_setting_that_is_for_the_manifests_reaches_one() -> None:
     settings = load()
-    here_only = {"repository.private", "images.registry", "ingress.domain", "secrets.generate", "mlflow.identity"}
+    here_only = {
+        "repository.private",
+        "images.registry",
+        "ingress.domain",
+        "mlflow.public_url",
+        "mlflow.identity",
+        "secrets.generate",
+    }
     marked = {line.key for line in configure.marked_lines(settings)}
     assert {key for key in settings.values if not key.startswith("cluster.")} - marked == {
         *here_only,
@@ -97,6 +104,7 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
         ),
         ('postgresql = "cloudnativepg"', "postgresql = true", "platform.postgresql must look like"),
         ("staging = true\nproduction = true", "staging = false\nproduction = false", "at least one that is true"),
+        ('size = "standard"', 'size = "small"', 'set platform.postgresql = "statefulset"'),
         ("[images]", "[images", "is not valid TOML"),
         ("https://github.com/", "git@github.com:", "nothing here reads by ssh"),
     ],

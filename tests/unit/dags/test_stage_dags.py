@@ -1,7 +1,8 @@
-"""How stages after the first, and yolo_promote, are wired."""
+"""How stages after the first, yolo_promote and yolo_release_code are wired."""
 
 from __future__ import annotations
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from lifecycle.errors import BadPipeline
 from lifecycle.settings import settings
 from lifecycle.wiring import pipeline_dag
 
+from tests.support.paths import ROOT
 from tests.support.pipelines import letters, write
 from tests.unit.dags.conftest import Load
 
@@ -92,9 +94,34 @@ def test_a_request_without_a_host_is_an_import_error(made: Any, tmp_path: Path) 
 
 def test_yolo_promote_begins_with_two_stages_of_a_file_and_takes_no_others(load: Load) -> None:
     dag = load()["yolo_promote"]
-    assert dag.params.dump() == {"pipeline": "digits", "from": "staging", "to": "production", "reason": ""}
+    asked = {"pipeline": "digits", "from": "staging", "to": "production"}
+    assert dag.params.dump() == {**asked, "skip_soak": False, "reason": ""}
     for name in ("pipeline", "from", "to"):
         with pytest.raises(Exception, match="is not one of"):
             dag.params.get_param(name).resolve("elsewhere")
-    in_order(dag, RELEASE)
+    tried = ["commit_candidate", "wait_for_candidate", "prove_candidate"]
+    in_order(dag, ["choose_promotion", "soak", *tried, *RELEASE[1:]])
     assert dag.get_task("restore").upstream_task_ids == {"wait_for_rollout", "verify_serving"}, "not when refused"
+
+
+def test_yolo_release_code_is_a_release_of_a_pipelines_first_stage(load: Load) -> None:
+    dag = load()["yolo_release_code"]
+    assert dag.params.dump() == {"pipeline": "digits", "reason": ""}
+    with pytest.raises(Exception, match="is not one of"):
+        dag.params.get_param("pipeline").resolve("elsewhere")
+    # A stage with `proof: after` skips what is a candidate's.
+    in_order(dag, ["choose_code", "commit_candidate", "wait_for_candidate", "prove_candidate", *RELEASE[1:]])
+
+
+def test_without_digits_the_forms_begin_with_the_detector_that_is_there(load: Load, tmp_path: Path) -> None:
+    write(tmp_path / "dags" / "pipelines", "letters", letters(stages=[{**STAGING, "app": "reader"}, PRODUCTION]))
+    for file in ("yolo_promote.py", "yolo_rollback.py"):
+        shutil.copy(ROOT / "dags" / file, tmp_path / "dags")
+    dags = load(tmp_path / "dags")
+    form = dags["yolo_rollback"].params.dump()
+    assert {key: form[key] for key in ("environment", "app", "served_model")} == {
+        "environment": "staging",
+        "app": "reader",
+        "served_model": "letters",
+    }
+    assert dags["yolo_promote"].params.dump()["pipeline"] == "letters"

@@ -64,7 +64,8 @@ def test_a_new_detector_has_its_file_its_entry_and_an_entry_in_each_stage(root: 
     assert (root / "dags/pipelines/letters.py").read_text() == ENTRY.read_text()
     values = (root / STAGING).read_text()
     assert values.startswith(before[STAGING].decode()), "what was there stays as it is, byte for byte"
-    added = {"name": "letters", "registeredModel": "letters-detector", "version": None, "sha256": "", "runId": ""}
+    added = {"name": "letters", "registeredModel": "letters-detector", "version": None}
+    added |= dict.fromkeys(("sha256", "runId", "codeCommit"), "")
     assert yaml.safe_load(values)["models"][-1] == {**added, "hold": False}
 
 

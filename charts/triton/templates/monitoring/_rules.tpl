@@ -66,6 +66,7 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
     version: {{ int64 $model.version | quote }}
     run_id: {{ $model.runId | default "" | quote }}
     sha256: {{ $model.sha256 | quote }}
+    code_commit: {{ include "triton.codeCommit" (dict "root" $root "model" $model) | quote }}
 {{- end }}
 {{- end }}
 # And what Git has under proof.
@@ -78,6 +79,7 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
     registered_model: {{ $model.registeredModel | quote }}
     version: {{ int64 $model.version | quote }}
     run_id: {{ $model.runId | quote }}
+    code_commit: {{ include "triton.codeCommit" (dict "root" $root "model" $model) | quote }}
 {{- end }}
 # Requests a second, however they ended.
 - record: yolo:requests:rate5m
@@ -87,6 +89,18 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
 # Requests that failed without being the client's fault, whoever noticed: Triton, or the model's own code.
 - record: yolo:requests_failed:rate5m
   expr: sum by (namespace, job, model) ({{ include "triton.ofModel" (printf `rate({__name__=~"nv_inference_request_failure|yolo_request_errors_total",reason!~"CANCELED|INVALID_ARG",%s}[5m])` $engine) }})
+  labels:
+    {{- include "triton.seriesLabels" . | nindent 4 }}
+# What an autoscaler goes by: requests that wait or are being computed, and seconds that one waits on average. 0 and not
+# nothing while no request comes: an autoscaler that sees nothing stays where it is.
+- record: yolo:pending_requests:sum
+  expr: sum by (namespace, job, model) ({{ include "triton.ofModel" (printf `nv_inference_pending_request_count{%s}` $engine) }})
+  labels:
+    {{- include "triton.seriesLabels" . | nindent 4 }}
+- record: yolo:queue_seconds:rate5m
+  expr: |
+    sum by (namespace, job, model) ({{ include "triton.ofModel" (printf `rate(nv_inference_queue_duration_us{%s}[5m])` $engine) }}) / 1e6
+    / clamp_min(sum by (namespace, job, model) ({{ include "triton.ofModel" (printf `rate(nv_inference_request_success{%s}[5m])` $engine) }}), 0.001)
   labels:
     {{- include "triton.seriesLabels" . | nindent 4 }}
 {{- if $training.enabled }}
@@ -142,9 +156,13 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
   expr: |
     yolo_model_info{ {{- $series -}} }
     unless on (namespace, job, model, registered_model, version, sha256) yolo:git_model:info{ {{- $series -}} }
+    or
+    yolo_model_info{code_commit!="",{{ $series }}}
+    and on (namespace, job, model) yolo:git_model:info{code_commit!="",{{ $series }}}
+    unless on (namespace, job, model, code_commit) yolo:git_model:info{ {{- $series -}} }
   for: {{ $rule.rolloutFor }}
   {{- include "triton.alertText" (dict "root" . "severity" "warning" "name" "YoloVersionNotInGit"
-    "summary" (printf "%s: pod %s serves version %s of %s, which Git does not name" $where `{{ $labels.pod }}` `{{ $labels.version }}` `{{ $labels.registered_model }}`)
+    "summary" (printf "%s: pod %s serves version %s of %s%s, which Git does not name" $where `{{ $labels.pod }}` `{{ $labels.version }}` `{{ $labels.registered_model }}` `{{ with $labels.code_commit }} with the code of {{ . }}{{ end }}`)
     "description" (printf "Longer than a rollout takes. Either the rollout hangs (the new pods do not become ready), or somebody changed what is served without a commit. Compare argocd-apps/%s/%s/values.yaml with `kubectl -n %s get pods -L yolo-lifecycle/model-version`." .Release.Namespace .Release.Name .Release.Namespace)) | nindent 2 }}
 - alert: YoloCandidateLeft
   expr: yolo:git_candidate:info{ {{- $series -}} }

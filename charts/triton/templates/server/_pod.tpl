@@ -24,7 +24,15 @@ initContainers:
   - {{ include "triton.assembleContainer" . | nindent 4 | trim }}
 containers:
   - {{ include "triton.serverContainer" . | nindent 4 | trim }}
+  {{- with include "triton.proxyContainer" .root }}
+  - {{ . | nindent 4 | trim }}
+  {{- end }}
 volumes:
+  {{- if $values.proxy.enabled }}
+  - name: proxy
+    configMap:
+      name: {{ include "triton.proxyName" .root }}
+  {{- end }}
   {{- with include "triton.templatesVolume" . }}
   - {{ . | nindent 4 | trim }}
   {{- end }}
@@ -52,7 +60,7 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $values.affinity }}
+{{- with include "triton.affinity" .root | fromYaml }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -75,9 +83,25 @@ topologySpreadConstraints:
   value: {{ .model.sha256 | quote }}
 {{- end -}}
 
+{{/*
+A volume that one node at a time can mount holds a new pod up on any other, and with it each rollout: such pods go where the
+others of the release are, unless the values say themselves where pods go beside which.
+*/}}
+{{- define "triton.affinity" -}}
+{{- $affinity := deepCopy .Values.affinity -}}
+{{- $cache := .Values.cache -}}
+{{- if and (eq $cache.type "persistentVolumeClaim") (not (has "ReadWriteMany" $cache.persistentVolumeClaim.accessModes)) (not (hasKey $affinity "podAffinity")) -}}
+{{- $ours := dict "app.kubernetes.io/name" "triton" "app.kubernetes.io/instance" .Release.Name -}}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $ours) -}}
+{{- $_ := set $affinity "podAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term)) -}}
+{{- end -}}
+{{- toYaml $affinity -}}
+{{- end -}}
+
 {{- define "triton.serverContainer" -}}
 {{- $values := .root.Values -}}
 {{- $ready := printf "/v2/models/%s/ready" .model.name -}}
+{{- $ports := include "triton.ports" .root | fromJson -}}
 name: triton
 image: {{ include "triton.image" .root }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
@@ -98,10 +122,10 @@ args:
   - --exit-timeout-secs={{ int $values.server.exitTimeoutSeconds }}
   - --log-verbose={{ int $values.server.logVerbose }}
   - --http-address={{ $values.server.bindAddress }}
-  - --http-port=8000
+  - --http-port={{ $ports.http }}
   - --grpc-address={{ $values.server.bindAddress }}
-  - --grpc-port=8001
-  {{- with int $values.server.preStopSleepSeconds }}
+  - --grpc-port={{ $ports.grpc }}
+  {{- with ternary 0 (int $values.server.preStopSleepSeconds) $values.proxy.enabled }}
   # A kept connection stays on its pod. Renewed twice in the time that a stopping pod goes on serving, each one moves to
   # another pod before this one stops; the client sees nothing of it.
   - --grpc-max-connection-age={{ mul . 500 }}
@@ -120,11 +144,11 @@ args:
   - {{ . | quote }}
   {{- end }}
 ports:
-  - name: http
-    containerPort: 8000
+  - name: {{ $ports.httpName }}
+    containerPort: {{ $ports.http }}
     protocol: TCP
-  - name: grpc
-    containerPort: 8001
+  - name: {{ $ports.grpcName }}
+    containerPort: {{ $ports.grpc }}
     protocol: TCP
   - name: metrics
     containerPort: 8002
@@ -155,15 +179,16 @@ env:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 startupProbe:
-  {{- include "triton.probe" (dict "path" $ready "settings" $values.probes.startup) | nindent 2 }}
+  {{- include "triton.probe" (dict "path" $ready "port" $ports.httpName "settings" $values.probes.startup) | nindent 2 }}
+# By the way that clients take: through the proxy, if there is one.
 readinessProbe:
-  {{- include "triton.probe" (dict "path" $ready "settings" $values.probes.readiness) | nindent 2 }}
+  {{- include "triton.probe" (dict "path" $ready "port" 8000 "settings" $values.probes.readiness) | nindent 2 }}
 livenessProbe:
-  {{- include "triton.probe" (dict "path" "/v2/health/live" "settings" $values.probes.liveness) | nindent 2 }}
+  {{- include "triton.probe" (dict "path" "/v2/health/live" "port" $ports.httpName "settings" $values.probes.liveness) | nindent 2 }}
 lifecycle:
   preStop:
     exec:
-      command: ["sleep", {{ int $values.server.preStopSleepSeconds | quote }}]
+      command: ["sleep", {{ include "triton.preStopSeconds" .root | quote }}]
 terminationMessagePath: /dev/termination-log
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:

@@ -19,13 +19,20 @@ they already are), and `triton.assembleContainer` makes Triton's model folder ou
 {{- define "triton.sourceText" -}}
 {{- $repository := .root.Values.modelRepository -}}
 {{- if eq $repository.source "gitSync" -}}
-the git repository at {{ $repository.gitSync.ref }}
+the git repository at {{ default $repository.gitSync.ref (include "triton.codeCommit" .) }}
 {{- else if eq $repository.source "image" -}}
 the image {{ include "triton.image" .root }} below {{ $repository.image.root }}
 {{- else if eq $repository.source "persistentVolumeClaim" -}}
 the claim {{ $repository.persistentVolumeClaim.claimName }}
 {{- else -}}
 the bucket {{ $repository.s3.bucket }}
+{{- end -}}
+{{- end -}}
+
+{{/* The commit that the model's code is pinned to; empty: none is, or its code is not from Git. Arguments: root, model. */}}
+{{- define "triton.codeCommit" -}}
+{{- if eq .root.Values.modelRepository.source "gitSync" -}}
+{{- .model.codeCommit | default "" -}}
 {{- end -}}
 {{- end -}}
 
@@ -67,15 +74,30 @@ resources:
   {{- toYaml .root.Values.initResources | nindent 2 }}
 {{- end -}}
 
+{{/* A pod is one model's, and so is the commit: models of one release may be at several. */}}
 {{- define "triton.gitSyncContainer" -}}
 {{- $git := .root.Values.modelRepository.gitSync -}}
+{{- $cache := .root.Values.cache.mountPath -}}
+{{- $commit := include "triton.codeCommit" . -}}
 name: git-sync
 image: {{ $git.image }}
+{{- if $commit }}
+command:
+  - /bin/sh
+  - -c
+args:
+  - |
+    {{- .root.Files.Get "files/git-sync.sh" | trim | nindent 4 }}
+{{- end }}
 env:
+  {{- if $commit }}
+  - name: CODE
+    value: {{ printf "%s/code" $cache | quote }}
+  {{- end }}
   - name: GITSYNC_REPO
     value: {{ $git.repo | quote }}
   - name: GITSYNC_REF
-    value: {{ $git.ref | quote }}
+    value: {{ default $git.ref $commit | quote }}
   - name: GITSYNC_DEPTH
     value: {{ int $git.depth | quote }}
   - name: GITSYNC_ROOT
@@ -115,6 +137,10 @@ volumeMounts:
   {{- end }}
   - name: git
     mountPath: /git
+  {{- if $commit }}
+  - name: cache
+    mountPath: {{ $cache }}
+  {{- end }}
 {{- end -}}
 
 {{/* s5cmd copies one template with what goes beside it (<template>_…); the bucket's address and the keys are in its environment. */}}
@@ -183,6 +209,10 @@ env:
   {{- end }}
   - name: RUN_ID
     value: {{ .model.runId | default "" | quote }}
+  - name: CODE_COMMIT
+    value: {{ include "triton.codeCommit" . | quote }}
+  - name: FROM_GIT
+    value: {{ eq .root.Values.modelRepository.source "gitSync" | quote }}
   {{- include "triton.modelEnv" . | nindent 2 }}
 {{ include "triton.initCommon" . }}
 volumeMounts:

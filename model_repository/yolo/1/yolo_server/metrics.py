@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 REASONS = ("INVALID_ARG", "INTERNAL")
-INFO = ("version", "run_id", "sha256", "engine", "precision")
+INFO = ("version", "run_id", "sha256", "code_commit", "engine", "precision")
 
 
 class Metrics:

@@ -15,6 +15,7 @@ SOURCES = {
     "name": ("mlflow_model_name", "MLFLOW_MODEL_NAME"),
     "version": ("mlflow_model_version", "MLFLOW_MODEL_VERSION"),
     "sha256": ("sha256", "MODEL_SHA256"),
+    "code_commit": ("code_commit", "MODEL_CODE_COMMIT"),
     "cache_dir": ("cache_dir", "MODEL_CACHE_DIR"),
     "cache_limit_mb": ("cache_limit_mb", "MODEL_CACHE_LIMIT_MB"),
     "load_timeout": ("load_timeout", "MODEL_LOAD_TIMEOUT"),
@@ -40,6 +41,7 @@ class Settings:
         version: number of the version to serve; there is no "latest", because git decides.
         sha256: what the ONNX file must have, 64 hex digits; None: the version's tag `sha256` is the expectation.
         cache_dir: where downloaded models are kept, by their sha256.
+        code_commit: the commit of this code, as the chart checked it out; empty: it is not from Git.
         cache_limit_mb: models longest unused are removed beyond this.
         load_timeout: seconds for finding and downloading the model, all retries included.
         request_timeout: seconds that one answer of MLflow may keep us waiting.
@@ -62,6 +64,7 @@ class Settings:
     version: int
     sha256: str | None
     cache_dir: Path
+    code_commit: str = ""
     cache_limit_mb: float = 4096.0
     load_timeout: float = 300.0
     request_timeout: float = 20.0
@@ -92,6 +95,7 @@ def read_settings(model_config: Mapping[str, object], environment: Mapping[str, 
         version=int(reader.number("version", None, 1, 2**31, whole=True)),
         sha256=reader.sha256(),
         cache_dir=reader.cache_dir(),
+        code_commit=reader.find("code_commit"),
         cache_limit_mb=reader.number("cache_limit_mb", Settings.cache_limit_mb, 0, 1e9),
         load_timeout=reader.number("load_timeout", Settings.load_timeout, 1, 86400),
         request_timeout=reader.number("request_timeout", Settings.request_timeout, 1, 3600),

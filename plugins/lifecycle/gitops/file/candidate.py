@@ -1,7 +1,8 @@
 """The candidate in the text of a values file: one key beside the pin, put there and taken away without another byte.
 
-It is written on a separate line, as a flow mapping: `candidate: {version: 7, sha256: "…", runId: "…"}`. In an entry
-that is itself a flow mapping it goes before the pin.
+It is written on a separate line, as a flow mapping: `candidate: {version: 7, sha256: "…", runId: "…", …}`. In an entry
+that is itself a flow mapping it goes before the pin. A key of the pin that an older entry lacks is added in the same
+way.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 
 from lifecycle.gitops.errors import FileRefused
-from lifecycle.gitops.file.entry import CANDIDATE, EDITABLE, Entry
+from lifecycle.gitops.file.entry import CANDIDATE, CODE_COMMIT, EDITABLE, Entry
 from lifecycle.gitops.file.scalars import span, written
 from lifecycle.gitops.file.yamltree import Node, walk
 from lifecycle.model.pin import Pin
@@ -24,7 +25,7 @@ def candidate_splice(entry: Entry, text: str, pin: Pin | None) -> Splice:
     """
     key = entry.candidate
     if key is None:
-        return (0, 0, "") if pin is None else _insertion(entry, text, _key(pin))
+        return (0, 0, "") if pin is None else insertion(entry, text, _key(pin))
     value = key[1]
     if value.kind == "alias" or any(node.shared for node in walk(value)):
         raise FileRefused(
@@ -34,16 +35,19 @@ def candidate_splice(entry: Entry, text: str, pin: Pin | None) -> Splice:
 
 
 def _key(pin: Pin) -> str:
-    values = ", ".join(f"{key}: {written(value, chr(34))}" for key, value in pin.scalars().items())
+    scalars = {key: value for key, value in pin.scalars().items() if value or key != CODE_COMMIT}
+    values = ", ".join(f"{key}: {written(value, chr(34))}" for key, value in scalars.items())
     return f"{CANDIDATE}: {{{values}}}"
 
 
-def _insertion(entry: Entry, text: str, key: str) -> Splice:
-    fields = [entry.fields[name] for name in EDITABLE]
+def insertion(entry: Entry, text: str, key: str) -> Splice:
+    """Where a further `key: value` of the entry goes, after the pin, and the text of it."""
+    present = [name for name in EDITABLE if name in entry.fields]
+    fields = [entry.fields[name] for name in present]
     if _is_flow(entry, text):
         first = min(name.start for name, _ in fields)
         return first, first, f"{key}, "
-    last = max(span(entry, field, *entry.fields[field], text)[1] for field in EDITABLE)
+    last = max(span(entry, field, *entry.fields[field], text)[1] for field in present)
     column = min(_column(name, text) for name, _ in entry.node.pairs)
     newline = text.find("\n", last)
     ending = "\r\n" if "\r\n" in text else "\n"

@@ -12,8 +12,8 @@ from itertools import zip_longest
 from typing import Literal
 
 from lifecycle.gitops.errors import FileRefused, ModelMismatch
-from lifecycle.gitops.file.candidate import candidate_splice
-from lifecycle.gitops.file.entry import EDITABLE, Entry, decode, find, parse, pinned
+from lifecycle.gitops.file.candidate import candidate_splice, insertion
+from lifecycle.gitops.file.entry import CODE_COMMIT, EDITABLE, Entry, decode, find, parse, pinned
 from lifecycle.gitops.file.scalars import means, span, written
 from lifecycle.gitops.file.yamltree import InvalidYaml, Node, parse_with_libyaml, parse_with_ruamel, walk
 from lifecycle.gitops.models import PinnedModel
@@ -78,7 +78,10 @@ def _splices(entry: Entry, text: str, before: PinnedModel, after: PinnedModel) -
     former, wanted = ({**model.pin.scalars(), "hold": model.hold} for model in (before, after))
     for key, new in wanted.items():
         old = former[key]
-        if old == new and (key == "hold" or means(entry.fields[key][1].resolved, new)):
+        if old == new and (key not in entry.fields or key == "hold" or means(entry.fields[key][1].resolved, new)):
+            continue
+        if key == CODE_COMMIT and key not in entry.fields:
+            splices.append(insertion(entry, text, f"{key}: {written(new, chr(34))}"))
             continue
         if key not in entry.fields:
             raise FileRefused(
@@ -113,16 +116,17 @@ def _verify(before: Node, edited: str, intended: PinnedModel, path: str) -> None
 def _only_intended(before: Node, after: Node, intended: PinnedModel, path: str) -> bool:
     entry = find(after, intended.name, path)
     ours = {id(value) for key, (_, value) in entry.fields.items() if key in (*EDITABLE, "hold")}
-    others = (_others(tree, find(tree, intended.name, path).candidate) for tree in (before, after))
+    others = (_others(tree, find(tree, intended.name, path)) for tree in (before, after))
     return pinned(entry) == intended and all(
         a is not None and b is not None and (id(b) in ours or _content(a) == _content(b))
         for a, b in zip_longest(*others)
     )
 
 
-def _others(tree: Node, candidate: tuple[Node, Node] | None) -> list[Node]:
-    """Every node of a tree in the order of the text, without a candidate's key and value."""
-    skipped = {id(node) for part in candidate or () for node in walk(part)}
+def _others(tree: Node, entry: Entry) -> list[Node]:
+    """Every node of a tree in the order of the text, without the keys and values that an edit may add or remove."""
+    movable = (*(entry.candidate or ()), *entry.fields.get(CODE_COMMIT, ()))
+    skipped = {id(node) for part in movable for node in walk(part)}
     return [node for node in walk(tree) if id(node) not in skipped]
 
 

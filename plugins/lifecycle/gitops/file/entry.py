@@ -9,12 +9,15 @@ import re
 from dataclasses import dataclass
 
 from lifecycle.gitops.errors import FileRefused
-from lifecycle.gitops.file.yamltree import InvalidYaml, Node, parse_with_libyaml, parse_with_ruamel
+from lifecycle.gitops.file.yamltree import InvalidYaml, Node, parse_with_libyaml, parse_with_ruamel, walk
 from lifecycle.gitops.models import PinnedModel
 from lifecycle.model.pin import Pin
 
 BOM = "\ufeff"
 EDITABLE = tuple(Pin(None, "", "").scalars())
+# An entry from before pins had it lacks the key; the first release adds it.
+CODE_COMMIT = "codeCommit"
+REQUIRED = tuple(key for key in EDITABLE if key != CODE_COMMIT)
 CANDIDATE = "candidate"
 TRUE = {"true", "yes", "on", "y"}
 FALSE = {"false", "no", "off", "n"}
@@ -130,7 +133,7 @@ def _fields(item: Node, model: str, path: str) -> dict[str, tuple[Node, Node]]:
             raise FileRefused(path, pairs[1][0].line, f"the model {model} has the key {key} twice.")
         if pairs:
             fields[key] = pairs[0]
-        elif key != "hold" or merged:
+        elif key in ("name", "registeredModel", *REQUIRED) or (merged and (key == "hold" or _brings(merged, key))):
             line = merged[0][0].line if merged else item.line
             hint = " Write it out: a value that a merge key brings in cannot be edited here." if merged else ""
             raise FileRefused(path, line, f"the model {model} has no key {key}.{hint}")
@@ -138,6 +141,11 @@ def _fields(item: Node, model: str, path: str) -> dict[str, tuple[Node, Node]]:
         if value.resolved.kind != "scalar":
             raise FileRefused(path, value.line, f"{key} of the model {model} is not a single value.")
     return fields
+
+
+def _brings(merged: list[tuple[Node, Node]], key: str) -> bool:
+    """Whether a merge key brings in that key."""
+    return any(node.get(key) for _, value in merged for node in walk(value.resolved))
 
 
 def _candidate_pair(item: Node, model: str, path: str) -> tuple[Node, Node] | None:
@@ -176,11 +184,12 @@ def _candidate(entry: Entry) -> Pin | None:
     if value.kind == "scalar" and is_null(value):
         return None
     values = {key: found[0][1].resolved for key in EDITABLE if len(found := value.get(key)) == 1}
-    if value.kind != "mapping" or values.keys() != set(EDITABLE) or any(v.kind != "scalar" for v in values.values()):
+    lacks = [key for key in REQUIRED if key not in values]
+    if value.kind != "mapping" or lacks or any(node.kind != "scalar" for node in values.values()):
         raise FileRefused(
             entry.path,
             value.line,
-            f"{CANDIDATE} of the model {entry.name} is not a mapping with {', '.join(EDITABLE)}. Correct it, or remove "
+            f"{CANDIDATE} of the model {entry.name} is not a mapping with {', '.join(REQUIRED)}. Correct it, or remove "
             "the key: what is live does not change by that.",
         )
     pin = _pin(values, entry, f"the {CANDIDATE} of the model {entry.name}")

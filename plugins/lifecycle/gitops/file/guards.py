@@ -31,7 +31,9 @@ def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None, source: Pinne
     if bump.kind == "discard":
         return _why_no_discard(bump, there)
     if there.pin == bump.pin and there.candidate != bump.pin and bump.hold in (None, there.hold):
-        return Stop("already_there", f"{bump.environment}/{bump.app} already has {bump.pin.words} of {bump.model}.")
+        return Stop(
+            "already_there", f"{bump.environment}/{bump.app} already has {bump.pin.words_with_code} of {bump.model}."
+        )
     if bump.kind == "rollback":
         return None
     if there.hold:
@@ -40,8 +42,8 @@ def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None, source: Pinne
         if reverted is not None and there.pin != reverted:
             return Stop(
                 "superseded",
-                f"{bump.environment}/{bump.app} has {there.pin.words} of {bump.model} by now, not "
-                f"{reverted.words}, which was to be taken back.",
+                f"{bump.environment}/{bump.app} has {there.pin.told_from(reverted)} of {bump.model} by now, not "
+                f"{reverted.told_from(there.pin)}, which was to be taken back.",
             )
         return None
     if there.pin.version is not None and (bump.pin.version is None or there.pin.version > bump.pin.version):
@@ -49,6 +51,12 @@ def why_stop(bump: Bump, there: PinnedModel, reverted: Pin | None, source: Pinne
             "superseded",
             f"{bump.environment}/{bump.app} already has the newer {there.pin.words} of {bump.model}; "
             f"{bump.pin.words} stays unused.",
+        )
+    if bump.code_beside is not None and there.pin.code_commit != bump.code_beside:
+        return Stop(
+            "superseded",
+            f"{bump.environment}/{bump.app} got other code ({there.pin.words_with_code}) while "
+            f"{bump.pin.words_with_code} was under proof, which would take that back; it stays unused.",
         )
     return _why_not_from(bump, source)
 
@@ -60,7 +68,8 @@ def _why_not_from(bump: Bump, source: PinnedModel | None) -> Stop | None:
     if source.pin != bump.pin:
         return Stop(
             "superseded",
-            f"{bump.source.entry} has {source.pin.words} by now, not the {bump.pin.words} that was to be promoted.",
+            f"{bump.source.entry} has {source.pin.told_from(bump.pin)} by now, not the "
+            f"{bump.pin.told_from(source.pin)} that was to be promoted.",
         )
     if source.hold:
         return Stop(

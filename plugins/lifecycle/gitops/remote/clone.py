@@ -94,13 +94,17 @@ class Clone:
             f"+refs/heads/{branch}:refs/remotes/origin/{branch}",
         )
         self._fetched_before = True
-        return self._local("rev-parse", "--verify", f"refs/remotes/origin/{branch}").out.decode().strip()
+        return self.tip()
 
-    def fetch_with_trees(self, depth: int) -> bool:
-        """The last `depth` commits with their trees, to ask which of them touch a file; true if there are no more."""
+    def fetch_with_trees(self, depth: int | None) -> bool:
+        """The last `depth` commits with their trees, to ask which of them touch a file; true if there are no more.
+
+        None: all of them.
+        """
         branch = self._settings.branch
         refspec = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
-        options = ("--quiet", "--no-tags", "--no-write-fetch-head", f"--depth={depth}", "--filter=blob:none")
+        reach = "--unshallow" if depth is None else f"--depth={depth}"
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", reach, "--filter=blob:none")
         self._remote("fetch from", "fetch", *options, "origin", refspec)
         return not (self._git_dir / "shallow").exists()
 
@@ -121,6 +125,28 @@ class Clone:
             self._remote("read from", *noop, "fetch", *options, "origin", stdin=missing)
         for note, oid in found:
             yield note, self._remote("read from", "cat-file", "blob", oid).out
+
+    def tip(self) -> str:
+        """The branch's tip as it was fetched last."""
+        branch = self._settings.branch
+        return self._local("rev-parse", "--verify", f"refs/remotes/origin/{branch}").out.decode().strip()
+
+    def has_folder(self, folder: str) -> bool:
+        """Whether the tip has that folder."""
+        return bool(self._remote("read from", "ls-tree", self.tip(), "--", folder).out)
+
+    def newest_that_touched(self, folder: str, since: str = "") -> str:
+        """The newest fetched commit that touched a folder, of those that are not in `since`; empty: none has.
+
+        A merge counts as one commit: the one by which the branch got what it brings.
+        """
+        commits = [self.tip(), *([f"^{since}"] if since else [])]
+        found = self._remote("read from", "log", "-1", "--first-parent", "--format=%H", *commits, "--", folder)
+        return found.out.decode().strip()
+
+    def has_parent(self, commit: str) -> bool:
+        """Whether the commit's first parent was fetched."""
+        return self._run("rev-parse", "--verify", "--quiet", f"{commit}^").code == 0
 
     def remote_head(self, branch: str) -> str | None:
         """Where another branch of the remote is now, if it exists."""
@@ -163,7 +189,7 @@ class Clone:
 
     def parent(self, commit: str) -> str:
         """The first parent, fetched if it lies beyond what was."""
-        if self._run("rev-parse", "--verify", "--quiet", f"{commit}^").code != 0:
+        if not self.has_parent(commit):
             self._remote(
                 "read from", "fetch", "--quiet", "--no-tags", "--deepen=1", "--filter=tree:0", "origin", commit
             )

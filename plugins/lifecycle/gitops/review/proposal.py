@@ -22,15 +22,15 @@ from lifecycle.model.pin import Pin
 def branch_of(bump: Bump) -> str:
     """The request's branch: readable, and the same for the same change by the same DAG run. No slash: see hosts.py."""
     trailers = trailers_of(bump)
-    wanted = "\n".join(
-        f"{key}: {trailers.get(key, '')}"
-        for key in (
-            names.DAG_RUN_TRAILER,
-            names.DELIVERY_TRAILER,
-            names.MODEL_VERSION_TRAILER,
-            names.MLFLOW_RUN_TRAILER,
-        )
-    )
+    telling = [
+        names.DAG_RUN_TRAILER,
+        names.DELIVERY_TRAILER,
+        names.MODEL_VERSION_TRAILER,
+        names.MLFLOW_RUN_TRAILER,
+    ]
+    if not bump.newest_code:
+        telling.append(names.CODE_COMMIT_TRAILER)
+    wanted = "\n".join(f"{key}: {trailers.get(key, '')}" for key in telling)
     digest = hashlib.sha256(wanted.encode()).hexdigest()[:10]
     version = "none" if bump.pin.version is None else str(bump.pin.version)
     words = f"{bump.kind}-{bump.environment}-{bump.app}-{bump.model}-{version}"
@@ -39,13 +39,17 @@ def branch_of(bump: Bump) -> str:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A change ready to be proposed; `commit` makes its commit on the target branch's tip."""
+    """A change ready to be proposed.
+
+    `commit` makes its commit on the target branch's tip; `pinned` tells what the bumped entry holds in a commit.
+    """
 
     bump: Bump
     former: Pin
     message: str
     diff: str
     commit: Callable[[], str]
+    pinned: Callable[[str], Pin]
 
 
 def propose(clone: Clone, host: Host, base: str, proposal: Proposal) -> Delivery:
@@ -53,8 +57,11 @@ def propose(clone: Clone, host: Host, base: str, proposal: Proposal) -> Delivery
 
     A request that a person closed without merging is their answer: it is not opened again.
     """
-    branch = branch_of(proposal.bump)
+    branch, pin = branch_of(proposal.bump), proposal.bump.pin
     found = host.find(branch, base)
+    if found is not None and found.state != "closed" and proposal.bump.newest_code:
+        # The code that was the newest when the request was opened, and that it was read with.
+        pin = proposal.pinned(found.merge_commit or found.head)
     if found is None:
         if clone.remote_head(branch) is None:
             clone.push(proposal.commit(), onto="", branch=branch)
@@ -67,6 +74,6 @@ def propose(clone: Clone, host: Host, base: str, proposal: Proposal) -> Delivery
         )
     if found.state == "merged":
         detail = f"{found.url} was merged earlier."
-        return Delivery("already_there", found.merge_commit, proposal.former, "", detail, found.url)
+        return Delivery("already_there", found.merge_commit, proposal.former, "", detail, pin, found.url)
     detail = f"Waiting for {found.url} to be merged."
-    return Delivery("requested", found.head, proposal.former, proposal.diff, detail, found.url)
+    return Delivery("requested", found.head, proposal.former, proposal.diff, detail, pin, found.url)

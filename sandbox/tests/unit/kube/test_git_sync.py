@@ -86,9 +86,27 @@ def test_follows_the_reference_until_it_is_stopped(remote: Path, tmp_path: Path)
         process.communicate(timeout=10)
 
 
+def test_a_commit_is_checked_out_once_and_for_all(remote: Path, tmp_path: Path) -> None:
+    root, first = tmp_path / "root", git(remote, "rev-parse", "HEAD")
+    commit(remote, "two")
+    env = environment(remote, root, GITSYNC_PERIOD="10ms", GITSYNC_REF=first)
+    process = subprocess.Popen(command(), env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        lines = [process.stderr.readline() for _ in range(2)] if process.stderr else []
+        assert "no further sync is needed" in lines[-1] and (root / "repo" / "file").read_text() == "one"
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+    # With a depth, the remote is asked also for what is there: without it, there is no sync.
+    remote.rename(tmp_path / "gone")
+    assert once(remote, root, GITSYNC_REF=first)[0] == 1
+
+
 def test_gives_up_after_the_failures_that_it_may_have(tmp_path: Path) -> None:
     code, text = once(tmp_path / "nowhere", tmp_path / "root", GITSYNC_MAX_FAILURES="2", GITSYNC_PERIOD="10ms")
-    assert code == 1 and text.count("ERROR: git fetch") == 3 and "too many failures" in text
+    assert code == 1 and text.count("ERROR: git fetch") == 2 and "too many failures" in text
 
 
 @pytest.mark.parametrize(

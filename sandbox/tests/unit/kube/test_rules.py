@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -144,14 +145,16 @@ def test_image_names(reference: str, name: str) -> None:
 
 def test_the_repositorys_images_file(tmp_path: Path) -> None:
     images = Images(ROOT / "sandbox" / "images.yaml", ROOT, tmp_path).load()
-    assert set(images) == {"yolo-trainer", "yolo-triton", "git-sync"}
+    assert set(images) == {"yolo-trainer", "yolo-triton", "git-sync", "haproxy"}
+    assert images["haproxy"].stop_signal is signal.SIGUSR1, "its graceful end"
     path = images["yolo-triton"].environment()["PATH"].split(":")
     assert path[:2] == [str(tmp_path / "images/triton/bin"), str(ROOT / ".venv/triton/bin")]
     assert images["yolo-trainer"].workdir == ROOT / "docker/trainer"
 
 
-def test_images_file_with_an_unknown_field(tmp_path: Path) -> None:
-    (tmp_path / "images.yaml").write_text("images: {a: {venvv: x}}")
+@pytest.mark.parametrize("entry", ["venvv: x", "stopSignal: SIGNONE"])
+def test_images_file_with_an_entry_that_means_nothing(entry: str, tmp_path: Path) -> None:
+    (tmp_path / "images.yaml").write_text(f"images: {{a: {{{entry}}}}}")
     with pytest.raises(ImageError, match="'a'"):
         Images(tmp_path / "images.yaml", tmp_path, tmp_path).load()
 

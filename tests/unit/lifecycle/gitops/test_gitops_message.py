@@ -77,6 +77,14 @@ def test_a_revert_names_what_it_reverts() -> None:
     assert not any(line.startswith("MLflow-Run") for line in trailers(message))
 
 
+def test_other_code_for_the_same_version_is_told_by_a_trailer_and_in_words() -> None:
+    now = Pin(4, "a" * 64, "run4", "c0de" * 10)
+    for before, former in ((Pin(4, "a" * 64, "run4", "0ld0" * 10), "0ld00ld00ld0"), (PIN, "no commit in particular")):
+        message = message_of(bump(pin=now), there(before), settings())
+        assert f"It keeps version 4 and replaces the code of {former}." in message
+        assert f"Code-Commit: {'c0de' * 10}" in trailers(message)
+
+
 def test_a_candidates_commit_says_that_no_client_reaches_it_and_whose_place_it_takes() -> None:
     trying = bump(kind="candidate")
     message = message_of(trying, there(Pin(3, "b" * 64, "run3")), settings())
@@ -102,7 +110,11 @@ def test_a_template_that_cannot_be_filled_is_refused(template: str) -> None:
 def test_a_requests_branch_depends_on_the_run_and_the_change_alone() -> None:
     assert branch_of(bump()) == branch_of(bump(hold=True))
     others = [bump(trailers={"Dag-Run": "yolo/r2"}), bump(environment="production"), bump(kind="rollback")]
-    assert len({branch_of(other) for other in [bump(), *others]}) == 4
+    others.append(bump(pin=Pin(4, "a" * 64, "run4", "c" * 40)))
+    assert len({branch_of(other) for other in [bump(), *others]}) == 5
+    # What is the newest code may change from one try to the next.
+    tries = [bump(pin=Pin(4, "a" * 64, "run4", digit * 40), newest_code=True) for digit in "ab"]
+    assert len({branch_of(each) for each in tries}) == 1
     assert branch_of(bump()).startswith("lifecycle-promote-staging-detector-digits-4-") and "/" not in branch_of(bump())
 
 

@@ -32,6 +32,34 @@ def test_connection_without_a_host_is_told(connect: Connect) -> None:
         MlflowHook().tracking_uri  # noqa: B018 — the property is what is tested
 
 
+PAGE = "/#/experiments/3/runs/8c1f"
+
+
+@pytest.mark.parametrize(
+    ("host", "public", "url", "note"),
+    [
+        ("127.0.0.1", "", f"http://127.0.0.1:5000{PAGE}", ""),
+        ("mlflow.example.com", "", f"http://mlflow.example.com:5000{PAGE}", ""),
+        ("mlflow.platform.svc", "https://mlflow.example.com/", f"https://mlflow.example.com{PAGE}", ""),
+        (
+            "mlflow.platform.svc",
+            "http://localhost:5000",
+            f"http://localhost:5000{PAGE}",
+            "while kubectl forwards MLflow to localhost:5000",
+        ),
+        *(
+            (host, "", "", f"run 8c1f: no browser reaches {host}, and LIFECYCLE_MLFLOW_PUBLIC_URL is not set")
+            for host in ("mlflow.platform.svc", "mlflow.platform.svc.cluster.local", "mlflow")
+        ),
+    ],
+)
+def test_page_of_a_run_is_where_a_browser_reaches_it_or_says_why_not(
+    connect: Connect, host: str, public: str, url: str, note: str
+) -> None:
+    connect("mlflow_default", {"conn_type": "http", "host": host, "port": 5000}, MLFLOW_PUBLIC_URL=public)
+    assert MlflowHook().run_page("3", "8c1f") == (url, note)
+
+
 def test_credentials_are_in_the_environment_only_meanwhile(connect: Connect) -> None:
     connect("mlflow_default", {"conn_type": "http", "host": "127.0.0.1", "login": "ann", "password": "secret"})
     before = dict(os.environ)

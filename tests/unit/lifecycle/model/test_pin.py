@@ -17,6 +17,7 @@ PINS = st.builds(
     st.integers(1, 10**9),
     st.text("0123456789abcdef", min_size=64, max_size=64),
     st.text("0123456789abcdef", min_size=32, max_size=32),
+    st.one_of(st.just(""), st.text("0123456789abcdef", min_size=40, max_size=40)),
 )
 NOTHING = Pin(None, "", "")
 FILE = b"""models:
@@ -25,8 +26,11 @@ FILE = b"""models:
     version: null
     sha256: ""
     runId: ""
+    codeCommit: ""
     hold: false
 """
+# From before pins named the commit of the code.
+OLDER = FILE.replace(b'    codeCommit: ""\n', b"")
 
 
 @given(PINS)
@@ -34,8 +38,9 @@ def test_what_goes_through_mlflow_xcom_and_git_comes_back_the_same(pin: Pin) -> 
     assert Pin.from_tags(pin.number, pin.tags()) == pin
     for value in (pin.xcom(), pin.version_xcom()):
         assert Pin.from_xcom(json.loads(json.dumps(value))) == pin
-    edited = edit_model(FILE, "digits", pin, path="values.yaml").content
-    assert read_model(edited, "digits", path="values.yaml").pin == pin
+    for file in (FILE, OLDER):
+        edited = edit_model(file, "digits", pin, path="values.yaml").content
+        assert read_model(edited, "digits", path="values.yaml").pin == pin
 
 
 def test_nothing_served_is_a_pin_too() -> None:

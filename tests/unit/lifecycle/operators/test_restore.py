@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ from lifecycle.operators.restore import RestoreOperator
 from lifecycle.tasks import handoff, proof
 
 from tests.support.airflow_connections import Connect
-from tests.support.release_repository import Repository
+from tests.support.release_repository import CODE, Repository
 
 TARGET = Target("staging", "detector", "digits")
 FIRST, SECOND = Pin(1, "a" * 64, "r1"), Pin(2, "b" * 64, "r2")
@@ -98,11 +98,24 @@ def test_both_facts_are_told_once_the_former_version_answers(
     monkeypatch.setattr(proof, "prove_identity", lambda target, pin: asked.append((target, pin)))
     with pytest.raises(RolloutReverted) as told:
         operator().resume(failed_run(promoted), event("ready", "c3"))
-    assert asked == [(TARGET, FIRST)]
+    assert asked == [(TARGET, replace(FIRST, code_commit=repository.code))]
     assert str(told.value) == (
         f"Version 2 of digits-detector (commit {promoted['commit']}) did not go live: Argo CD says no progress. The "
         f"former digits-detector version 1 is back and answers (commit c3, which reverts {promoted['commit']})."
     )
+
+
+def test_two_releases_of_one_version_are_told_apart_by_their_code(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(FIRST, "run-1")
+    newer = repository.write("# newer\n", CODE)
+    promoted = promote(FIRST, "run-2")
+    monkeypatch.setattr(proof, "prove_identity", lambda target, pin: None)
+    with pytest.raises(RolloutReverted) as told:
+        operator().resume(failed_run(promoted), event("ready", "c3"))
+    assert str(told.value).startswith(f"Version 1 with the code of {newer[:12]} of digits-detector (commit ")
+    assert f"The former digits-detector version 1 with the code of {repository.code[:12]} is back" in str(told.value)
 
 
 def test_where_nothing_was_live_before_no_server_may_be_left(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
-from lifecycle.policy.outcome import Outcome, outcome, set_by_hand
+from lifecycle.policy.outcome import Outcome, State, Task, end_unseen, outcome
 
 TASKS = (
     "open_run",
@@ -57,6 +59,39 @@ def test_the_states_of_the_tasks_decide(changed: dict[str, str | None], expected
     assert outcome(states(**changed)) == expected
 
 
-def test_a_person_who_marks_the_dag_run_ends_it() -> None:
-    assert set_by_hand("failed") == Outcome("KILLED", "ended by hand")
-    assert set_by_hand("success") == Outcome("FINISHED", "ended by hand")
+def ended_tasks(changed: dict[str, str | None], minutes: dict[str, int]) -> dict[str, Task]:
+    """Tasks that ended one after the other, a minute each, `close_run` as the last, or at the minutes given."""
+    found = {**states(close_run="success"), **changed}
+    order = {name: minutes.get(name, number) for number, name in enumerate(found)}
+    times = {name: datetime(2026, 11, 1, 12, minute, tzinfo=UTC) for name, minute in order.items()}
+    return {name: Task(state, times[name], times[name]) for name, state in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "minutes", "state", "expected"),
+    [
+        ({}, {}, "success", None),
+        ({"train": "failed", "close_run": "failed"}, {}, "failed", None),
+        ({"close_run": "skipped"}, {}, "failed", Outcome("KILLED", "ended by hand")),
+        ({"close_run": "skipped"}, {}, "success", Outcome("FINISHED", "ended by hand")),
+        # Cleared without what follows them, and run again after `close_run`.
+        ({}, {"open_run": 30}, "success", Outcome("FINISHED", "live")),
+        ({"train": "failed"}, {"train": 30}, "failed", Outcome("FAILED", "failed in train")),
+        (
+            {**after("train", "upstream_failed"), "close_run": "failed"},
+            {"train": 30},
+            "failed",
+            Outcome("FAILED", "failed in gate, promote, register, set_alias, verify_serving"),
+        ),
+        (
+            {"close_run": "failed"},
+            {"set_alias": 30},
+            "failed",
+            Outcome("FAILED", "failed in close_run, which was not cleared with set_alias"),
+        ),
+    ],
+)
+def test_an_end_that_the_last_task_did_not_see_is_told(
+    changed: dict[str, str | None], minutes: dict[str, int], state: State, expected: Outcome | None
+) -> None:
+    assert end_unseen(ended_tasks(changed, minutes), state) == expected

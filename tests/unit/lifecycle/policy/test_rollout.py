@@ -32,6 +32,11 @@ def test_failure_says_what_where_and_why_the_pods_do_not_start() -> None:
     )
 
 
+def test_failure_of_a_candidate_is_not_the_applications() -> None:
+    error = rollout_error(TARGET.as_candidate, "c1", event("failed"))
+    assert str(error) == "The candidate that the Application staging-detector at commit c1 adds failed: no progress."
+
+
 def test_timeout_says_what_was_waited_for() -> None:
     error = rollout_error(TARGET, "c1", event("timeout"))
     assert type(error) is RolloutTimeout

@@ -97,6 +97,20 @@ def test_newer_version_in_git_ends_the_run_without_a_verdict(repository: Reposit
         resume(sensor(commit), event("failed", commit))
 
 
+def test_other_code_in_git_ends_the_run_without_a_verdict_too(repository: Repository) -> None:
+    commit = pinned(repository, 1)
+    task = sensor(commit)
+    task.code_commit = "a" * 40
+    repository.write(repository.text().replace('codeCommit: ""', f'codeCommit: "{"b" * 40}"'))
+    with pytest.raises(
+        AirflowSkipException, match="pins version 1 with the code of bbbbbbbbbbbb, not with that of aaa"
+    ):
+        resume(task, event("failed", commit))
+    task.code_commit = "b" * 40
+    with pytest.raises(RolloutFailed):
+        resume(task, event("failed", commit))
+
+
 def test_revision_of_others_is_looked_up_in_git_and_watched_on(repository: Repository) -> None:
     before = repository.tip
     commit = pinned(repository, 1)

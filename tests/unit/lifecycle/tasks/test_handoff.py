@@ -24,7 +24,7 @@ FORMER, PIN = Pin(2, "a" * 64, "r2"), Pin(3, "b" * 64, "r3")
     ],
 )
 def test_only_what_this_run_wrote_is_its_own_to_take_back(outcome: Outcome, diff: str, ours: bool) -> None:
-    told = described(Delivery(outcome, "c1", FORMER, diff, "detail"), PIN)
+    told = described(Delivery(outcome, "c1", FORMER, diff, "detail", PIN))
     assert told["ours"] is ours
     assert (Pin.from_xcom(told["former"]), Pin.from_xcom(told["pin"])) == (FORMER, PIN)
     assert ours <= (outcome in CONTINUES)

@@ -1,12 +1,14 @@
 """Comparing what is served with what was trained."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from lifecycle.errors import LifecycleError
+from lifecycle.model.pin import Pin
 from lifecycle.verification import (
     DetectionsDiffer,
     SamplesUnusable,
@@ -97,11 +99,16 @@ def test_iou_of_empty_boxes_is_nought() -> None:
 
 
 def test_identity() -> None:
-    check_identity(SERVED, 3, "ab" * 32, "http://here")
+    pin = Pin(3, "ab" * 32, "run", "c" * 40)
+    for commit in ("", "c" * 40):  # code that is not from Git tells none
+        check_identity(replace(SERVED, code_commit=commit), pin, "http://here")
+    check_identity(replace(SERVED, code_commit="d" * 40), replace(pin, code_commit=""), "http://here")
+    with pytest.raises(WrongVersionServed, match="with the code of dddddddddddd, but that of cccccccccccc is expected"):
+        check_identity(replace(SERVED, code_commit="d" * 40), pin, "http://here")
     with pytest.raises(WrongVersionServed, match="serves 'digits-detector' version 3, but version 4 is expected"):
-        check_identity(SERVED, 4, "ab" * 32, "http://here")
+        check_identity(SERVED, replace(pin, version=4), "http://here")
     with pytest.raises(WrongVersionServed, match=f"sha256 {'ab' * 32}, but {'cd' * 32} is expected"):
-        check_identity(SERVED, 3, "cd" * 32, "http://here")
+        check_identity(SERVED, replace(pin, sha256="cd" * 32), "http://here")
 
 
 @pytest.mark.parametrize(

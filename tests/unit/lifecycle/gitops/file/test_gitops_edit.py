@@ -11,6 +11,7 @@ from lifecycle.model.pin import Pin
 
 PATH = "argocd-apps/sandbox/detector/values.yaml"
 PIN = Pin(7, "0" * 63 + "7", "7" * 32)
+WITH_CODE = Pin(7, PIN.sha256, PIN.run_id, "c0de" * 10)
 ENTRY = """\
 models:
   - name: digits                        # Triton's model name
@@ -38,6 +39,26 @@ def test_the_contracts_own_file_changes_in_three_scalars() -> None:
         f'    sha256: "{PIN.sha256}"                          # of the ONNX file',
         f'    runId: "{PIN.run_id}"                           # MLflow run',
     ]
+
+
+def test_the_first_release_with_a_code_commit_adds_its_line_after_the_pin() -> None:
+    last = f'    runId: "{PIN.run_id}"                           # MLflow run\n'
+    line = f'    codeCommit: "{WITH_CODE.code_commit}"\n'
+    added = edited(ENTRY, pin=WITH_CODE)
+    assert added == edited(ENTRY).replace(last, last + line)
+    assert edited(added, pin=WITH_CODE) == added
+    # From then on it is a scalar like the others, also where nothing is served again.
+    assert edited(added, pin=Pin(None, "", "")) == ENTRY.replace("    hold", '    codeCommit: ""\n    hold')
+    flow = "models: [{name: digits, registeredModel: d, version: 3, sha256: '', runId: ''}]\n"
+    assert yaml.safe_load(edited(flow, pin=WITH_CODE))["models"][0]["codeCommit"] == WITH_CODE.code_commit
+
+
+def test_going_live_moves_the_code_commit_and_takes_the_candidate_away_at_once() -> None:
+    live = read_model(ENTRY.encode(), "digits", path=PATH).pin
+    tried = edit_model(ENTRY.encode(), "digits", live, path=PATH, candidate=WITH_CODE).content
+    assert read_model(tried, "digits", path=PATH).candidate == WITH_CODE
+    moved = edit_model(tried, "digits", WITH_CODE, path=PATH, candidate=None).content
+    assert moved.decode() == edited(ENTRY, pin=WITH_CODE)
 
 
 def test_going_back_to_nothing_gives_the_first_file_again() -> None:
@@ -149,6 +170,7 @@ REFUSED = {
     "key missing": (ENTRY.replace("    version: null", "    # version"), "digits", 2, "no key version"),
     "key twice": (ENTRY + "    version: 1\n", "digits", 8, "version twice|not valid YAML"),
     "key by merge": ("d: &d {version: 1}\n" + ENTRY.replace("version: null", "<<: *d "), "digits", 5, "merge key"),
+    "code by merge": ("d: &d {codeCommit: x}\n" + ENTRY.replace("- n", "- <<: *d\n    n"), "digits", 3, "merge key"),
     "value is an alias": (ANCHORED.replace("version: null", "version: *v"), "digits", 5, "alias"),
     "value is shared": (ENTRY.replace("null", "&v 3") + "copy: *v\n", "digits", 4, "anchor &v"),
     "entry is an alias": ("x: &e {name: digits}\nmodels: [*e]\n", "digits", 2, "no key registeredModel|shared"),

@@ -18,7 +18,7 @@ from lifecycle.model.pin import Pin
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-KEYS = ("version", "sha256", "runId", "hold")
+KEYS = ("version", "sha256", "runId", "codeCommit", "hold")
 COMMENTS = (
     "",
     "  # a comment",
@@ -103,7 +103,7 @@ def block_entries(draw: st.DrawFn, text: str, name: str, indent: str, lines: set
         ("version", draw(st.sampled_from(OLD_VERSIONS))),
         ("hold", draw(st.sampled_from(("false", "no", "", "~")))),
     ]
-    fields += [(key, draw(st.sampled_from(OLD_TEXTS))) for key in ("sha256", "runId")]
+    fields += [(key, draw(st.sampled_from(OLD_TEXTS))) for key in ("sha256", "runId", "codeCommit")]
     fields += [("", extra) for extra in draw(st.lists(st.sampled_from(EXTRAS), max_size=2, unique=True))]
     for position, (key, value) in enumerate(draw(st.permutations(fields))):
         lead = indent + dash if position == 0 else pad
@@ -128,7 +128,8 @@ def block_entries(draw: st.DrawFn, text: str, name: str, indent: str, lines: set
 def flow_entries(draw: st.DrawFn, text: str, name: str, indent: str, lines: set[int]) -> str:
     plain = [value for value in OLD_TEXTS if "\n" not in value]
     fields = {"name": name, "registeredModel": f"{name}-det", "version": draw(st.sampled_from(OLD_VERSIONS))}
-    fields |= {key: draw(st.sampled_from(plain)) for key in ("sha256", "runId")} | {"hold": "false"}
+    fields |= {key: draw(st.sampled_from(plain)) for key in ("sha256", "runId", "codeCommit")}
+    fields |= {"hold": "false"}
     gap = draw(st.sampled_from((" ", f"\n{indent}      ")))
     text += f"{indent}- {{"
     for position, key in enumerate(draw(st.permutations(list(fields)))):
@@ -165,7 +166,8 @@ run_ids = st.one_of(
     ),
     st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12),
 )
-pins = st.one_of(st.builds(Pin, st.integers(1, 10**6), hexes, run_ids), st.just(Pin(None, "", "")))
+commits = st.one_of(st.just(""), st.text("0123456789abcdef", min_size=40, max_size=40))
+pins = st.one_of(st.builds(Pin, st.integers(1, 10**6), hexes, run_ids, commits), st.just(Pin(None, "", "")))
 
 
 def load_as_helm_does(text: str) -> Any:
@@ -202,6 +204,7 @@ def check_edit(file: File, pin: Pin, hold: bool | None, crlf: bool, bom: bool) -
         now = by_name(load(after.decode("utf-8-sig")))
         mine = now[file.model]
         assert (mine["version"], mine["sha256"] or "", mine["runId"] or "") == (pin.version, pin.sha256, pin.run_id)
+        assert (mine["codeCommit"] or "") == pin.code_commit
         # YAML 1.2 (ruamel.yaml) reads `no` as text; a hold that is off already is left as it is written.
         assert mine["hold"] is True if hold else mine["hold"] in (False, None, "no")
         for entry in (was[file.model], mine):
@@ -252,10 +255,11 @@ def test_a_candidate_comes_and_goes_and_no_byte_is_left_of_it(file: File, candid
     assert (tried.after.pin, tried.after.candidate) == (live, candidate)
     was, now = (by_name(load_as_helm_does(text.decode())) for text in (tidy, tried.content))
     found = now[file.model].pop("candidate")
-    assert (found["version"], found["sha256"], found["runId"]) == (
+    assert (found["version"], found["sha256"], found["runId"], found.get("codeCommit", "")) == (
         candidate.version,
         candidate.sha256,
         candidate.run_id,
+        candidate.code_commit,
     )
     assert was == now
     gone = edit_model(tried.content, file.model, live, path="values.yaml", candidate=None)

@@ -41,6 +41,16 @@ def test_the_same_number_with_another_checksum_is_corrected() -> None:
     assert why_stop(bump, PinnedModel("m", "r", Pin(2, "0" * 64, "x"), False), None) is None
 
 
+@pytest.mark.parametrize(("beside", "expected"), [(None, "go"), ("old", "go"), ("older", "superseded")])
+def test_a_proved_candidate_does_not_take_back_code_that_was_released_meanwhile(
+    beside: str | None, expected: str
+) -> None:
+    live = PinnedModel("m", "r", Pin(1, "0" * 64, "x", "old"), False)
+    bump = Bump(environment="e", app="a", model="m", registered_model="r", pin=pin(2), code_beside=beside)
+    stop = why_stop(bump, live, None)
+    assert (stop.outcome if stop else "go") == expected
+
+
 def test_a_hold_stops_machines_and_not_people() -> None:
     assert outcome(1, 2, held=True) == "held"
     assert outcome(2, 1, held=True, kind="restore", reverts="c", reverted=2) == "held"

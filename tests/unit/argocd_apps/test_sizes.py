@@ -60,7 +60,7 @@ def pods(manifests: list[dict[str, Any]]) -> Iterator[Counter[str]]:
     """What the pods of our charts' objects ask for, all at once."""
     servers = sum(each["spec"]["instances"] for each in manifests if each["kind"] == "Cluster")
     for each in manifests:
-        kind, spec = each["kind"], each.get("spec")
+        kind, spec = each["kind"], each.get("spec", {})
         if kind in ("Deployment", "StatefulSet"):
             yield capacity.requests(spec["template"]["spec"])
         elif kind == "CronJob":

@@ -29,6 +29,11 @@ def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(packages, "apt", apt)
     monkeypatch.setattr(packages, "TARGET", tmp_path / "apt")
     monkeypatch.setattr(packages, "LIST", tmp_path / "apt-packages.txt")
+    # Of what this machine has, only a shell is seen.
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "sh").symlink_to("/bin/sh")
+    monkeypatch.setenv("PATH", str(programs))
     return asked
 
 

@@ -165,6 +165,19 @@ def test_what_is_generated_fits_together(settings: Settings, kubectl: Kubectl) -
     assert kubectl.secret("platform", "postgresql-airflow") == roles["airflow"]
 
 
+def test_alerts_reach_the_webhook_and_the_one_that_fires_always_reaches_nobody(settings: Settings) -> None:
+    (found,) = (each for each in secrets.expected(settings) if each.name == "alertmanager-config")
+    assert found.optional and found.make({}, {}) is None
+    url = "https://hooks.example.com/a"
+    content = json.loads((found.make({}, {"ALERTS_WEBHOOK_URL": url}) or {})["alertmanager.yaml"])
+    urls = {each["name"]: [to["api_url"] for to in each.get("slack_configs", [])] for each in content["receivers"]}
+    assert urls[content["route"]["receiver"]] == [url]
+    (watchdog,) = content["route"]["routes"]
+    assert watchdog["matchers"] == ['alertname="Watchdog"'] and urls[watchdog["receiver"]] == []
+    without = changed(settings, **{"platform.monitoring": False})
+    assert "alertmanager-config" not in {each.name for each in secrets.expected(without)}
+
+
 def test_a_secret_made_by_the_printed_command_is_one_that_argo_cd_finds(settings: Settings, kubectl: Kubectl) -> None:
     def failures(settings: Settings) -> list[str]:
         return [found.text for found in check._secrets(settings, kubectl, {}) if found.kind == "fail"]

@@ -16,3 +16,4 @@ for chart in foundation mlflow; do
   check "charts/$chart" --values "charts/platform/$chart.yaml"
 done
 check charts/postgresql --values charts/platform/postgresql.yaml
+check charts/postgresql --values charts/platform/postgresql.yaml --set type=statefulset

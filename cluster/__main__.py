@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from cluster import check, configure, demo, down, places, remove, up
+from cluster import check, configure, demo, down, local, places, remove, up
 from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl
 from cluster.repository import Repository, remembered
@@ -65,7 +65,7 @@ def _demo(settings: Settings, kubectl: Kubectl) -> int:
 def main() -> int:
     """Run one command; what a person can mend is one paragraph on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
-    parser.add_argument("command", choices=("check", "configure", "up", "demo", "remove", "down"))
+    parser.add_argument("command", choices=("check", "configure", "up", "demo", "images", "remove", "down"))
     command = parser.parse_args().command
     try:
         settings = load()
@@ -78,6 +78,9 @@ def main() -> int:
             return _up(settings, kubectl)
         if command == "demo":
             return _demo(settings, kubectl)
+        if command == "images":
+            local.images(settings, kubectl.context or kubectl.run("config", "current-context").strip(), say)
+            return 0
         confirmed = os.environ.get("CONFIRM", "")
         if command == "remove":
             repository = Repository(settings, remembered(settings, kubectl, os.environ))

@@ -21,15 +21,23 @@ from cluster.settings import ROOT, Settings
 # Resource name to amount: cores, bytes, pieces.
 Amounts = Mapping[str, float]
 
-GIB = 2.0**30
+MIB, GIB = 2.0**20, 2.0**30
 UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 UNITS |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
-# What charts/platform asks for by cluster.size, with the largest of its Jobs; a test adds it up.
+# What charts/platform asks for by cluster.size, with the largest of its Jobs, without the databases; a test adds it up.
 PLATFORM: Mapping[str, Amounts] = {
-    "standard": {"cpu": 2.88, "memory": 7.9 * GIB},
-    "small": {"cpu": 1.18, "memory": 5.35 * GIB},
+    "standard": {"cpu": 2.63, "memory": 7.4 * GIB},
+    "small": {"cpu": 1.08, "memory": 5.1 * GIB},
 }
-PLATFORM_NAMESPACES = {"argocd", "platform", "monitoring", "lifecycle"}
+# What the databases ask for besides, by platform.postgresql and cluster.size, with the Job that dumps them and the
+# operator; and what their backups ask: the plugin, and its sidecar of each server.
+DATABASES: Mapping[tuple[str, str], Amounts] = {
+    ("cloudnativepg", "standard"): {"cpu": 0.6, "memory": 1216 * MIB},
+    ("statefulset", "standard"): {"cpu": 0.3, "memory": 576 * MIB},
+    ("statefulset", "small"): {"cpu": 0.15, "memory": 320 * MIB},
+}
+BACKUPS: Amounts = {"cpu": 0.125, "memory": 320 * MIB}
+PLATFORM_NAMESPACES = {"argocd", "platform", "monitoring", "lifecycle", "cnpg-system"}
 # LIFECYCLE_TRAINER_CPU and LIFECYCLE_TRAINER_MEMORY as they are by default.
 TRAINING: Amounts = {"cpu": 1.0, "memory": 2 * GIB}
 GPU = "nvidia.com/gpu"
@@ -136,7 +144,7 @@ def problems(
     asked, total = _asked(settings, pods, servers, training), _sum(gives)
     too_much = []
     if not _fits(asked, total):
-        advice = "" if settings.text("cluster.size") == "small" else "set cluster.size to small, "
+        advice = "" if settings.text("cluster.size") == "small" else f"{_smaller(settings)}, "
         too_much.append(
             f"Not all of it has room at once: the platform, {sum(each.replicas for each in servers)} model server(s), "
             f"a rollout and a training ask {words(asked)}, and the nodes give {words(total, asked)}. What does not fit "
@@ -146,6 +154,11 @@ def problems(
     return too_large, too_much
 
 
+def _smaller(settings: Settings) -> str:
+    also = ' with platform.postgresql "statefulset"' if settings.text("platform.postgresql") == "cloudnativepg" else ""
+    return f'set cluster.size to "small"{also}'
+
+
 def _asked(settings: Settings, pods: list[Object], servers: list[Servers], training: Amounts) -> Counter[str]:
     ours = PLATFORM_NAMESPACES | set(settings.served)
     others = [
@@ -153,13 +166,20 @@ def _asked(settings: Settings, pods: list[Object], servers: list[Servers], train
         for pod in pods
         if pod["metadata"]["namespace"] not in ours and pod["status"].get("phase") not in ("Succeeded", "Failed")
     ]
-    found = _sum([*others, PLATFORM[settings.text("cluster.size")], training])
+    found = _sum([*others, platform(settings), training])
     rollout: Counter[str] = Counter()
     for each in servers:
         found.update({name: amount * each.replicas for name, amount in each.each.items()})
         rollout |= Counter({name: amount * each.surge for name, amount in each.each.items()})
     found.update(rollout)
     return found
+
+
+def platform(settings: Settings) -> Counter[str]:
+    """What the platform asks for with these settings: its charts, and the databases where they are not external."""
+    size = settings.text("cluster.size")
+    databases = DATABASES.get((settings.text("platform.postgresql"), size), {})
+    return _sum([PLATFORM[size], databases, BACKUPS if settings.on("backup.enabled") else {}])
 
 
 def _sum(all_of: Iterable[Amounts]) -> Counter[str]:

@@ -8,13 +8,14 @@ import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping
 
-from cluster import capacity, configure, existing, local, secrets
+from cluster import capacity, configure, databases, existing, local, provider, secrets, volumes
 from cluster.errors import ClusterError, KubectlError
 from cluster.findings import Finding, fail, note, ok
 from cluster.kubectl import Kubectl, Object
 from cluster.repository import Repository, RepositoryError, reader
 from cluster.settings import Settings
 
+# The charts' kubeVersion; a test compares them.
 OLDEST = (1, 28)
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 # Argo CD hands on every right that it deploys, so it must be installed by somebody who has them all.
@@ -38,13 +39,15 @@ def before_cluster(settings: Settings, variables: Mapping[str, str] = os.environ
 
 def of_cluster(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """What only the cluster tells. Stops at the first of version and reach, without which the rest says nothing."""
-    reached = yield from _version(kubectl)
+    reached = yield from _version(settings, kubectl)
     if not reached:
         return
     yield from _rights(kubectl)
     yield from _storage(settings, kubectl)
     yield from _nodes(settings, kubectl)
     yield from existing.findings(settings, kubectl)
+    yield from databases.findings(settings, kubectl)
+    yield from provider.findings(settings, kubectl, kubectl.list("nodes"))
     yield from _secrets(settings, kubectl, variables)
 
 
@@ -114,7 +117,7 @@ def _repository(settings: Settings, repository: Repository) -> Iterator[Finding]
         yield note(f"{where} is at {there[:12]} and this checkout at {head[:12]}; what is there is installed")
 
 
-def _version(kubectl: Kubectl) -> Generator[Finding, None, bool]:
+def _version(settings: Settings, kubectl: Kubectl) -> Generator[Finding, None, bool]:
     """Yields findings and returns whether the cluster answers and is new enough."""
     if shutil.which("kubectl") is None:
         return False
@@ -137,6 +140,11 @@ def _version(kubectl: Kubectl) -> Generator[Finding, None, bool]:
         )
         return False
     yield ok(f"Kubernetes {server['gitVersion']}")
+    if found < databases.OLDEST and "cloudnativepg" not in settings.left_out:
+        yield fail(
+            f"CloudNativePG's chart wants Kubernetes {databases.OLDEST[0]}.{databases.OLDEST[1]} or later. Upgrade, or "
+            'set platform.postgresql = "statefulset".'
+        )
     if found < (1, 30):
         yield note(
             "before Kubernetes 1.30, nothing keeps Airflow from changing more of an Application than annotations"
@@ -158,13 +166,10 @@ def _rights(kubectl: Kubectl) -> Iterator[Finding]:
 def _storage(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
     classes = kubectl.list("storageclass")
     names = [item["metadata"]["name"] for item in classes]
-    default = [
-        item["metadata"]["name"]
-        for item in classes
-        if (item["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"
-    ]
+    default = [each for each in classes if (each["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"]
     if default:
-        yield ok(f"the default StorageClass is {default[0]}")
+        yield ok(f"the default StorageClass is {default[0]['metadata']['name']}")
+        yield from volumes.access(settings, default[0])
     elif names:
         yield fail(
             f"No StorageClass is the default one. Make one of {', '.join(names)} it: kubectl annotate storageclass "
@@ -172,6 +177,7 @@ def _storage(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
         )
     else:
         yield fail("The cluster has no StorageClass, so no volume can be made. Install one (k3s brings local-path).")
+    yield from volumes.findings(settings, kubectl, classes)
 
 
 def _nodes(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:

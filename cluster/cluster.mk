@@ -1,6 +1,6 @@
 # Targets for a real cluster; the Makefile includes this file. Nothing is installed on this machine: cluster/ needs Python
 # 3.11 or later and nothing beside it.
-.PHONY: cluster-configure cluster-check cluster-up cluster-demo cluster-remove cluster-down
+.PHONY: cluster-configure cluster-check cluster-images cluster-up cluster-demo cluster-remove cluster-down
 export APP CLUSTER_TIMEOUT CONFIRM
 
 CLUSTER = $(PYTHON) -m cluster
@@ -10,6 +10,9 @@ cluster-configure: ## write cluster/settings.toml to the manifests; commit and p
 
 cluster-check: ## look at tools, settings, cluster, rights, storage and Secrets, and change nothing
 	@$(CLUSTER) check
+
+cluster-images: ## build the images and load them into the nodes of a cluster of kind or k3d on this machine
+	@$(CLUSTER) images
 
 cluster-up: ## install Argo CD on the cluster, hand it this repository, wait until everything is healthy
 	@$(CLUSTER) up

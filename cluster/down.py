@@ -11,8 +11,8 @@ from cluster.up import applications
 from cluster.wait import Say
 
 # Namespaces of the platform, and the settings by which some are another's.
-LENT = {"argocd": "platform.argocd", "monitoring": "platform.monitoring"}
-KEPT = ("platform", "monitoring", "lifecycle", "argocd")
+LENT = {"argocd": "platform.argocd", "monitoring": "platform.monitoring", "cnpg-system": "platform.cloudnativepg"}
+KEPT = ("platform", "monitoring", "lifecycle", "cnpg-system", "argocd")
 
 
 def down(settings: Settings, kubectl: Kubectl, say: Say, confirmed: str) -> None:

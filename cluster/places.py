@@ -13,6 +13,7 @@ def places(settings: Settings, context: str) -> list[str]:
     kubectl = f"kubectl --context {context}" if context else "kubectl"
     ingress, domain = settings.on("ingress.enabled"), settings.text("ingress.domain")
     absent = {PARTS[key] for key in PARTS if not settings.on(key)}
+    without_password = absent if settings.on("mlflow.auth") else {*absent, "MLflow"}
     lines = []
     for title, service, namespace, ports, host in (
         ("Airflow", "airflow-api-server", "platform", "8080:8080", "airflow"),
@@ -30,13 +31,14 @@ def places(settings: Settings, context: str) -> list[str]:
                 f"{title:<9} http://localhost:{local} while this runs: "
                 f"{kubectl} -n {namespace} port-forward service/{service} {ports}"
             )
-    lines.append("Log in as admin; the passwords:")
+    lines.append("Log in as admin, to MLflow as lifecycle; the passwords:")
     for title, namespace, secret, key in (
         ("Airflow", "platform", "airflow-admin", "password"),
         ("Argo CD", "argocd", "argocd-initial-admin-secret", "password"),
         ("Grafana", "monitoring", "grafana-admin", "admin-password"),
+        ("MLflow", "platform", "mlflow-auth", "MLFLOW_AUTH_ADMIN_PASSWORD"),
     ):
-        if title in absent:
+        if title in without_password:
             continue
         lines.append(
             f"{title:<9} {kubectl} -n {namespace} get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d"

@@ -77,10 +77,9 @@ def _asked_for(kubectl: Kubectl, repository: Repository, name: str) -> str:
     excluded = str((root or {}).get("spec", {}).get("source", {}).get("directory", {}).get("exclude", ""))
     if root is None or file in excluded or f"argocd-apps/{file}" not in repository.files():
         return ""
-    key = next((key for key, part in PARTS.items() if part == name), None)
-    if key is None:
+    if name not in PARTS:
         return f"Git still asks for {name}: take argocd-apps/{file} out of {repository.branch} and push."
     return (
-        f"The platform still asks for {name}: set {key} = false in cluster/settings.toml, `make cluster-configure`, "
+        f"The platform still asks for {name}: set {PARTS[name]} in cluster/settings.toml, `make cluster-configure`, "
         "push, and `make cluster-up`."
     )

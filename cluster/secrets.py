@@ -10,78 +10,29 @@ import base64
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
+from cluster import databases, mlflow
+from cluster.expected import BASIC, PLATFORM, REGISTRY, TLS, Data, Expected, Known, Maker, from_variables, new_password
 from cluster.kubectl import Kubectl, Object, decoded
 from cluster.repository import reader
 from cluster.settings import Settings
 
-PLATFORM = "platform"
 DATABASE = (PLATFORM, "postgresql")
-TLS, REGISTRY = "kubernetes.io/tls", "kubernetes.io/dockerconfigjson"
-MLFLOW_URL = "http://mlflow.platform.svc:5000"
-
-Data = dict[str, str]
-# Secrets that exist or were just made, by (namespace, name).
-Known = Mapping[tuple[str, str], Data]
-Maker = Callable[[Known, Mapping[str, str]], Data | None]
-
-
-@dataclass(frozen=True)
-class Expected:
-    """One Secret.
-
-    `make` returns its content from the other Secrets and the environment variables, or None where these do not suffice;
-    `needs` says in words what is then missing. `optional`: all runs without it, with the loss that `purpose` tells.
-    """
-
-    namespace: str
-    name: str
-    keys: tuple[str, ...]
-    purpose: str
-    make: Maker
-    needs: str = ""
-    optional: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
-    # Keys whose value the settings say.
-    fixed: Mapping[str, str] = field(default_factory=dict)
-    type: str = "Opaque"
-
-    @property
-    def command(self) -> str:
-        """The kubectl command by which a person makes it."""
-        where = f"kubectl -n {self.namespace}"
-        if self.type == TLS:
-            return f"{where} create secret tls {self.name} --cert=… --key=…"
-        if self.type == REGISTRY:
-            login = "--docker-server=… --docker-username=… --docker-password=…"
-            return f"{where} create secret docker-registry {self.name} {login}"
-        literals = " ".join(f"--from-literal={key}={self.fixed.get(key, '…')}" for key in self.keys)
-        label = f" && {self.label_command}" if self.labels else ""
-        return f"{where} create secret generic {self.name} {literals}{label}"
-
-    @property
-    def label_command(self) -> str:
-        """The kubectl command that gives it its labels."""
-        words = " ".join(f"{key}={value}" for key, value in self.labels.items())
-        return f"kubectl -n {self.namespace} label --overwrite secret {self.name} {words}"
-
-    def manifest(self, data: Data) -> Object:
-        """The object."""
-        metadata = {"name": self.name, "namespace": self.namespace, "labels": dict(self.labels)}
-        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": self.type, "stringData": data}
 
 
 def expected(settings: Settings) -> list[Expected]:
     """All that these settings need, in the order in which one is made from another."""
-    passwords = Expected(
-        *DATABASE, ("postgres-password", "airflow-password", "mlflow-password"), "PostgreSQL's roles", _passwords
-    )
     found = [
-        *([passwords] if settings.on("platform.postgresql") else []),
-        Expected(PLATFORM, "airflow-metadata", ("connection",), "Airflow's database", _airflow_connection),
+        *_databases(settings),
+        Expected(
+            PLATFORM,
+            "airflow-metadata",
+            ("connection",),
+            "Airflow's database",
+            lambda known, variables: _named("connection", databases.uri(settings, known, "airflow")),
+        ),
         Expected(PLATFORM, "airflow-fernet-key", ("fernet-key",), "encrypts Airflow's connections", _fernet_key),
         Expected(
             PLATFORM, "airflow-api-secret-key", ("api-secret-key",), "signs Airflow's sessions", _key("api-secret-key")
@@ -104,32 +55,10 @@ def expected(settings: Settings) -> list[Expected]:
             _git_connection,
             needs="run again with GIT_USERNAME and GIT_TOKEN set, or make it as docs/operations.md says",
         ),
-        _mlflow_server(settings),
+        *mlflow.expected(settings),
     ]
-    if settings.on("monitoring.enabled"):
-        found.append(
-            Expected(
-                "monitoring",
-                "alertmanager-config",
-                ("alertmanager.yaml",),
-                "whom Alertmanager tells; without it, alerts reach nobody",
-                _alertmanager,
-                needs="run again with ALERTS_WEBHOOK_URL set (a webhook of Slack or Mattermost), or write your own",
-                optional=True,
-            )
-        )
-    for namespace in ("lifecycle", *settings.served):
-        found.append(
-            Expected(
-                namespace,
-                "mlflow",
-                ("MLFLOW_TRACKING_URI",),
-                "where trainings and model servers find MLflow",
-                _tracking,
-            )
-        )
     if settings.on("platform.monitoring"):
-        found.append(GRAFANA)
+        found += [GRAFANA, ALERTMANAGER]
     if settings.on("platform.argocd"):
         found.append(NOTIFICATIONS)
     if settings.on("repository.private"):
@@ -141,48 +70,6 @@ def expected(settings: Settings) -> list[Expected]:
         without = {absent.get(name) for name in settings.left_out}
         found += [_certificate(namespace, name) for namespace, name in CERTIFICATES if namespace not in without]
     return found
-
-
-def _alertmanager(known: Known, variables: Mapping[str, str]) -> Data | None:
-    """Alertmanager's configuration: every alert of the model servers, the platform and the cluster to one webhook."""
-    url = variables.get("ALERTS_WEBHOOK_URL")
-    if not url:
-        return None
-    summary = "{{ .Labels.alertname }}: {{ .Annotations.summary }}\n{{ .Annotations.runbook_url }}\n"
-    text = f"{{{{ range .Alerts }}}}{summary}{{{{ end }}}}"
-    slack = {"api_url": url, "send_resolved": True, "title": "{{ .Status }}", "text": text}
-    content = {
-        "route": {
-            "receiver": "team",
-            "group_by": ["alertname", "namespace"],
-            # Fires always, to show that alerts arrive; it is for a service that misses it.
-            "routes": [{"receiver": "nobody", "matchers": ['alertname="Watchdog"']}],
-        },
-        "receivers": [{"name": "team", "slack_configs": [slack]}, {"name": "nobody"}],
-    }
-    return {"alertmanager.yaml": json.dumps(content, indent=2)}
-
-
-def _mlflow_server(settings: Settings) -> Expected:
-    keys: tuple[str, ...] = ("MLFLOW_BACKEND_STORE_URI",)
-    s3 = settings.text("mlflow.artifacts") == "s3"
-
-    def make(known: Known, variables: Mapping[str, str]) -> Data | None:
-        database = _database_uri(known, "mlflow")
-        store = _from_variables({key: key for key in S3_KEYS})(known, variables) if s3 else {}
-        return None if database is None or store is None else {"MLFLOW_BACKEND_STORE_URI": database, **store}
-
-    return Expected(
-        PLATFORM,
-        "mlflow-server",
-        keys + (S3_KEYS if s3 else ()),
-        "MLflow's database" + (" and its artifact store" if s3 else ""),
-        make,
-        needs=f"run again with {' and '.join(S3_KEYS)} set" if s3 else "",
-    )
-
-
-S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 def _private_repository(settings: Settings) -> list[Expected]:
@@ -250,26 +137,39 @@ def _certificate(namespace: str, name: str) -> Expected:
     return Expected(namespace, name, keys, purpose, lambda known, variables: None, optional=True, type=TLS)
 
 
-def _password() -> str:
-    return secrets.token_urlsafe(24)
-
-
 def _passwords(known: Known, variables: Mapping[str, str]) -> Data:
-    return {f"{role}-password": _password() for role in ("postgres", "airflow", "mlflow")}
+    return {f"{role}-password": new_password() for role in ("postgres", "airflow", "mlflow")}
 
 
-def _database_uri(known: Known, role: str) -> str | None:
-    password = known.get(DATABASE, {}).get(f"{role}-password")
-    return (
-        None
-        if password is None
-        else f"postgresql://{role}:{quote(password, safe='')}@postgresql.platform.svc:5432/{role}"
-    )
+def _databases(settings: Settings) -> list[Expected]:
+    """Passwords of PostgreSQL's roles, as those want them who run it; none where it is somebody else's."""
+    kind, purpose = settings.text("platform.postgresql"), "PostgreSQL's roles"
+    if kind == "statefulset":
+        return [Expected(*DATABASE, ("postgres-password", "airflow-password", "mlflow-password"), purpose, _passwords)]
+    if kind == "external":
+        return []
+    return [
+        Expected(
+            PLATFORM,
+            f"postgresql-{role}",
+            ("username", "password"),
+            f"PostgreSQL's role {role}",
+            _account(role),
+            # The operator takes a changed password from it.
+            labels={"cnpg.io/reload": "true"},
+            fixed={"username": role},
+            type=BASIC,
+        )
+        for role in databases.ROLES
+    ]
 
 
-def _airflow_connection(known: Known, variables: Mapping[str, str]) -> Data | None:
-    uri = _database_uri(known, "airflow")
-    return None if uri is None else {"connection": uri}
+def _account(name: str) -> Maker:
+    return lambda known, variables: {"username": name, "password": new_password()}
+
+
+def _named(key: str, value: str | None) -> Data | None:
+    return None if value is None else {key: value}
 
 
 def _fernet_key(known: Known, variables: Mapping[str, str]) -> Data:
@@ -281,26 +181,32 @@ def _key(name: str) -> Maker:
 
 
 def _admin(user: str, password: str) -> Maker:
-    return lambda known, variables: {user: "admin", password: _password()}
-
-
-def _tracking(known: Known, variables: Mapping[str, str]) -> Data:
-    return {"MLFLOW_TRACKING_URI": MLFLOW_URL}
+    return lambda known, variables: {user: "admin", password: new_password()}
 
 
 def _git_connection(known: Known, variables: Mapping[str, str]) -> Data | None:
-    data = _from_variables({"login": "GIT_USERNAME", "password": "GIT_TOKEN"})(known, variables)
+    data = from_variables({"login": "GIT_USERNAME", "password": "GIT_TOKEN"})(known, variables)
     return None if data is None else {"connection": json.dumps({"conn_type": "git", **data})}
 
 
-def _from_variables(names: Mapping[str, str]) -> Maker:
-    """Content from environment variables; all of them, or none of it."""
-
-    def make(known: Known, variables: Mapping[str, str]) -> Data | None:
-        found = {key: variables.get(name, "") for key, name in names.items()}
-        return found if all(found.values()) else None
-
-    return make
+def _alertmanager(known: Known, variables: Mapping[str, str]) -> Data | None:
+    """Alertmanager's configuration: every alert of the model servers, the platform and the cluster to one webhook."""
+    url = variables.get("ALERTS_WEBHOOK_URL")
+    if not url:
+        return None
+    summary = "{{ .Labels.alertname }}: {{ .Annotations.summary }}\n{{ .Annotations.runbook_url }}\n"
+    text = f"{{{{ range .Alerts }}}}{summary}{{{{ end }}}}"
+    slack = {"api_url": url, "send_resolved": True, "title": "{{ .Status }}", "text": text}
+    content = {
+        "route": {
+            "receiver": "team",
+            "group_by": ["alertname", "namespace"],
+            # Fires always, to show that alerts arrive; it is for a service that misses it.
+            "routes": [{"receiver": "nobody", "matchers": ['alertname="Watchdog"']}],
+        },
+        "receivers": [{"name": "team", "slack_configs": [slack]}, {"name": "nobody"}],
+    }
+    return {"alertmanager.yaml": json.dumps(content, indent=2)}
 
 
 GRAFANA = Expected(
@@ -310,12 +216,21 @@ GRAFANA = Expected(
     "Grafana's administrator",
     _admin("admin-user", "admin-password"),
 )
+ALERTMANAGER = Expected(
+    "monitoring",
+    "alertmanager-config",
+    ("alertmanager.yaml",),
+    "whom Alertmanager tells; without it, alerts reach nobody",
+    _alertmanager,
+    needs="run again with ALERTS_WEBHOOK_URL set (a webhook of Slack or Mattermost), or write your own",
+    optional=True,
+)
 NOTIFICATIONS = Expected(
     "argocd",
     "argocd-notifications-secret",
     ("webhook-url",),
     "where Argo CD reports failed syncs and degraded health; without it, nobody is told",
-    _from_variables({"webhook-url": "NOTIFICATIONS_WEBHOOK_URL"}),
+    from_variables({"webhook-url": "NOTIFICATIONS_WEBHOOK_URL"}),
     needs="run again with NOTIFICATIONS_WEBHOOK_URL set",
     optional=True,
     labels={"app.kubernetes.io/part-of": "argocd"},

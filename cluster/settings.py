@@ -29,7 +29,9 @@ FORMS: Mapping[str, type | str] = {
     "images.pull_secret": r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?",
     "platform.argocd": bool,
     "platform.monitoring": bool,
-    "platform.postgresql": bool,
+    "platform.postgresql": r"cloudnativepg|statefulset|external",
+    "platform.cloudnativepg": bool,
+    "platform.database_backups": bool,
     "cluster.kind": r"current|k3d|kind",
     "cluster.size": r"standard|small",
     "cluster.name": NAME,
@@ -45,16 +47,33 @@ FORMS: Mapping[str, type | str] = {
     "storage.metrics_size": SIZE,
     "storage.logs_size": SIZE,
     "mlflow.public_url": r"(https?://[^\s/]\S*)?",
-    "mlflow.artifacts": r"persistentVolumeClaim|s3",
+    "mlflow.auth": bool,
+    "mlflow.artifacts": r"persistentVolumeClaim|s3|gcs|azure",
+    "mlflow.identity": bool,
     "mlflow.s3_destination": r"(s3://[^/\s]+\S*)?",
     "mlflow.s3_endpoint": r"(https?://\S+)?",
     "mlflow.s3_region": r"\S+",
+    "mlflow.gcs_destination": r"(gs://[^/\s]+\S*)?",
+    "mlflow.azure_destination": r"(wasbs://[^/@\s]+@[^/\s]+\S*)?",
     "training.require_approval": bool,
     "training.gpus": int,
     "secrets.generate": bool,
 }
-# What [platform] may leave to others: the setting to the Application's name.
-PARTS = {"platform.argocd": "argo-cd", "platform.monitoring": "monitoring", "platform.postgresql": "postgresql"}
+# What [platform] may leave to others: the Application's name to what leaves it out.
+PARTS = {
+    "argo-cd": "platform.argocd = false",
+    "monitoring": "platform.monitoring = false",
+    "postgresql": 'platform.postgresql = "external"',
+    "cloudnativepg": "platform.cloudnativepg = false",
+    "barman-cloud": "platform.database_backups = false",
+}
+# Object stores, and how MLflow names a place in one.
+STORES = {
+    "s3": "s3://bucket/prefix",
+    "gcs": "gs://bucket/prefix",
+    "azure": "wasbs://container@account.blob.core.windows.net/prefix",
+}
+BUCKET = re.compile(r"(s3://[^/]+)(/.+)?")
 # Said in place of the form.
 SSH = (
     "repository.url must be https:// or http://, without a user: Argo CD, git-sync and the DAG log in with name and "
@@ -96,7 +115,7 @@ class Settings:
     @property
     def left_out(self) -> list[str]:
         """Applications of the platform that [platform] leaves to others."""
-        return [name for key, name in PARTS.items() if not self.on(key)]
+        return _left_out(self.values)
 
     def placeholders(self) -> list[str]:
         """Keys that still have what the original repository has in them."""
@@ -145,8 +164,20 @@ def _problems(found: Mapping[str, Value]) -> list[str]:
                 problems.append(f"{key} must be {kind}, not {value!r}")
         elif not isinstance(value, str) or not re.fullmatch(form, value):
             problems.append(SSH if key == "repository.url" else f"{key} must look like {form}, not {value!r}")
-    if found.get("mlflow.artifacts") == "s3" and not found.get("mlflow.s3_destination"):
-        problems.append('mlflow.s3_destination must be s3://bucket/prefix, because mlflow.artifacts is "s3"')
+    store = str(found.get("mlflow.artifacts"))
+    if store in STORES and not found.get(f"mlflow.{store}_destination"):
+        problems.append(f'mlflow.{store}_destination must be {STORES[store]}, because mlflow.artifacts is "{store}"')
+    if _backs_up(found) and not (BUCKET.fullmatch(str(found["mlflow.s3_destination"])) or ["", "", ""])[2]:
+        problems.append(
+            "mlflow.s3_destination must have a prefix after the bucket, because MLflow's users can read all below it "
+            "and the databases go beside it; or set platform.database_backups = false"
+        )
+    if found.get("cluster.size") == "small" and found.get("platform.postgresql") == "cloudnativepg":
+        problems.append(
+            'cluster.size = "small" leaves no room for CloudNativePG, its operator and a standby: set '
+            'platform.postgresql = "statefulset" (a new server: a cluster that has data moves it as docs/operations.md '
+            'says under "From one PostgreSQL to another"), or "external"'
+        )
     gpus = found.get("training.gpus")
     if isinstance(gpus, int) and gpus < 0:
         problems.append("training.gpus must not be negative")
@@ -198,12 +229,59 @@ def _sizes(size: str) -> dict[str, Value]:
 
 def _platform(found: Mapping[str, Value]) -> dict[str, Value]:
     """What the root leaves out, where Argo CD is (without an ingress, as cluster/places.py says), what pulls images."""
-    without = ",".join(f"platform/{name}.yaml" for key, name in PARTS.items() if not found[key])
+    without = ",".join(f"platform/{name}.yaml" for name in _left_out(found))
     argocd = f"https://argocd.{found['ingress.domain']}" if found["ingress.enabled"] else "http://localhost:8081"
     return {
         "platform.exclude": f"{{{without}}}" if "," in without else without,
         "urls.argocd": argocd,
+        "urls.runbook": _page(found, "docs/monitoring.md"),
         "images.pull_secrets": json.dumps([found["images.pull_secret"]] if found["images.pull_secret"] else []),
+        **_databases(found),
+    }
+
+
+def _page(found: Mapping[str, Value], path: str) -> str:
+    """Where a browser reads a file of the fork: `repository.delivery` says which host it is, or else its name does."""
+    url = str(found["repository.url"]).removesuffix(".git")
+    kind, host = found["repository.delivery"], url.partition("://")[2].partition("/")[0]
+    for name, folder in (("gitlab", "-/blob"), ("gitea", "src/branch")):
+        if kind == name or (kind == "push" and name in host):
+            return f"{url}/{folder}/{found['repository.branch']}/{path}"
+    return f"{url}/blob/{found['repository.branch']}/{path}"
+
+
+def _left_out(found: Mapping[str, Value]) -> list[str]:
+    """Applications of the platform that the root leaves out, in the order of PARTS."""
+    operated = found["platform.postgresql"] == "cloudnativepg"
+    there = {
+        "argo-cd": found["platform.argocd"],
+        "monitoring": found["platform.monitoring"],
+        "postgresql": found["platform.postgresql"] != "external",
+        "cloudnativepg": operated and found["platform.cloudnativepg"],
+        "barman-cloud": _backs_up(found),
+    }
+    return [name for name in PARTS if not there[name]]
+
+
+def _backs_up(found: Mapping[str, Value]) -> bool:
+    """Whether the databases go to the object store; `found` may lack keys."""
+    wanted = found.get("platform.postgresql") == "cloudnativepg" and found.get("platform.database_backups") is True
+    return wanted and found.get("mlflow.artifacts") == "s3" and bool(found.get("mlflow.s3_destination"))
+
+
+def _databases(found: Mapping[str, Value]) -> dict[str, Value]:
+    """Who runs PostgreSQL, and where its backups go: beside MLflow's artifacts, whose readers must not see them."""
+    kind, backups = str(found["platform.postgresql"]), _backs_up(found)
+    bucket = BUCKET.fullmatch(str(found["mlflow.s3_destination"])) if backups else None
+    return {
+        # The chart is not installed where PostgreSQL is external.
+        "postgresql.type": "statefulset" if kind == "external" else kind,
+        "backup.enabled": backups,
+        "backup.destination": f"{bucket[1]}/postgresql" if bucket else "",
+        "backup.secret": "" if found["mlflow.identity"] else "mlflow-server",
+        "mlflow.gcs_secret": "mlflow-gcs"
+        if found["mlflow.artifacts"] == "gcs" and not found["mlflow.identity"]
+        else "",
     }
 
 

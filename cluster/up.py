@@ -37,6 +37,8 @@ def up(
         say(f"making the {settings.text('cluster.kind')} cluster {settings.text('cluster.name')}")
         local.create(settings)
     _stop_on_failure(check.of_cluster(settings, kubectl, variables), say)
+    if local.unpullable(settings) and local.absent(settings, kubectl.list("nodes")):
+        local.images(settings, kubectl.context or kubectl.run("config", "current-context").strip(), say)
     for each in secrets.make(kubectl, secrets.look(kubectl, settings, variables)):
         say(f"made Secret {each.name} in namespace {each.namespace}")
     if settings.on("platform.argocd"):

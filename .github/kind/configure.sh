@@ -18,5 +18,7 @@ set_to repository private true
 set_to images registry '"localhost/yolo"'
 set_to images tag "\"$TAG\""
 set_to environments production false
+# One small server, and no operator beside it.
+set_to platform postgresql '"statefulset"'
 make --no-print-directory cluster-configure
 git -c user.name=kind -c user.email=kind@localhost commit --quiet --all --message "Settings of the cluster on kind"

@@ -25,6 +25,10 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 envFrom:
   - secretRef:
       name: {{ .Values.existingSecret }}
+  {{- if .Values.auth.enabled }}
+  - secretRef:
+      name: {{ .Values.auth.existingSecret }}
+  {{- end }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
@@ -37,4 +41,9 @@ securityContext:
 {{- $found := list }}
 {{- range . }}{{ with .name }}{{ $found = append $found (dict "name" .) }}{{ end }}{{ end }}
 {{- $found | toJson }}
+{{- end }}
+
+{{- /* Where the server keeps artifacts. */}}
+{{- define "mlflow.destination" -}}
+{{- if eq .Values.artifacts.type "persistentVolumeClaim" }}/artifacts{{ else }}{{ (get .Values.artifacts .Values.artifacts.type).destination }}{{ end }}
 {{- end }}

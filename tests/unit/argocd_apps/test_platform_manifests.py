@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from mlflow.server.security_utils import is_allowed_host_header
 
-from cluster import secrets, up
+from cluster import mlflow, secrets, up
 from cluster.settings import ROOT, load
 from tests.support import kubernetes_schemas
 from tests.support.settings import changed
@@ -25,6 +26,8 @@ PLATFORM = sorted((APPS / "platform").glob("*.yaml"))
 APPLICATIONS = [path for path in PLATFORM if path.name != "project.yaml"]
 OURS = ("foundation", "postgresql", "mlflow")
 VERSIONS = ("1.28", "1.31", "1.34")
+# Without S3 there is nothing to back up to.
+WITHOUT = "platform/barman-cloud.yaml"
 # Made by the chart or by Argo CD itself, not by a person.
 NOT_EXPECTED = {"argocd-initial-admin-secret", "argocd-redis", "argocd-secret", "alertmanager", "in-cluster"}
 
@@ -97,7 +100,7 @@ def test_each_application_is_pinned_and_may_do_what_it_does(path: Path) -> None:
 def test_the_root_brings_the_platform_and_the_model_servers_and_no_environment() -> None:
     root = read(APPS / "platform.yaml")
     source = root["spec"]["source"]
-    assert source["directory"] == {"recurse": True, "include": "{platform/*.yaml,root.yaml}", "exclude": ""}
+    assert source["directory"] == {"recurse": True, "include": "{platform/*.yaml,root.yaml}", "exclude": WITHOUT}
     assert ROOT / source["path"] == APPS
     assert up.applications(load())[-1] == read(APPS / "root.yaml")["metadata"]["name"]
     # Else the ApplicationSet would take the platform for an environment.
@@ -124,7 +127,8 @@ def test_our_charts_give_valid_objects(chart: str, version: str) -> None:
     for found in objects:
         if version == "1.28" and found["kind"].startswith("ValidatingAdmissionPolicy"):
             continue
-        kubernetes_schemas.validate(found, version)
+        if kubernetes_schemas.builtin(found):
+            kubernetes_schemas.validate(found, version)
 
 
 @pytest.mark.parametrize("chart", OURS)
@@ -262,12 +266,14 @@ def test_names_are_those_of_the_contracts() -> None:
     }
     service = one(render("mlflow"), "Service")
     address = f"http://{service['metadata']['name']}.platform.svc:{service['spec']['ports'][0]['port']}"
-    assert address == secrets.MLFLOW_URL
-    connection = next(
-        json.loads(entry["value"])
-        for entry in read(ROOT / "charts" / "platform" / "airflow.yaml")["env"]
-        if entry["name"] == "AIRFLOW_CONN_MLFLOW_DEFAULT"
-    )
+    assert address == mlflow.MLFLOW_URL
+    made = {each.name: each.make({}, {}) for each in secrets.expected(load())}
+    (reference,) = [
+        entry
+        for entry in read(ROOT / "charts" / "platform" / "airflow.yaml")["secret"]
+        if entry["envName"] == "AIRFLOW_CONN_MLFLOW_DEFAULT"
+    ]
+    connection = json.loads((made[reference["secretName"]] or {})[reference["secretKey"]])
     assert f"{connection['schema']}://{connection['host']}:{connection['port']}" == address
 
 
@@ -292,6 +298,9 @@ def test_what_holds_data_survives_git_and_cluster_down() -> None:
     [
         ("mlflow", {"artifacts": {"type": "s3", "s3": {"destination": ""}}}, "/artifacts/s3/destination"),
         ("mlflow", {"worker": 3}, "worker"),
+        ("mlflow", {"artifacts": {"type": "gcs"}}, "/artifacts/gcs/destination"),
+        ("mlflow", {"artifacts": {"azure": {"destination": "https://account"}}}, "/artifacts/azure/destination"),
+        ("mlflow", {"auth": {"defaultPermission": "ADMIN"}}, "/auth/defaultPermission"),
         ("mlflow", {"artifacts": {"type": "nfs"}}, "/artifacts/type"),
         ("postgresql", {"databases": ["air-flow"]}, "/databases/0"),
         ("postgresql", {"storage": {"size": "20"}}, "/storage/size"),
@@ -314,6 +323,66 @@ def test_mlflow_keeps_artifacts_where_it_is_told() -> None:
     assert "--artifacts-destination=s3://bucket/mlflow" in container["args"]
     variables = {entry["name"]: entry["value"] for entry in container["env"]}
     assert variables["MLFLOW_S3_ENDPOINT_URL"] == "http://minio.example.com:9000"
+
+
+@pytest.mark.parametrize(
+    ("kind", "store", "secret"),
+    [
+        ("gcs", {"destination": "gs://bucket/mlflow", "existingSecret": "mlflow-gcs"}, "mlflow-gcs"),
+        ("gcs", {"destination": "gs://bucket/mlflow"}, ""),
+        ("azure", {"destination": "wasbs://models@account.blob.core.windows.net/mlflow"}, ""),
+    ],
+)
+def test_mlflow_keeps_artifacts_with_google_and_azure(kind: str, store: dict[str, str], secret: str) -> None:
+    objects = render("mlflow", {"artifacts": {"type": kind, kind: store}})
+    pod = one(objects, "Deployment")["spec"]["template"]["spec"]
+    assert f"--artifacts-destination={store['destination']}" in pod["containers"][0]["args"]
+    assert not [found for found in objects if found["kind"] == "PersistentVolumeClaim"]
+    variables = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert variables.get("GOOGLE_APPLICATION_CREDENTIALS") == ("/credentials/key.json" if secret else None)
+    assert [each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each] == [secret][: bool(secret)]
+    packages = (ROOT / "docker" / "airflow" / "requirements.txt").read_text()
+    needs = {"gcs": ["google-cloud-storage"], "azure": ["azure-storage-blob", "azure-identity"]}[kind]
+    assert all(f"\n{name}==" in packages for name in needs), "the server runs from this image"
+
+
+def test_a_cloud_gives_mlflow_s_account_its_rights() -> None:
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/mlflow"}
+    label = {"azure.workload.identity/use": "true"}
+    objects = render("mlflow", {"serviceAccount": {"annotations": role}, "podLabels": label})
+    account, template = one(objects, "ServiceAccount"), one(objects, "Deployment")["spec"]["template"]
+    assert account["metadata"]["annotations"] == role
+    assert template["spec"]["serviceAccountName"] == account["metadata"]["name"]
+    assert label.items() <= template["metadata"]["labels"].items()
+    keyless = changed(load(), **{"mlflow.artifacts": "s3", "mlflow.identity": True})
+    made = {each.name: each.keys for each in secrets.expected(keyless)}
+    assert made["mlflow-server"] == ("MLFLOW_BACKEND_STORE_URI",)
+
+
+def test_mlflow_asks_for_a_password_unless_it_is_told_not_to(tmp_path: Path) -> None:
+    pod = one(render("mlflow"), "Deployment")["spec"]["template"]["spec"]
+    server = pod["containers"][0]
+    assert "--app-name=basic-auth" in server["args"]
+    assert {"secretRef": {"name": "mlflow-auth"}} in server["envFrom"]
+    writes = next(each for each in pod["initContainers"] if each["name"] == "auth")
+    path = {each["name"]: each.get("value") for each in server["env"]}["MLFLOW_AUTH_CONFIG_PATH"]
+    assert path == writes["command"][-1]
+    assert {"name": "tmp", "mountPath": "/tmp"} in writes["volumeMounts"], "where the server reads it"
+    given = {each["name"]: each["value"] for each in writes["env"]}
+    database = "postgresql://mlflow:p%25w@postgresql-rw.platform.svc:5432/mlflow"
+    script = [sys.executable, str(ROOT / "charts" / "mlflow" / "files" / "auth.py"), str(tmp_path / "auth.ini")]
+    subprocess.run(script, env={**given, "MLFLOW_BACKEND_STORE_URI": database}, check=True)
+    config = ConfigParser()
+    config.read(tmp_path / "auth.ini")
+    assert {"default_permission": "READ", "database_uri": database}.items() <= dict(config["mlflow"]).items()
+    assert (tmp_path / "auth.ini").stat().st_mode & 0o077 == 0, "it holds a password"
+
+    pod = one(render("mlflow", {"auth": {"enabled": False}}), "Deployment")["spec"]["template"]["spec"]
+    assert not [arg for arg in pod["containers"][0]["args"] if "app-name" in arg]
+    assert [each["name"] for each in pod["initContainers"]] == ["migrate"]
+    open_to_all = {each.name: each for each in secrets.expected(changed(load(), **{"mlflow.auth": False}))}
+    assert "mlflow-auth" not in open_to_all
+    assert open_to_all["mlflow"].keys == ("MLFLOW_TRACKING_URI",)
 
 
 def test_mlflow_answers_to_the_names_that_it_is_called_by_and_to_no_other() -> None:

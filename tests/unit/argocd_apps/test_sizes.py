@@ -14,10 +14,10 @@ import yaml
 from lifecycle.settings import Settings as Lifecycle
 
 from cluster import capacity, configure
-from cluster.capacity import GIB, PLATFORM, TRAINING, quantity
+from cluster.capacity import GIB, TRAINING, quantity
 from cluster.errors import SettingsError
 from cluster.settings import ROOT, SETTINGS, SIZED, _sizes, load
-from tests.support.settings import changed
+from tests.support.settings import changed, served
 from tests.unit.charts.conftest import overlay
 
 SHA256 = "0" * 64
@@ -27,6 +27,15 @@ MACHINE = {"cpu": 4.0, "memory": 15.5 * GIB}
 # Jobs of the Airflow chart: one at a time, so the largest of them is counted.
 JOBS = {"migrateDatabaseJob", "createUserJob"}
 OURS = ("mlflow", "postgresql")
+# By size, who may run PostgreSQL in it, and whether the databases are backed up.
+SIZES = [
+    ("standard", "cloudnativepg", False),
+    ("standard", "cloudnativepg", True),
+    ("standard", "statefulset", False),
+    ("standard", "external", False),
+    ("small", "statefulset", False),
+    ("small", "external", False),
+]
 
 
 def values(size: str, chart: str) -> dict[str, Any]:
@@ -47,18 +56,37 @@ def requested(of: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
             yield from requested(below, (*path, key))
 
 
-def platform(size: str) -> Counter[str]:
+def pods(manifests: list[dict[str, Any]]) -> Iterator[Counter[str]]:
+    """What the pods of our charts' objects ask for, all at once."""
+    servers = sum(each["spec"]["instances"] for each in manifests if each["kind"] == "Cluster")
+    for each in manifests:
+        kind, spec = each["kind"], each.get("spec", {})
+        if kind in ("Deployment", "StatefulSet"):
+            yield capacity.requests(spec["template"]["spec"])
+        elif kind == "CronJob":
+            yield capacity.requests(spec["jobTemplate"]["spec"]["template"]["spec"])
+        elif kind in ("Cluster", "ObjectStore"):
+            # CloudNativePG runs one container in each server's pod, and the plugin for backups another beside it.
+            container = spec if kind == "Cluster" else spec["instanceSidecarConfiguration"]
+            yield from [capacity.requests({"containers": [container]})] * servers
+
+
+def platform(size: str, kind: str, backups: bool = False) -> Counter[str]:
     """All that the platform asks for."""
+    others = [*(["cloudnativepg"] if kind == "cloudnativepg" else []), *(["barman-cloud"] if backups else [])]
+    given = {"postgresql": {"type": kind, "cloudnativepg": {"backup": {"enabled": backups, "destination": "s3://b/p"}}}}
     found: Counter[str] = Counter()
     jobs: Counter[str] = Counter()
-    for chart in SIZED:
+    for chart in (*SIZED, *others):
         if chart in OURS:
+            if (chart, kind) == ("postgresql", "external"):
+                continue
             rendered = helm_python.Chart.load(str(ROOT / "charts" / chart)).render(
-                values=values(size, chart), name=chart, namespace="platform"
+                values=overlay(values(size, chart), given.get(chart, {})), name=chart, namespace="platform"
             )
-            for manifest in (each for text in rendered.values() for each in yaml.safe_load_all(text) if each):
-                if manifest["kind"] in ("Deployment", "StatefulSet"):
-                    found += capacity.requests(manifest["spec"]["template"]["spec"])
+            manifests = [each for text in rendered.values() for each in yaml.safe_load_all(text) if each]
+            for asked in pods(manifests):
+                found += asked
             continue
         for path, asked in requested(values(size, chart)):
             if JOBS & set(path):
@@ -68,11 +96,12 @@ def platform(size: str) -> Counter[str]:
     return found + jobs
 
 
-@pytest.mark.parametrize("size", ["standard", "small"])
-def test_the_check_counts_what_the_platform_asks_for(size: str) -> None:
-    found = platform(size)
-    assert found["cpu"] == pytest.approx(PLATFORM[size]["cpu"], abs=0.01)
-    assert found["memory"] == pytest.approx(PLATFORM[size]["memory"], rel=0.02)
+@pytest.mark.parametrize(("size", "kind", "backups"), SIZES)
+def test_the_check_counts_what_the_platform_asks_for(size: str, kind: str, backups: bool) -> None:
+    settings = served(load(), kind, **_derived(size), **{"backup.enabled": backups})
+    counted, found = capacity.platform(settings), platform(size, kind, backups)
+    assert found["cpu"] == pytest.approx(counted["cpu"], abs=0.01)
+    assert found["memory"] == pytest.approx(counted["memory"], rel=0.02)
 
 
 def test_the_check_counts_a_training_as_the_dag_asks_for_it() -> None:
@@ -95,9 +124,9 @@ def test_the_small_size_fits_four_cores_with_a_training_and_a_rollout(tmp_path: 
     text = next(text for name, text in rendered.items() if name.endswith("server/deployment.yaml"))
     (deployment,) = (each for each in yaml.safe_load_all(text) if each)
     server = capacity.requests(deployment["spec"]["template"]["spec"])
-    asked = platform("small") + server + server + Counter(TRAINING) + Counter(K3S)
+    asked = platform("small", "statefulset") + server + server + Counter(TRAINING) + Counter(K3S)
     assert {name for name, amount in asked.items() if amount > MACHINE[name]} == set()
-    standard = platform("standard") + server + server + Counter(TRAINING) + Counter(K3S)
+    standard = platform("standard", "cloudnativepg") + server + server + Counter(TRAINING) + Counter(K3S)
     assert standard["cpu"] > MACHINE["cpu"], "else nobody needs the small size"
 
 

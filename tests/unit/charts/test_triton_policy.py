@@ -39,6 +39,8 @@ def pods(objects: list[Manifest]) -> Iterator[Manifest]:
     for each in objects:
         if each["kind"] == "Pod":
             yield each
+        elif "jobTemplate" in each.get("spec", {}):
+            yield each["spec"]["jobTemplate"]["spec"]["template"]
         elif "template" in each.get("spec", {}):
             yield each["spec"]["template"]
 

@@ -13,7 +13,7 @@ from cluster import capacity, check
 from cluster.capacity import GIB, Servers
 from cluster.kubectl import Kubectl
 from cluster.settings import ROOT, Settings
-from tests.support.settings import changed
+from tests.support.settings import changed, served
 from tests.unit.cluster.front import Front, named
 
 # Renders by the real Helm, in the place of the program.
@@ -53,9 +53,9 @@ def test_the_documented_machine_holds_no_rollout_with_the_standard_size_and_one_
     large, much = capacity.problems(settings, machine, k3s, [STAGING])
     assert large == []
     [found] = much
-    assert "ask 6.08 CPU, " in found and "the nodes give 4 CPU, 16 GiB of memory" in found
-    assert "set cluster.size to small" in found
-    small = changed(settings, **{"cluster.size": "small"})
+    assert "ask 6.43 CPU, " in found and "the nodes give 4 CPU, 16 GiB of memory" in found
+    assert 'set cluster.size to "small" with platform.postgresql "statefulset"' in found
+    small = changed(served(settings, "statefulset"), **{"cluster.size": "small"})
     one = Servers("staging/detector-digits", {"cpu": 0.5, "memory": GIB}, 1, 1)
     assert capacity.problems(small, machine, k3s, [one]) == ([], [])
 

@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from cluster import check, existing, secrets
+from cluster import check, existing, mlflow, secrets
+from cluster.expected import Data
 from cluster.findings import Finding
 from cluster.kubectl import Kubectl
 from cluster.repository import Repository, RepositoryError, reader, remembered
-from cluster.settings import Settings
-from tests.support.settings import changed
+from cluster.settings import ROOT, Settings
+from tests.support.settings import changed, served
 from tests.unit.cluster.conftest import Sentences
 from tests.unit.cluster.front import Front, named, send
 
@@ -35,10 +36,21 @@ def test_a_cluster_older_than_1_28_is_refused(
     settings: Settings, front: Front, failures: Sentences, minor: str, fine: bool
 ) -> None:
     front.minor = minor
-    found = failures(settings)
+    found = failures(served(settings, "statefulset"))
     assert (found == []) is fine
     if not fine:
         assert found == [f"The cluster is Kubernetes v1.{minor}.1; 1.28 is the oldest that will do. Upgrade it first."]
+
+
+def test_cloudnativepg_wants_a_newer_one(settings: Settings, front: Front, failures: Sentences) -> None:
+    front.minor = "28"
+    [found] = failures(settings)
+    assert 'wants Kubernetes 1.29 or later. Upgrade, or set platform.postgresql = "statefulset"' in found
+
+
+def test_the_charts_want_what_the_check_wants() -> None:
+    for chart in (ROOT / "charts").glob("*/Chart.yaml"):
+        assert f'kubeVersion: ">={check.OLDEST[0]}.{check.OLDEST[1]}.0-0"\n' in chart.read_text(), chart
 
 
 def test_missing_rights_are_named(settings: Settings, front: Front, failures: Sentences) -> None:
@@ -120,25 +132,50 @@ def test_private_repositories_and_s3_need_more_secrets(settings: Settings, failu
 def test_what_is_generated_fits_together(settings: Settings, kubectl: Kubectl) -> None:
     states = secrets.look(kubectl, settings, {"GIT_USERNAME": "bot", "GIT_TOKEN": 'to"ken'})
     assert secrets.make(kubectl, states)
-    database = kubectl.secret("platform", "postgresql")
-    assert database is not None
-    assert len(set(database.values())) == 3
+    roles = {name: kubectl.secret("platform", f"postgresql-{name}") or {} for name in ("airflow", "mlflow")}
+    assert [roles[name]["username"] for name in roles] == ["airflow", "mlflow"]
+    database = {f"{name}-password": roles[name]["password"] for name in roles}
+    assert len(set(database.values())) == 2
     metadata, server = kubectl.secret("platform", "airflow-metadata"), kubectl.secret("platform", "mlflow-server")
     assert metadata == {
-        "connection": f"postgresql://airflow:{database['airflow-password']}@postgresql.platform.svc:5432/airflow"
+        "connection": f"postgresql://airflow:{database['airflow-password']}@postgresql-rw.platform.svc:5432/airflow"
     }
     assert server is not None
     assert f":{database['mlflow-password']}@" in server["MLFLOW_BACKEND_STORE_URI"]
     key = kubectl.secret("platform", "airflow-fernet-key")
     assert key is not None
     assert len(base64.urlsafe_b64decode(key["fernet-key"])) == 32, "what Fernet takes"
+    account = kubectl.secret("platform", "mlflow-auth") or {}
+    account = {key: account[key] for key in mlflow.AUTH_KEYS}
     tracking = kubectl.secret("production", "mlflow")
     assert (
-        tracking == kubectl.secret("lifecycle", "mlflow") == {"MLFLOW_TRACKING_URI": "http://mlflow.platform.svc:5000"}
+        tracking
+        == kubectl.secret("lifecycle", "mlflow")
+        == {
+            "MLFLOW_TRACKING_URI": "http://mlflow.platform.svc:5000",
+            "MLFLOW_TRACKING_USERNAME": account["MLFLOW_AUTH_ADMIN_USERNAME"],
+            "MLFLOW_TRACKING_PASSWORD": account["MLFLOW_AUTH_ADMIN_PASSWORD"],
+        }
     )
+    airflow = json.loads((kubectl.secret("platform", "airflow-mlflow") or {})["connection"])
+    assert (airflow["login"], airflow["password"]) == tuple(account.values())[:2]
+    assert len(account["MLFLOW_AUTH_ADMIN_PASSWORD"]) >= 12, "what MLflow takes"
     # A second time there is nothing to do, and nothing changes.
     assert secrets.make(kubectl, secrets.look(kubectl, settings, {})) == []
-    assert kubectl.secret("platform", "postgresql") == database
+    assert kubectl.secret("platform", "postgresql-airflow") == roles["airflow"]
+
+
+def test_alerts_reach_the_webhook_and_the_one_that_fires_always_reaches_nobody(settings: Settings) -> None:
+    (found,) = (each for each in secrets.expected(settings) if each.name == "alertmanager-config")
+    assert found.optional and found.make({}, {}) is None
+    url = "https://hooks.example.com/a"
+    content = json.loads((found.make({}, {"ALERTS_WEBHOOK_URL": url}) or {})["alertmanager.yaml"])
+    urls = {each["name"]: [to["api_url"] for to in each.get("slack_configs", [])] for each in content["receivers"]}
+    assert urls[content["route"]["receiver"]] == [url]
+    (watchdog,) = content["route"]["routes"]
+    assert watchdog["matchers"] == ['alertname="Watchdog"'] and urls[watchdog["receiver"]] == []
+    without = changed(settings, **{"platform.monitoring": False})
+    assert "alertmanager-config" not in {each.name for each in secrets.expected(without)}
 
 
 def test_a_secret_made_by_the_printed_command_is_one_that_argo_cd_finds(settings: Settings, kubectl: Kubectl) -> None:
@@ -163,7 +200,7 @@ def test_what_only_reads_gets_a_token_that_only_reads(settings: Settings, kubect
     private = changed(settings, **{"repository.private": True, "images.pull_secret": "registry"})
     pushes = {"GIT_USERNAME": "bot", "GIT_TOKEN": "push"}
 
-    def made(variables: dict[str, str]) -> dict[tuple[str, str], secrets.Data]:
+    def made(variables: dict[str, str]) -> dict[tuple[str, str], Data]:
         states = secrets.look(kubectl, private, variables)
         return {(state.expected.namespace, state.expected.name): state.made or {} for state in states}
 

@@ -161,4 +161,4 @@ def test_what_another_installed_is_not_named_as_left(settings: Settings, kubectl
     down.down(changed(settings, **{"platform.argocd": False}), kubectl, said.append, "front")
     text = "\n".join(said)
     assert "helm uninstall" not in text
-    assert "delete namespace platform monitoring lifecycle staging production" in text
+    assert "delete namespace platform monitoring lifecycle cnpg-system staging production" in text

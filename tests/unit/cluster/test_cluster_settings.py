@@ -22,11 +22,18 @@ def test_the_manifests_in_git_say_what_the_settings_say() -> None:
 
 def test_every_setting_that_is_for_the_manifests_reaches_one() -> None:
     settings = load()
-    here_only = {"repository.private", "images.registry", "ingress.domain", "mlflow.public_url", "secrets.generate"}
+    here_only = {
+        "repository.private",
+        "images.registry",
+        "ingress.domain",
+        "mlflow.public_url",
+        "mlflow.identity",
+        "secrets.generate",
+    }
     marked = {line.key for line in configure.marked_lines(settings)}
     assert {key for key in settings.values if not key.startswith("cluster.")} - marked == {
         *here_only,
-        *PARTS,
+        *(each.partition(" = ")[0] for each in PARTS.values()),
         "images.trainer",
     }
 
@@ -39,6 +46,7 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
     text = text.replace("production = true", "production = false").replace("private = false", "private = true")
     text = text.replace("argocd = true\nmonitoring = true", "argocd = false\nmonitoring = false")
     text = text.replace('pull_secret = ""', 'pull_secret = "registry"')
+    text = text.replace('postgresql = "cloudnativepg"', 'postgresql = "statefulset"')
     (copy / "cluster" / "settings.toml").write_text(text)
     settings = load(copy / "cluster" / "settings.toml")
     assert settings.placeholders() == []
@@ -66,7 +74,14 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
     git_sync = appset["source"]["helm"]["valuesObject"]["modelRepository"]["gitSync"]
     assert git_sync["credentialsSecret"] == "git-credentials"
     directory = yaml.safe_load((copy / "argocd-apps/platform.yaml").read_text())["spec"]["source"]["directory"]
-    assert directory["exclude"] == "{platform/argo-cd.yaml,platform/monitoring.yaml}"
+    assert directory["exclude"] == (
+        "{platform/argo-cd.yaml,platform/monitoring.yaml,platform/cloudnativepg.yaml,platform/barman-cloud.yaml}"
+    )
+    postgresql = yaml.safe_load((copy / "charts/platform/postgresql.yaml").read_text())
+    assert postgresql["type"] == "statefulset"
+    environment = yaml.safe_load((copy / "argocd-apps/staging/environment.yaml").read_text())
+    runbook = environment["monitoring"]["prometheusRule"]["runbookUrl"]
+    assert runbook == "http://gitea.git.svc:3000/team/fork/src/branch/release/docs/monitoring.md"
     assert variables["LIFECYCLE_POD_IMAGE_PULL_SECRETS"] == '["registry"]'
     assert airflow["registry"]["secretName"] == "registry"
     for name in ("argocd-apps/staging/environment.yaml", "charts/platform/mlflow.yaml"):
@@ -82,7 +97,14 @@ def test_a_fork_s_values_reach_every_place_and_nothing_else_changes(copy: Path) 
         ("private = false", 'private = "no"', "repository.private must be true or false"),
         ('"50Gi"', '"50 GB"', "storage.workspace_size must look like"),
         ('artifacts = "persistentVolumeClaim"', 'artifacts = "s3"', "mlflow.s3_destination must be s3://bucket/prefix"),
+        (
+            'artifacts = "persistentVolumeClaim"',
+            'artifacts = "gcs"',
+            "mlflow.gcs_destination must be gs://bucket/prefix",
+        ),
+        ('postgresql = "cloudnativepg"', "postgresql = true", "platform.postgresql must look like"),
         ("staging = true\nproduction = true", "staging = false\nproduction = false", "at least one that is true"),
+        ('size = "standard"', 'size = "small"', 'set platform.postgresql = "statefulset"'),
         ("[images]", "[images", "is not valid TOML"),
         ("https://github.com/", "git@github.com:", "nothing here reads by ssh"),
     ],
@@ -93,6 +115,21 @@ def test_a_mistake_is_named_by_its_key(tmp_path: Path, old: str, new: str, said:
     path = tmp_path / "settings.toml"
     path.write_text(text.replace(old, new))
     with pytest.raises(SettingsError, match=re.escape(said)):
+        load(path)
+
+
+def test_databases_are_not_backed_up_to_where_mlflow_s_users_read(tmp_path: Path) -> None:
+    path, text = tmp_path / "settings.toml", ORIGINAL.read_text()
+    text = text.replace('artifacts = "persistentVolumeClaim"', 'artifacts = "s3"')
+    path.write_text(text.replace('s3_destination = ""', 's3_destination = "s3://bucket/mlflow"'))
+    settings = load(path)
+    assert (settings.text("backup.destination"), settings.text("backup.secret")) == (
+        "s3://bucket/postgresql",
+        "mlflow-server",
+    )
+    assert settings.text("platform.exclude") == ""
+    path.write_text(text.replace('s3_destination = ""', 's3_destination = "s3://bucket"'))
+    with pytest.raises(SettingsError, match="must have a prefix after the bucket"):
         load(path)
 
 

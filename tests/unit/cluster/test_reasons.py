@@ -23,8 +23,8 @@ class Cluster(Kubectl):
         assert (kind, name, namespace) == ("deployment", "detector-digits", "staging")
         return self.workload
 
-    def list(self, kind: str, namespace: str = "") -> list[dict[str, Any]]:
-        assert (kind, namespace) == ("pods", "staging")
+    def list(self, kind: str, namespace: str = "", selector: str = "") -> list[dict[str, Any]]:
+        assert (kind, namespace, selector) == ("pods", "staging", "")
         return self.pods
 
 

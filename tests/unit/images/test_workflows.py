@@ -149,7 +149,7 @@ def test_every_image_is_built_in_every_variant(job: str) -> None:
 
 
 def test_the_action_builds_in_each_image_s_own_context() -> None:
-    builds = [
+    _base, *builds = [
         step["with"] for step in steps(read(ACTIONS[0])) if step.get("uses", "").startswith("docker/build-push-action@")
     ]
     assert len(builds) == 2
@@ -159,6 +159,19 @@ def test_the_action_builds_in_each_image_s_own_context() -> None:
         assert "format('docker/{0}', inputs.image)" in settings["context"]
     assert all(image.context == f"docker/{image.name}" for image in IMAGES if image.name not in whole)
     assert builds[1]["push"] is True and builds[1]["provenance"] == "mode=max"
+
+
+def test_only_the_image_for_gpus_is_built_on_nvidia_s() -> None:
+    steps = read(ROOT / ".github" / "actions" / "image" / "action.yml")["runs"]["steps"]
+    builds = [step for step in steps if step.get("uses", "").startswith("docker/build-push-action@")]
+    base, *images = builds
+    assert ROOT / base["with"]["context"] == base_folder("triton")
+    assert base["if"] == "inputs.image == 'triton' && inputs.variant == 'cpu'"
+    name, folder = base["with"]["tags"].partition(":")[0], base["with"]["outputs"].split("dest=")[1].split(",")[0]
+    assert len(images) == 2
+    for step in images:
+        assert f"{base['if']} && '{name}=oci-layout://{folder}:latest' ||" in step["with"]["build-contexts"]
+        assert f"{base['if']} && 'BASE={name}' ||" in step["with"]["build-args"]
 
 
 def test_kind_fills_in_the_settings_as_a_fork_does(tmp_path: Path) -> None:

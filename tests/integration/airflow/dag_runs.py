@@ -51,12 +51,13 @@ class Platform:
         functions of the DAG's tasks.
         """
         from lifecycle.mlflow.versions import pin_of, set_live
+        from lifecycle.model.results import RegisteredVersion
         from lifecycle.model.target import Target
         from lifecycle.tasks import handoff
 
         copied = self.client.copy_model_version(self.servers.released, self.model)
         pin, target = pin_of(copied), Target("staging", "detector", "digits")
-        registered = {**pin.version_xcom(), "dataset_digest": copied.tags["dataset_digest"]}
+        registered: RegisteredVersion = {**pin.version_xcom(), "dataset_digest": copied.tags["dataset_digest"]}
         made = handoff.promote(target, self.model, registered, dag_run=f"digits/prepared-{pin.version}")
         until(f"version {pin.version} answers", lambda: self.served.version == pin.version)
         set_live(

@@ -11,9 +11,9 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster import configure, local, secrets
+from cluster import capacity, configure, local, secrets
 from cluster.errors import ClusterError, KubectlError
-from cluster.kubectl import Kubectl
+from cluster.kubectl import Kubectl, Object
 from cluster.settings import ROOT, Settings
 
 OLDEST = (1, 28)
@@ -227,8 +227,26 @@ def _nodes(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
         )
     elif wanted:
         yield ok(f"a node offers {most} nvidia.com/gpu")
+    yield from _room(settings, kubectl, nodes)
     if len(nodes) > 1 and settings.text("storage.workspace_access") == "ReadWriteOnce":
         yield note(f"of the {len(nodes)} nodes, one holds the workspace (ReadWriteOnce): all trainings run there")
+
+
+def _room(settings: Settings, kubectl: Kubectl, nodes: list[Object]) -> Iterator[Finding]:
+    """What all files ask for, beside what the nodes give; the largest pod that fits nowhere would never start."""
+    told = any("cpu" in (node["status"].get("allocatable") or {}) for node in nodes)
+    if not told or shutil.which("helm") is None:
+        return
+    try:
+        servers = list(capacity.model_servers(settings, kubectl))
+        too_large, too_much = capacity.problems(settings, nodes, kubectl.list("pods"), servers)
+    except ClusterError as error:
+        yield fail(str(error))
+        return
+    yield from (fail(problem) for problem in too_large)
+    yield from (note(problem) for problem in too_much)
+    if not too_large and not too_much:
+        yield ok("the nodes have room for the platform, the model servers, a rollout and a training")
 
 
 def _secrets(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str]) -> Iterator[Finding]:

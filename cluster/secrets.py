@@ -106,6 +106,18 @@ def expected(settings: Settings) -> list[Expected]:
             labels={"app.kubernetes.io/part-of": "argocd"},
         ),
     ]
+    if settings.on("monitoring.enabled"):
+        found.append(
+            Expected(
+                "monitoring",
+                "alertmanager-config",
+                ("alertmanager.yaml",),
+                "whom Alertmanager tells; without it, alerts reach nobody",
+                _alertmanager,
+                needs="run again with ALERTS_WEBHOOK_URL set (a webhook of Slack or Mattermost), or write your own",
+                optional=True,
+            )
+        )
     for namespace in ("lifecycle", *settings.served):
         found.append(
             Expected(
@@ -121,6 +133,26 @@ def expected(settings: Settings) -> list[Expected]:
     if settings.on("ingress.enabled"):
         found += [_certificate(namespace, name) for namespace, name in CERTIFICATES]
     return found
+
+
+def _alertmanager(known: Known, variables: Mapping[str, str]) -> Data | None:
+    """Alertmanager's configuration: every alert of the model servers, the platform and the cluster to one webhook."""
+    url = variables.get("ALERTS_WEBHOOK_URL")
+    if not url:
+        return None
+    summary = "{{ .Labels.alertname }}: {{ .Annotations.summary }}\n{{ .Annotations.runbook_url }}\n"
+    text = f"{{{{ range .Alerts }}}}{summary}{{{{ end }}}}"
+    slack = {"api_url": url, "send_resolved": True, "title": "{{ .Status }}", "text": text}
+    content = {
+        "route": {
+            "receiver": "team",
+            "group_by": ["alertname", "namespace"],
+            # Fires always, to show that alerts arrive; it is for a service that misses it.
+            "routes": [{"receiver": "nobody", "matchers": ['alertname="Watchdog"']}],
+        },
+        "receivers": [{"name": "team", "slack_configs": [slack]}, {"name": "nobody"}],
+    }
+    return {"alertmanager.yaml": json.dumps(content, indent=2)}
 
 
 def _mlflow_server(settings: Settings) -> Expected:

@@ -26,6 +26,7 @@ FORMS: Mapping[str, type | str] = {
     "images.registry": r"[a-z0-9][a-z0-9./:_-]*[a-z0-9]",
     "images.tag": r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
     "cluster.kind": r"current|k3d|kind",
+    "cluster.size": r"standard|small",
     "cluster.name": NAME,
     "cluster.context": r"\S*",
     "ingress.enabled": bool,
@@ -151,7 +152,27 @@ def _derived(found: Mapping[str, Value]) -> dict[str, Value]:
     derived |= {f"hosts.{name}": f"{name}.{domain}" for name in ("airflow", "grafana", "argocd")}
     derived["urls.airflow"] = f"https://airflow.{domain}" if found["ingress.enabled"] else "http://localhost:8080"
     derived["repository.credentials_secret"] = "git-credentials" if found["repository.private"] else ""
-    return derived
+    # Model servers have monitors and rules where there is a Prometheus operator to read them.
+    derived["monitoring.enabled"] = found.get("platform.monitoring", True)
+    return derived | _sizes(str(found["cluster.size"]))
+
+
+# Charts with a file of their own in charts/platform/small/; how their Applications name a file of this repository.
+SIZED = {
+    "airflow": "$values/",
+    "argo-cd": "$values/",
+    "kube-prometheus-stack": "$values/",
+    "mlflow": "/",
+    "postgresql": "/",
+}
+
+
+def _sizes(size: str) -> dict[str, Value]:
+    folder = "" if size == "standard" else f"{size}/"
+    found: dict[str, Value] = {
+        f"size.{chart}": f"{root}charts/platform/{folder}{chart}.yaml" for chart, root in SIZED.items()
+    }
+    return found | {"size.server_cpu": "1" if size == "standard" else "500m"}
 
 
 def _switches(environments: Mapping[str, bool]) -> dict[str, Value]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from cluster import check, local, secrets
+from cluster import check, local, reasons, secrets
 from cluster.errors import ClusterError
 from cluster.kubectl import Kubectl, Object
 from cluster.settings import ROOT, Settings
@@ -119,7 +119,7 @@ def wait(kubectl: Kubectl, names: list[str], say: Say, timeout: float, interval:
         if not waiting:
             return
         if time.monotonic() > deadline:
-            reasons = "; ".join(f"{name}: {_reason(found.get(name))}" for name in waiting)
+            reasons = "; ".join(f"{name}: {_reason(kubectl, found.get(name))}" for name in waiting)
             raise ClusterError(
                 f"After {timeout / 60:.0f} minutes not everything is healthy. {reasons}. Nothing has to be undone: "
                 "Argo CD goes on trying, and cluster-up may be run again. docs/troubleshooting.md goes by symptom."
@@ -135,19 +135,8 @@ def _state(application: Object | None) -> str:
     return f"{sync.get('status', 'Unknown')}, {health.get('status', 'Unknown')}"
 
 
-def _reason(application: Object | None) -> str:
-    """What Argo CD says of an Application that is not well."""
+def _reason(kubectl: Kubectl, application: Object | None) -> str:
+    """What Argo CD and the objects of an Application that is not well say."""
     if application is None:
         return "not there, because a wave before it is not healthy"
-    status = application.get("status") or {}
-    said = [condition["message"] for condition in status.get("conditions") or []]
-    operation = status.get("operationState") or {}
-    if operation.get("phase") in ("Failed", "Error", "Running") and operation.get("message"):
-        said.append(operation["message"])
-    for resource in status.get("resources") or []:
-        health = resource.get("health") or {}
-        if health.get("status") not in (None, "Healthy"):
-            said.append(
-                f"{resource['kind']} {resource['name']} is {health['status']} {health.get('message', '')}".strip()
-            )
-    return ", ".join(said[:4]) or _state(application)
+    return reasons.reason(kubectl, application) or _state(application)

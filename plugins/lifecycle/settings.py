@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     )
     train_timeout: int = Field(default=24 * 3600, ge=60, description="Seconds that a training may take")
     kubernetes_conn_id: str = Field(default="kubernetes_default", description="Airflow connection to the cluster")
+    kubernetes_timeout: float = Field(
+        default=20, gt=0, description="Seconds that one request to the Kubernetes API may take"
+    )
+    kubernetes_retries: int = Field(
+        default=3, ge=0, description="Repeats of a request that the Kubernetes API did not answer, or with 429 or 5xx"
+    )
 
     # Git, Argo CD, serving, MLflow
     gitops_url: str = Field(default="", description="The git repository that Argo CD deploys from")
@@ -114,7 +120,10 @@ class Settings(BaseSettings):
     merge_poll: int = Field(default=60, ge=1, description="Seconds between two looks at an open merge request")
     argocd_namespace: str = Field(default="argocd", description="Namespace of the Applications")
     rollout_timeout: int = Field(
-        default=900, ge=5, description="Seconds that a commit may take to be synced and healthy"
+        default=1200,
+        ge=5,
+        description="Seconds that a commit may take to be synced and healthy: more than charts/triton's "
+        "progressDeadlineSeconds (900 by default), after which Argo CD itself says Degraded",
     )
     rollout_poll: float = Field(default=2.0, gt=0, description="Seconds between two looks at the Application")
     rollout_settle: float = Field(

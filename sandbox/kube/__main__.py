@@ -48,14 +48,14 @@ async def serve(root: Path, images: Images, port: int, backoff: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     cluster = Cluster(root, images, backoff)
-    prefix = f"/{secrets.token_urlsafe(24)}"
-    runner = web.AppRunner(Api(cluster, prefix).application(), access_log=None, shutdown_timeout=1)
+    secret = secrets.token_urlsafe(24)
+    runner = web.AppRunner(Api(cluster, secret).application(), access_log=None, shutdown_timeout=1)
     try:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         bound = runner.addresses[0][1]
-        kubeconfig.write(root / "kubeconfig", f"http://127.0.0.1:{bound}{prefix}")
+        kubeconfig.write(root / "kubeconfig", f"http://127.0.0.1:{bound}/{secret}")
         sys.stdout.write(f"kube: ready on 127.0.0.1:{bound}, KUBECONFIG={root / 'kubeconfig'}\n")
         sys.stdout.flush()
         await stop.wait()

@@ -84,6 +84,10 @@ class Config:
         """Credentials for the Kubernetes stand-in; `kubectl --kubeconfig` takes it."""
         return self.kube / "kubeconfig"
 
+    def account_kubeconfig(self, account: str) -> Path:
+        """Credentials of a ServiceAccount of Airflow's, with its rights and no more."""
+        return self.kube / "accounts" / account
+
     def python(self, image: str) -> Path:
         """The Python of the virtual environment that stands in for an image."""
         return REPOSITORY_ROOT / ".venv" / image / "bin" / "python"

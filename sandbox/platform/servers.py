@@ -89,12 +89,14 @@ def argocd(config: Config) -> Server:
     return Server("argocd", command, {"PYTHONPATH": str(REPOSITORY_ROOT)}, lambda: True)
 
 
-def airflow_variables(config: Config, airflow_port: int, mlflow_port: int) -> dict[str, str]:
+def airflow_variables(
+    config: Config, airflow_port: int, mlflow_port: int, account: str = "airflow-scheduler"
+) -> dict[str, str]:
     """Airflow's settings: SQLite, LocalExecutor, this checkout's dags/ (unless a person's environment names another
-    folder) and plugins/, connections as variables.
+    folder) and plugins/, connections as variables. `account`: the ServiceAccount that it is in the cluster.
     """
     home = config.home / "airflow"
-    kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(config.kubeconfig)}}
+    kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(config.account_kubeconfig(account))}}
     tracking = {"conn_type": "http", "host": "127.0.0.1", "port": mlflow_port, "schema": "http"}
     return {
         "PATH": f"{config.python('airflow').parent}:{os.environ['PATH']}",
@@ -123,25 +125,29 @@ def airflow_variables(config: Config, airflow_port: int, mlflow_port: int) -> di
         "AIRFLOW_CONN_MLFLOW_DEFAULT": json.dumps(tracking),
         "LIFECYCLE_GITOPS_URL": repository_url(),
         "LIFECYCLE_GITOPS_BRANCH": repository_branch(),
-        "LIFECYCLE_ROLLOUT_TIMEOUT": os.environ.get("LIFECYCLE_ROLLOUT_TIMEOUT", "180"),
         **{name: value for name, value in os.environ.items() if name.startswith("LIFECYCLE_")},
     }
 
 
 def airflow(config: Config, airflow_port: int, mlflow_port: int) -> list[Server]:
     """Airflow's four components; `airflow standalone` is not used because it opens log servers on every interface."""
-    variables = airflow_variables(config, airflow_port, mlflow_port)
     program = str(config.python("airflow").with_name("airflow"))
+
+    def variables(account: str) -> dict[str, str]:
+        return airflow_variables(config, airflow_port, mlflow_port, account)
 
     def healthy(component: str) -> Callable[[], bool]:
         url = f"http://127.0.0.1:{airflow_port}/api/v2/monitor/health"
         return lambda: answers(url, lambda body: json.loads(body).get(component, {}).get("status") == "healthy")
 
     return [
-        Server("airflow-api-server", (program, "api-server"), variables, healthy("metadatabase")),
-        Server("airflow-scheduler", (program, "scheduler", "--skip-serve-logs"), variables, healthy("scheduler")),
-        Server("airflow-dag-processor", (program, "dag-processor"), variables, healthy("dag_processor")),
-        Server("airflow-triggerer", (program, "triggerer", "--skip-serve-logs"), variables, healthy("triggerer")),
+        Server(name, (program, *arguments), variables(name), healthy(component))
+        for name, arguments, component in (
+            ("airflow-api-server", ("api-server",), "metadatabase"),
+            ("airflow-scheduler", ("scheduler", "--skip-serve-logs"), "scheduler"),
+            ("airflow-dag-processor", ("dag-processor",), "dag_processor"),
+            ("airflow-triggerer", ("triggerer", "--skip-serve-logs"), "triggerer"),
+        )
     ]
 
 

@@ -94,7 +94,9 @@ def _start_all(config: Config, found: dict[str, Any], airflow_port: int, mlflow_
         launch(server)
     wait(kube)
     mlflow_url = f"http://127.0.0.1:{mlflow_port}"
-    cluster.bootstrap(cluster.KubernetesApi(config), mlflow_url, gitremote.environments(config))
+    api, environments = cluster.KubernetesApi(config), gitremote.environments(config)
+    cluster.bootstrap(api, mlflow_url, environments)
+    cluster.make_accounts(config, api, environments)
     launch(servers.argocd(config))
     for server in (mlflow, *airflow):
         wait(server)

@@ -53,6 +53,25 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- end -}}
 
+{{/* How many pods a rollout runs besides, and how many it may lack. */}}
+{{- define "triton.surge" -}}
+maxSurge: {{ .Values.strategy.maxSurge }}
+maxUnavailable: {{ .Values.strategy.maxUnavailable }}
+{{- end -}}
+
+{{/*
+Seconds that a rollout may get nowhere: a pod ends in its grace period, where the new one needs its room, and the new one
+starts; four minutes are for what comes before the probe: the image, the templates, a node that is added.
+*/}}
+{{- define "triton.progressDeadline" -}}
+{{- if kindIs "invalid" .Values.progressDeadlineSeconds -}}
+{{- $startup := mul .Values.probes.startup.periodSeconds .Values.probes.startup.failureThreshold -}}
+{{- add $startup .Values.terminationGracePeriodSeconds 240 -}}
+{{- else -}}
+{{- int .Values.progressDeadlineSeconds -}}
+{{- end -}}
+{{- end -}}
+
 {{/* One probe. Arguments: path, settings. */}}
 {{- define "triton.probe" -}}
 httpGet:

@@ -36,6 +36,7 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- end -}}
 {{- end -}}
 {{- include "triton.validateService" . -}}
+{{- include "triton.validateWaysIn" . -}}
 {{- include "triton.validateScaling" . -}}
 {{- include "triton.validateRollout" . -}}
 {{- include "triton.validatePod" . -}}
@@ -49,8 +50,9 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- fail (printf "terminationGracePeriodSeconds: %d is not more than server.preStopSleepSeconds + server.exitTimeoutSeconds = %d; running requests would be cut off" (int .Values.terminationGracePeriodSeconds) (int $stop)) -}}
 {{- end -}}
 {{- $startup := mul .Values.probes.startup.periodSeconds .Values.probes.startup.failureThreshold -}}
-{{- if le (int .Values.progressDeadlineSeconds) (int $startup) -}}
-{{- fail (printf "progressDeadlineSeconds: %d is not more than probes.startup.periodSeconds × failureThreshold = %d; a rollout would be called failed while its model may still load" (int .Values.progressDeadlineSeconds) (int $startup)) -}}
+{{- $deadline := include "triton.progressDeadline" . | int -}}
+{{- if le $deadline (int $startup) -}}
+{{- fail (printf "progressDeadlineSeconds: %d is not more than probes.startup.periodSeconds × failureThreshold = %d; a rollout would be called failed while its model may still load" $deadline (int $startup)) -}}
 {{- end -}}
 {{- end -}}
 
@@ -122,11 +124,38 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- end -}}
 {{- end -}}
 
+{{/* Triton's gRPC names the model in the message and not in the path, so each model needs a host of its own. */}}
+{{- define "triton.validateWaysIn" -}}
+{{- $several := gt (len (include "triton.served" . | fromJson).models) 1 -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
+{{- fail "ingress.host: the ingress is on and needs the host's name, e.g. {model}.example.com" -}}
+{{- end -}}
+{{- with .Values.gateway -}}
+{{- if and .enabled (not .parentRefs) -}}
+{{- fail "gateway.parentRefs: a route needs its gateway, e.g. [{name: public, namespace: gateways}]" -}}
+{{- end -}}
+{{- if and .enabled (not (or .host .grpcHost)) -}}
+{{- fail "gateway.host: without it and without gateway.grpcHost there is no route; name one of them" -}}
+{{- end -}}
+{{- end -}}
+{{- range $key, $host := dict "ingress.host" .Values.ingress.host "gateway.host" .Values.gateway.host "gateway.grpcHost" .Values.gateway.grpcHost -}}
+{{- if and $several $host (not (contains "{model}" $host)) -}}
+{{- fail (printf "%s: several models cannot share the host %s; write {model} into it" $key $host) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "triton.validateScaling" -}}
 {{- $least := int .Values.replicas -}}
 {{- with .Values.autoscaling -}}
 {{- if .enabled -}}
 {{- $least = int .minReplicas -}}
+{{- if and .keda.enabled (not .keda.prometheus) -}}
+{{- fail "autoscaling.keda.prometheus: KEDA asks Prometheus; give its URL, e.g. http://kube-prometheus-stack-prometheus.monitoring:9090" -}}
+{{- end -}}
+{{- if and .keda.enabled (not (and $.Values.monitoring.prometheusRule.enabled $.Values.monitoring.serviceMonitor.enabled)) -}}
+{{- fail "autoscaling.keda.enabled: KEDA asks for what the recording rules write; turn on monitoring.prometheusRule.enabled and monitoring.serviceMonitor.enabled" -}}
+{{- end -}}
 {{- if not .metrics -}}
 {{- fail "autoscaling.metrics: autoscaling is on and needs at least one measure to scale on, e.g. {measure: pendingRequests, target: \"8\"}" -}}
 {{- end -}}
@@ -148,6 +177,14 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- end -}}
 
 {{- define "triton.validateRollout" -}}
+{{- with .Values.strategy -}}
+{{- if and (has (toString .maxSurge) (list "0" "0%")) (has (toString .maxUnavailable) (list "0" "0%")) -}}
+{{- fail "strategy.maxSurge: with maxUnavailable 0 too, no pod could ever be replaced; set one of them to 1" -}}
+{{- end -}}
+{{- if and $.Values.rollout.steps (eq .type "Recreate") -}}
+{{- fail "strategy.type: Recreate ends all pods at once, and rollout.steps divides them between two versions; leave the steps empty" -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.rollout -}}
 {{- if .steps -}}
 {{- $autoscaling := $.Values.autoscaling -}}

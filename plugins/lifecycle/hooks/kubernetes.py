@@ -6,7 +6,9 @@ Both ask through the Kubernetes provider's own hooks, so that one Airflow connec
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,26 +17,30 @@ from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHo
 from lifecycle.errors import ClusterError, ClusterUnavailable, LifecycleError, ObjectMissing
 from lifecycle.model.names import GRPC_PORT, HTTP_PORT, REFRESH_ANNOTATION
 from lifecycle.model.target import Endpoint, Target
+from lifecycle.policy.backoff import pauses
 from lifecycle.policy.candidate import quantity
 from lifecycle.settings import settings
 
+log = logging.getLogger(__name__)
 GROUP, VERSION, PLURAL = "argoproj.io", "v1alpha1", "applications"
 MERGE_PATCH = "application/merge-patch+json"
 
 
 class ClusterHook:
-    """What tasks ask the cluster.
+    """What tasks ask the cluster. A request that fails for a passing reason is repeated as the settings say.
 
     :param kubernetes_conn_id: the Airflow connection.
+    :param retries: how often; none: as the setting says.
     """
 
-    def __init__(self, kubernetes_conn_id: str) -> None:
+    def __init__(self, kubernetes_conn_id: str, *, retries: int | None = None) -> None:
         self._hook = KubernetesHook(conn_id=kubernetes_conn_id)
+        self._retries = settings().kubernetes_retries if retries is None else retries
 
     @classmethod
-    def from_settings(cls) -> ClusterHook:
+    def from_settings(cls, *, retries: int | None = None) -> ClusterHook:
         """With the connection that the settings name."""
-        return cls(settings().kubernetes_conn_id)
+        return cls(settings().kubernetes_conn_id, retries=retries)
 
     def application(self, namespace: str, name: str) -> dict[str, Any]:
         """Return an Argo CD Application.
@@ -42,9 +48,13 @@ class ClusterHook:
         Raises:
             ObjectMissing: there is none of that name.
         """
-        with typed_errors(f"read the Application {namespace}/{name}"):
-            found: dict[str, Any] = self._hook.get_custom_object(GROUP, VERSION, PLURAL, name, namespace)
-            return found
+        from kubernetes.client import CustomObjectsApi
+
+        return self._ask(
+            f"read the Application {namespace}/{name}",
+            lambda: CustomObjectsApi(self._hook.get_conn()).get_namespaced_custom_object,
+            (GROUP, VERSION, namespace, PLURAL, name),
+        )
 
     def endpoint(self, target: Target) -> Endpoint:
         """Return the addresses of the model's Service.
@@ -76,26 +86,49 @@ class ClusterHook:
         """
         from kubernetes.client import CustomObjectsApi
 
-        with typed_errors(f"read the memory of pods in namespace {target.namespace!r}"):
-            found: Any = CustomObjectsApi(self._hook.get_conn()).list_namespaced_custom_object(
-                "metrics.k8s.io", "v1beta1", target.namespace, "pods", label_selector=target.selector
-            )
+        found = self._ask(
+            f"read what the pods of {target.model} use in namespace {target.namespace!r}",
+            lambda: CustomObjectsApi(self._hook.get_conn()).list_namespaced_custom_object,
+            ("metrics.k8s.io", "v1beta1", target.namespace, "pods"),
+            label_selector=target.selector,
+        )
         used = [sum(quantity(each["usage"]["memory"]) for each in pod["containers"]) for pod in found["items"]]
         return max(used, default=None)
 
     def _list(self, kind: str, target: Target) -> list[dict[str, Any]]:
-        read = getattr(self._hook.core_v1_client, f"list_namespaced_{kind}")
-        with typed_errors(f"list {kind}s in namespace {target.namespace!r}"):
-            # Objects as the API gives them; unlike the asynchronous client, this one raises for an error all the same.
-            response = read(target.namespace, label_selector=target.selector, _preload_content=False)
-            items: list[dict[str, Any]] = json.loads(response.data)["items"]
-            return items
+        # Objects as the API gives them; unlike the asynchronous client, this one raises for an error all the same.
+        found: list[dict[str, Any]] = self._ask(
+            f"list {kind}s in namespace {target.namespace!r}",
+            lambda: getattr(self._hook.core_v1_client, f"list_namespaced_{kind}"),
+            (target.namespace,),
+            label_selector=target.selector,
+            _preload_content=False,
+        )["items"]
+        return found
+
+    def _ask(
+        self, action: str, method: Callable[[], Any], arguments: tuple[Any, ...], **options: Any
+    ) -> dict[str, Any]:
+        """Call a method of the client, again where the reason may pass; the answer as an object."""
+        options["_request_timeout"] = settings().kubernetes_timeout
+        waits = pauses(self._retries)
+        while True:
+            try:
+                with typed_errors(action):
+                    response = method()(*arguments, **options)
+                    return answered(action, response.data if hasattr(response, "data") else response)
+            except LifecycleError as error:
+                pause = next(waits, None) if error.retryable else None
+                if pause is None:
+                    raise
+                log.info("%s Trying again in %.0f s.", error, pause)
+                time.sleep(pause)
 
 
 class AsyncClusterHook:
-    """What triggers ask the cluster.
+    """What triggers ask the cluster. Each call is one request: triggers ask again by themselves.
 
-    :param kubernetes_conn_id: the Airflow connection.
+    :param kubernetes_conn_id: the Airflow connection to the cluster.
     """
 
     def __init__(self, kubernetes_conn_id: str) -> None:
@@ -107,53 +140,77 @@ class AsyncClusterHook:
         Raises:
             ObjectMissing: there is none of that name.
         """
-        from kubernetes_asyncio.client import CustomObjectsApi
-
-        with typed_errors(f"read the Application {namespace}/{name}"):
-            async with self._hook.get_conn() as connection:
-                found: dict[str, Any] = await CustomObjectsApi(connection).get_namespaced_custom_object(
-                    GROUP, VERSION, namespace, PLURAL, name
-                )
-                return found
+        return await self._ask(
+            f"read the Application {namespace}/{name}",
+            "CustomObjectsApi.get_namespaced_custom_object",
+            *(GROUP, VERSION, namespace, PLURAL, name),
+        )
 
     async def request_refresh(self, namespace: str, name: str) -> None:
         """Ask Argo CD to look at git now; it polls only every few minutes by itself."""
-        from kubernetes_asyncio.client import CustomObjectsApi
-
-        body = {"metadata": {"annotations": {REFRESH_ANNOTATION: "normal"}}}
-        with typed_errors(f"annotate the Application {namespace}/{name}"):
-            async with self._hook.get_conn() as connection:
-                applications: Any = CustomObjectsApi(connection)
-                await applications.patch_namespaced_custom_object(
-                    GROUP, VERSION, namespace, PLURAL, name, body, _content_type=MERGE_PATCH
-                )
+        await self._ask(
+            f"annotate the Application {namespace}/{name}",
+            "CustomObjectsApi.patch_namespaced_custom_object",
+            *(GROUP, VERSION, namespace, PLURAL, name),
+            {"metadata": {"annotations": {REFRESH_ANNOTATION: "normal"}}},
+            _content_type=MERGE_PATCH,
+        )
 
     async def pods(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         """Return the pods with these labels, as the API gives them (camelCase)."""
-        from kubernetes_asyncio.client import CoreV1Api
+        return await self._list("pods", namespace, "CoreV1Api.list_namespaced_pod", namespace, label_selector=selector)
 
-        action = f"list pods in namespace {namespace!r}"
-        with typed_errors(action):
-            async with self._hook.get_conn() as connection:
-                pods: Any = CoreV1Api(connection)
-                response = await pods.list_namespaced_pod(namespace, label_selector=selector, _preload_content=False)
-                body = await response.read()
-        # With the raw response this client leaves it to its caller to look at the status.
-        if not 200 <= response.status <= 299:
-            raise refusal(action, response.status, response.reason, body.decode(errors="replace"))
-        items: list[dict[str, Any]] = json.loads(body)["items"]
+    async def deployments(self, namespace: str, selector: str) -> list[dict[str, Any]]:
+        """Return the Deployments with these labels, as the API gives them (camelCase)."""
+        return await self._list(
+            "Deployments", namespace, "AppsV1Api.list_namespaced_deployment", namespace, label_selector=selector
+        )
+
+    async def workloads(self, namespace: str, selector: str) -> list[dict[str, Any]]:
+        """Return the Deployments with these labels, and the Rollouts where the cluster knows them, with their kind."""
+        workloads = [{"kind": "Deployment", **each} for each in await self.deployments(namespace, selector)]
+        try:
+            rollouts = await self._list(
+                "Rollouts",
+                namespace,
+                "CustomObjectsApi.list_namespaced_custom_object",
+                *(GROUP, VERSION, namespace, "rollouts"),
+                label_selector=selector,
+            )
+        except ObjectMissing:  # Argo Rollouts is not installed
+            return workloads
+        return [*workloads, *({"kind": "Rollout", **each} for each in rollouts)]
+
+    async def _list(self, what: str, namespace: str, method: str, *arguments: Any, **options: Any) -> list[Any]:
+        found = await self._ask(f"list {what} in namespace {namespace!r}", method, *arguments, **options)
+        items: list[Any] = found["items"]
         return items
 
+    async def _ask(self, action: str, method: str, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Call `<api>.<method>` of the client. With the raw answer, the client leaves its status to the caller."""
+        from kubernetes_asyncio import client
 
-def endpoint(target: Target) -> Endpoint:
-    """Where the model answers: the setting's URL, or its Service in the cluster.
+        api, _, name = method.partition(".")
+        with typed_errors(action):
+            async with self._hook.get_conn() as connection:
+                call = getattr(getattr(client, api)(connection), name)
+                seconds = settings().kubernetes_timeout
+                response = await call(*arguments, _preload_content=False, _request_timeout=seconds, **options)
+                body = await response.read()
+        if not 200 <= response.status <= 299:
+            raise refusal(action, response.status, response.reason, body.decode(errors="replace"))
+        return answered(action, body)
+
+
+def endpoint(target: Target, *, retries: int | None = None) -> Endpoint:
+    """Where the model answers: the setting's URL, or its Service in the cluster (`retries`: as `ClusterHook` has them).
 
     Raises:
         LifecycleError: the cluster cannot tell.
     """
     chosen = settings()
     if not chosen.serving_url:
-        return ClusterHook.from_settings().endpoint(target)
+        return ClusterHook.from_settings(retries=retries).endpoint(target)
     names = {"environment": target.environment, "app": target.app, "model": target.model}
     if target.candidate:
         if not chosen.candidate_url:
@@ -184,6 +241,25 @@ def typed_errors(action: str) -> Iterator[None]:
         ) from error
 
 
+def answered(action: str, answer: Any) -> dict[str, Any]:
+    """The object in a successful answer.
+
+    Raises:
+        ClusterUnavailable: it holds none; what stands between here and the API server may answer for it.
+    """
+    try:
+        found = json.loads(answer) if isinstance(answer, bytes | str) else answer
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or (str(found.get("kind", "")).endswith("List") and "items" not in found):
+        said = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
+        raise ClusterUnavailable(
+            f"The Kubernetes API was asked to {action}, and what answered is not it: {' '.join(said.split())[:200]} "
+            "Check the address in the Airflow connection, and any proxy on the way."
+        )
+    return found
+
+
 def refusal(action: str, status: int | None, reason: str | None, body: object) -> LifecycleError:
     """The error for an answer that is no success: worth a retry, or for a person to fix."""
     text = f"{status} {reason}: {' '.join(str(body or '').split())}"
@@ -193,5 +269,5 @@ def refusal(action: str, status: int | None, reason: str | None, body: object) -
         return ObjectMissing(f"The Kubernetes API could not {action}, because there is none: {text}")
     return ClusterError(
         f"The Kubernetes API refused to {action}: {text} Check that the service account "
-        "of the Airflow connection may do this."
+        "of the Airflow connection may do this: charts/foundation makes its Roles."
     )

@@ -57,6 +57,7 @@ PART_OF_LABEL = "app.kubernetes.io/part-of"
 DAG_RUN_ANNOTATION = "yolo-lifecycle/dag-run"
 REFRESH_ANNOTATION = "argocd.argoproj.io/refresh"
 MLFLOW_SECRET = "mlflow"  # noqa: S105 — a Secret's name
+ASSEMBLE_CONTAINER = "assemble"  # of charts/triton: makes Triton's model folder out of the templates
 HTTP_PORT = "http"
 GRPC_PORT = "grpc"
 

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from kubernetes.client import models as k8s
 
+from lifecycle.hooks.pending import SayWhyPending
 from lifecycle.model import names
 from lifecycle.settings import Settings
 
@@ -114,6 +115,7 @@ def trainer_pod(
         on_finish_action="delete_pod",
         termination_message_policy="FallbackToLogsOnError",
         log_events_on_failure=True,
+        callbacks=SayWhyPending,
         log_pod_spec_on_failure=False,
         **kwargs,
     )

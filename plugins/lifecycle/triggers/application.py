@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -15,7 +16,9 @@ from lifecycle.model.names import VERSION_LABEL
 from lifecycle.model.results import End, RolloutEvent
 from lifecycle.model.target import Target
 from lifecycle.policy.application import State, Verdict, judge
-from lifecycle.policy.pods import crash_looping, pod_troubles
+from lifecycle.policy.backoff import pauses
+from lifecycle.policy.pods import crash_looping, not_fitting, pod_troubles
+from lifecycle.policy.workloads import workload_troubles
 from lifecycle.settings import settings
 
 # What an event says of a verdict; one that still waits has met its deadline.
@@ -26,6 +29,10 @@ ENDS: dict[State, End] = {
     State.OTHER: "other",
     State.WAITING: "timeout",
 }
+
+# How many times in a row the API may refuse before it is believed: an API server that has just started says 403 until
+# it has read the Roles.
+REFUSALS = 3
 
 
 class ApplicationTrigger(BaseTrigger):
@@ -115,7 +122,7 @@ class ApplicationTrigger(BaseTrigger):
 
     async def _watch(self) -> Verdict:
         """Return the first verdict that is not `waiting`, or the last one at the deadline."""
-        refreshed, said, outage = 0.0, "", 0
+        refreshed, said, outage, refused = 0.0, "", 0, 0
         verdict = Verdict(State.WAITING, "the Application was not read yet")
         while True:
             try:
@@ -125,12 +132,13 @@ class ApplicationTrigger(BaseTrigger):
                 application = await self._hook.application(self.namespace, self.application)
                 verdict = judge(application, set(self.accepted), set(self.older))
                 if verdict.state is State.WAITING and verdict.revision:
-                    verdict = await self._crashing() or verdict
-                outage = 0
+                    verdict = await self._seen_in_pods(verdict)
+                outage = refused = 0
             except LifecycleError as error:
                 outage += 1
+                refused = 0 if error.retryable else refused + 1
                 # An Application that is not there may still be made: its ApplicationSet has not seen the folder yet.
-                passing = error.retryable or isinstance(error, ObjectMissing)
+                passing = error.retryable or isinstance(error, ObjectMissing) or refused < REFUSALS
                 if not passing or (error.retryable and time.time() >= self.deadline):
                     raise
                 verdict = Verdict(State.WAITING, str(error))
@@ -142,24 +150,47 @@ class ApplicationTrigger(BaseTrigger):
             # An API server that is unreachable is asked less and less often, at most every 30 seconds.
             await asyncio.sleep(min(self.poll * 2 ** min(outage, 6), max(self.poll, 30.0)))
 
-    async def _crashing(self) -> Verdict | None:
-        """The end of a rollout whose servers do not come up; None if they may, or if pods cannot be seen."""
+    async def _seen_in_pods(self, verdict: Verdict) -> Verdict:
+        """A verdict that waits, with what the version's pods add: servers that do not come up end it."""
         if self.version is None:
-            return None
+            return verdict
         selector = f"{self.pods_selector},{VERSION_LABEL}={self.version}"
         try:
-            looping = crash_looping(await self._hook.pods(self.pods_namespace, selector))
+            pods = await self._hook.pods(self.pods_namespace, selector)
         except LifecycleError as error:
             self.log.debug("The serving pods could not be asked: %s", error)
-            return None
-        return Verdict(State.CRASHING, f"its server ends again and again in {looping}") if looping else None
+            return verdict
+        if looping := crash_looping(pods):
+            return Verdict(State.CRASHING, f"its server ends again and again in {looping}", verdict.revision)
+        if unplaced := not_fitting(pods, time.time()):
+            return replace(verdict, message=f"{verdict.message}; {unplaced}")
+        return verdict
 
     async def _troubles(self) -> str:
-        """What the serving pods say; a reason that cannot be had must not hide the rollout's own."""
-        try:
-            return pod_troubles(await self._hook.pods(self.pods_namespace, self.pods_selector))
-        except LifecycleError as error:
-            return f"the serving pods could not be asked: {error}"
+        """What the Deployments and pods say; a reason that cannot be had must not hide the rollout's own."""
+        where = (self.pods_namespace, self.pods_selector)
+        found = [
+            await self._patiently("Deployments", lambda: self._hook.workloads(*where), workload_troubles),
+            await self._patiently("serving pods", lambda: self._hook.pods(*where), pod_troubles),
+        ]
+        return "; ".join(text for text in found if text)
+
+    async def _patiently(
+        self,
+        what: str,
+        ask: Callable[[], Awaitable[list[dict[str, Any]]]],
+        tell: Callable[[list[dict[str, Any]]], str],
+    ) -> str:
+        """What objects tell; asked again while the API fails for a passing reason."""
+        waits = pauses(settings().kubernetes_retries)
+        while True:
+            try:
+                return tell(await ask())
+            except LifecycleError as error:
+                pause = next(waits, None) if error.retryable else None
+                if pause is None:
+                    return f"the {what} could not be asked: {error}"
+                await asyncio.sleep(pause)
 
 
 def watch(

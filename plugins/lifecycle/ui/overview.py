@@ -79,7 +79,8 @@ def _row(environment: str, app: str, model: PinnedModel) -> dict[str, Any]:
 def _served(target: Target) -> dict[str, Any]:
     """The version that answers, by the server's own word."""
     try:
-        url = endpoint(target).url
+        # Somebody waits for the page, and reloads it.
+        url = endpoint(target, retries=0).url
         answer = requests.get(f"{url}/v2/models/{target.model}/config", timeout=SECONDS)
         answer.raise_for_status()
         parameters = answer.json()["parameters"]

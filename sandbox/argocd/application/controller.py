@@ -6,6 +6,7 @@ import asyncio
 import base64
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 
 from sandbox.argocd import clock
@@ -15,6 +16,7 @@ from sandbox.argocd.application.spec import AppSpec, parse
 from sandbox.argocd.application.state import HEAL_PAUSE, AppState
 from sandbox.argocd.application.sync import Result, Sync
 from sandbox.argocd.cluster import compare, objects
+from sandbox.argocd.cluster.ignored import respected
 from sandbox.argocd.cluster.kube import APPLICATIONS, IN_CLUSTER, PROJECTS, SECRETS, KubeApi, Manifest
 from sandbox.argocd.cluster.objects import ManagedObject
 from sandbox.argocd.errors import ApiError, ArgoError, GitError, InvalidSpecError
@@ -153,7 +155,9 @@ class Applications:
 
     async def _observe(self, app: Manifest, state: AppState) -> list[ManagedObject]:
         assert state.desired is not None
-        return await objects.observe(self._api, app["metadata"]["name"], state.desired, self._known(app))
+        items = await objects.observe(self._api, app["metadata"]["name"], state.desired, self._known(app))
+        rules = state.spec.ignored if state.spec else ()
+        return [replace(item, desired=respected(rules, item.desired, item.live)) for item in items]
 
     @staticmethod
     def _known(app: Manifest) -> list[Manifest]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.argocd import clock
+from sandbox.argocd.cluster import ignored
 from sandbox.argocd.cluster.kube import Manifest
 from sandbox.argocd.errors import UnsupportedError, only
 from sandbox.argocd.render import source
 
-SYNC_OPTIONS = {"CreateNamespace", "ServerSideApply", "PruneLast", "Validate"}
+SYNC_OPTIONS = {"CreateNamespace", "ServerSideApply", "PruneLast", "RespectIgnoreDifferences", "Validate"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class AppSpec:
     options: dict[str, str] = field(default_factory=dict)
     retry: Retry = Retry()
     history: int = 10
+    ignored: tuple[ignored.Ignored, ...] = ()
 
     @property
     def key(self) -> str:
@@ -65,13 +67,14 @@ def parse(app: Manifest) -> AppSpec:
         raise UnsupportedError(
             "Operations that a person asks for are not supported: the source is synced automatically."
         )
-    fields = {"project", "source", "destination", "syncPolicy", "revisionHistoryLimit", "info"}
+    fields = {"project", "source", "destination", "syncPolicy", "revisionHistoryLimit", "info", "ignoreDifferences"}
     spec: Any = only(app.get("spec"), fields, "spec")
     source.check(spec.get("source") or {})
     only(spec.get("destination"), {"server", "name", "namespace"}, "spec.destination")
     policy: Any = only(spec.get("syncPolicy"), {"automated", "syncOptions", "retry"}, "spec.syncPolicy")
     given = policy.get("automated")
     automated: Any = only(given, {"prune", "selfHeal", "allowEmpty", "enabled"}, "spec.syncPolicy.automated")
+    options = _options(policy.get("syncOptions") or [])
     return AppSpec(
         project=spec.get("project") or "default",
         source=spec["source"],
@@ -80,9 +83,10 @@ def parse(app: Manifest) -> AppSpec:
         prune=bool(automated.get("prune")),
         self_heal=bool(automated.get("selfHeal")),
         allow_empty=bool(automated.get("allowEmpty")),
-        options=_options(policy.get("syncOptions") or []),
+        options=options,
         retry=_retry(policy.get("retry")),
         history=spec.get("revisionHistoryLimit", 10),
+        ignored=ignored.parse(spec.get("ignoreDifferences") or [], options),
     )
 
 

@@ -17,6 +17,8 @@ def compose(
     status = dict(before)
     status["reconciledAt"] = state.compared_at
     status["controllerNamespace"] = app["metadata"]["namespace"]
+    # Argo CD 3: no health at each resource, no message at the Application's own.
+    status["resourceHealthSource"] = "appTree"
     status["conditions"] = _conditions(app, state, items, before.get("conditions") or [])
     spec = app.get("spec") or {}
     compared = {key: spec[key] for key in ("source", "destination") if key in spec}
@@ -36,23 +38,14 @@ def compose(
         status["resources"] = [item.entry() for item in sorted(items, key=lambda item: item.order)]
         status["summary"] = {"images": objects.images(items)}
         status["sourceType"] = "Helm" if "helm" in spec["source"] else "Directory"
-        health = _overall(items)
+        health = worst([item.health for item in items if not item.prune and item.health is not None])
     if health is not None:
-        status["health"] = _transition(before.get("health") or {}, health.as_dict())
+        status["health"] = _transition(before.get("health") or {}, {"status": health.status})
     if operation is not None:
         status["operationState"] = operation
         if operation["phase"] == "Succeeded":
             status["history"] = _history(before.get("history") or [], operation, state)
     return status
-
-
-def _overall(items: list[ManagedObject]) -> Health:
-    found = [(item, item.health) for item in items if not item.prune and item.health is not None]
-    health = worst([each for _, each in found])
-    item = next((item for item, each in found if each == health), None)
-    if item is None or not health.message:
-        return health
-    return Health(health.status, f"{item.resource.kind} {item.name}: {health.message}")
 
 
 def _transition(before: Manifest, after: Manifest) -> Manifest:

@@ -53,10 +53,8 @@ class ManagedObject:
         return wave(manifest), kind, self.namespace or "", self.name
 
     def entry(self) -> Manifest:
-        """As ``status.resources`` holds it."""
+        """As ``status.resources`` holds it: Argo CD 3 keeps each object's health in the tree that its UI shows."""
         entry = {**identity(self), "status": "Synced" if self.synced else "OutOfSync"}
-        if self.health:
-            entry["health"] = self.health.as_dict()
         if self.prune:
             entry["requiresPruning"] = True
         if (self.order[0]) != 0:

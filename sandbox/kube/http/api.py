@@ -12,6 +12,9 @@ from aiohttp import web
 from sandbox.kube.cluster import Cluster
 from sandbox.kube.errors import ApiError, not_found
 from sandbox.kube.http import discovery
+from sandbox.kube.http.authentication import MASTERS, Authenticator, User
+from sandbox.kube.http.authorization import action, authorize
+from sandbox.kube.http.faults import Faults
 from sandbox.kube.http.pod_logs import serve_log
 from sandbox.kube.http.request import Filter, Target, body, check_query, flag, number, target, wants_table
 from sandbox.kube.http.tables import table
@@ -33,35 +36,44 @@ _PATCHES = {
 
 
 class Api:
-    """Request handlers over a cluster. ``prefix`` is the secret first part of every path (see kubeconfig.py)."""
+    """Request handlers over a cluster. ``secret`` is the administrator's, the first part of every path."""
 
-    def __init__(self, cluster: Cluster, prefix: str) -> None:
+    def __init__(self, cluster: Cluster, secret: str) -> None:
         self.cluster = cluster
         self.store = cluster.store
-        self.prefix = prefix
+        self.authenticator = Authenticator(cluster.store, secret)
+        self.faults = Faults()
 
     def application(self) -> web.Application:
         """The aiohttp application."""
         app = web.Application(client_max_size=8 * 1024 * 1024)
         app.router.add_get("/readyz", _ready)
-        app.router.add_route("*", f"{self.prefix}{{path:/.*}}", self.handle)
+        app.router.add_route("*", "/{secret:[^/]+}{path:/.*}", self.handle)
         return app
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Any request below the prefix; failures become Status objects."""
+        """Any request of somebody who is known; failures become Status objects."""
         try:
-            return await self._dispatch(request, request.match_info["path"])
+            user = self.authenticator.user(request)
+            if MASTERS not in user.groups:
+                await self.faults.strike()
+            return await self._dispatch(request, request.match_info["path"], user)
         except ApiError as error:
-            return web.json_response(error.status(), status=error.code)
+            headers = {"Retry-After": "1"} if error.code == 429 else None
+            return web.json_response(error.status(), status=error.code, headers=headers)
 
-    async def _dispatch(self, request: web.Request, path: str) -> web.StreamResponse:
-        if (document := self._document(path)) is not None:
+    async def _dispatch(self, request: web.Request, path: str, user: User) -> web.StreamResponse:
+        if path == "/faults" and request.method == "PUT" and MASTERS in user.groups:
+            self.faults.set(await body(request) or {})
+            return web.json_response({})
+        if (document := self._document(path, request.match_info["secret"])) is not None:
             return web.json_response(document)
         if path in ("/readyz", "/healthz", "/livez"):
             return await _ready(request)
         asked = target(path)
         if asked is None:
             raise ApiError(404, f"the server could not find the requested resource ({path})", reason="NotFound")
+        authorize(self.store, user, action(request, asked))
         check_query(request)
         if asked.kind.namespaced and asked.namespace is None and (asked.name or request.method == "POST"):
             raise ApiError(400, f"{asked.kind.plural} are namespaced: the URL must name a namespace")
@@ -71,7 +83,7 @@ class Api:
             return await self._collection(request, asked)
         return await self._single(request, asked, asked.name)
 
-    def _document(self, path: str) -> Object | None:
+    def _document(self, path: str, secret: str) -> Object | None:
         parts = [part for part in path.split("/") if part]
         match parts:
             case ["version"]:
@@ -87,7 +99,7 @@ class Api:
             case ["apis", group, version]:
                 return discovery.resources(group, version)
             case ["openapi", "v3"]:
-                return discovery.openapi_index(self.prefix)
+                return discovery.openapi_index(f"/{secret}")
             case ["openapi", "v3", "api", "v1"]:
                 return discovery.openapi("", "v1")
             case ["openapi", "v3", "apis", group, version]:
@@ -263,7 +275,10 @@ class Api:
             return await self._single(request, asked, name)
         if asked.subresource == "scale" and kind.scale:
             return await self._scale(request, asked, name)
-        if asked.subresource in ("exec", "attach", "portforward", "proxy", "eviction", "ephemeralcontainers", "token"):
+        if kind == kinds.SERVICE_ACCOUNT and asked.subresource == "token" and request.method == "POST":
+            account = self.store.get(kind, namespace, name)
+            return web.json_response(self.authenticator.request_token(account, await body(request) or {}), status=201)
+        if asked.subresource in ("exec", "attach", "portforward", "proxy", "eviction", "ephemeralcontainers"):
             raise ApiError(
                 501,
                 f"{kind.plural}/{asked.subresource} is not supported by the sandbox's Kubernetes: a container is a "

@@ -59,8 +59,8 @@ APPLICATION_SET = Kind(
 APP_PROJECT = Kind("argoproj.io", "v1alpha1", "AppProject", "appprojects", ("appproj", "appprojs"))
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", ("pdb",), inert=True)
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", ("netpol",), inert=True)
-ROLE = Kind("rbac.authorization.k8s.io", "v1", "Role", "roles", inert=True)
-ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", inert=True)
+ROLE = Kind("rbac.authorization.k8s.io", "v1", "Role", "roles")
+ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 
 KINDS = (
     NAMESPACE, POD, SERVICE, CONFIG_MAP, SECRET, SERVICE_ACCOUNT, CLAIM, EVENT, DEPLOYMENT, REPLICA_SET,

@@ -44,6 +44,11 @@ class Server:
             raise AssertionError(f"the server did not start: {self.ready_line}{self.stderr()}")
         self.api_client = config.new_client_from_config(str(self.kubeconfig))
 
+    @property
+    def address(self) -> str:
+        """The administrator's URL of the API."""
+        return str(yaml.safe_load(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+
     def stderr(self) -> str:
         """What it wrote to standard error."""
         self.errors.seek(0)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.airflow.account import make_account
 from tests.integration.airflow.dag_runs import NUMBERS, Finished, Platform, Run, Servers, finish
 from tests.integration.airflow.hand import Hand
 from tests.integration.airflow.servers import kube_server, triton_doubles
@@ -51,8 +52,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Mlflow) -> 
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "workspace", **place}}
         size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
         kube.apply("persistentvolumeclaims", {**claim, "spec": size})
+        account = make_account(kube, ["sandbox", "staging", "production"])
         yield Servers(
-            mlflow_server.uri, kube, *stack.enter_context(triton_doubles("staging", "candidate", "production"))
+            mlflow_server.uri, kube, account, *stack.enter_context(triton_doubles("staging", "candidate", "production"))
         )
 
 
@@ -78,7 +80,7 @@ def platform(
 
     host, port = servers.mlflow_url.removeprefix("http://").split(":")
     tracking = {"conn_type": "http", "host": host, "port": int(port), "schema": "http"}
-    kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(servers.kube.kubeconfig)}}
+    kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(servers.account)}}
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps(tracking))
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(kubernetes))
     model = f"digits-detector-{next(NUMBERS)}"

@@ -21,10 +21,11 @@ NUMBERS = itertools.count(1)
 
 @dataclass
 class Servers:
-    """What lives as long as the worker."""
+    """What lives as long as the worker; `account` is the kubeconfig of Airflow's ServiceAccount."""
 
     mlflow_url: str
     kube: Kube
+    account: Path
     served: Served
     candidate: Served
     production: Served

@@ -22,7 +22,7 @@ Fire = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def kube(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube]:
-    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(servers.kube.kubeconfig)}}
+    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(servers.account)}}
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(connection))
     yield servers.kube
 
@@ -176,6 +176,25 @@ def test_api_that_is_away_until_the_deadline_is_worth_a_retry(
     event = fire(1)
     assert (event["state"], event["retryable"]) == ("error", True)
     assert "did not answer" in event["message"]
+
+
+def test_bad_answers_do_not_end_the_waiting(kube: Kube) -> None:
+    """Refused, throttled, broken and slow at random: the verdict comes all the same."""
+    apply(kube, FORMER)
+    shares = {"403": 0.1, "429": 0.15, "500": 0.15, "slow": 0.1, "slowSeconds": 0.1, "seed": 7}
+    kube.request("PUT", "faults", shares)
+    try:
+        event = fire(60, lambda: apply(kube, WANTED), older=[FORMER], version=7)
+    finally:
+        kube.request("PUT", "faults", {})
+    assert (event["state"], event["revision"]) == ("ready", WANTED)
+
+
+def test_what_the_account_may_not_do_is_a_sentence(kube: Kube) -> None:
+    event = fire(60, namespace="lifecycle")
+    assert (event["state"], event["retryable"]) == ("error", False)
+    assert 'cannot patch resource \\"applications\\" in API group' in event["message"]
+    assert "Check that the service account of the Airflow connection may do this" in event["message"]
 
 
 def test_event_waits_for_airflow_to_see_the_deferral(kube: Kube) -> None:

@@ -14,7 +14,7 @@ from tests.integration.airflow.dag_runs import Servers
 def cluster(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Any:
     from lifecycle.hooks.kubernetes import ClusterHook
 
-    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(servers.kube.kubeconfig)}}
+    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(servers.account)}}
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(connection))
     return ClusterHook("kubernetes_default")
 

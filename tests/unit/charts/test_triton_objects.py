@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from lifecycle.model.names import ASSEMBLE_CONTAINER
 
 from tests.support import kubernetes_schemas
 from tests.unit.charts.conftest import CHART, Manifest, Render, overlay
@@ -33,7 +34,8 @@ def test_every_object_of_every_ci_file_is_valid_kubernetes(path: Path, version: 
     assert objects
     for manifest in objects:
         # These kinds are no part of Kubernetes; the tests of rules, monitor and rollout check them.
-        if not manifest["apiVersion"].startswith(("monitoring.coreos.com/", "argoproj.io/")):
+        others = ("monitoring.coreos.com/", "argoproj.io/", "gateway.networking.k8s.io/", "keda.sh/")
+        if not manifest["apiVersion"].startswith(others):
             kubernetes_schemas.validate(manifest, version)
 
 
@@ -99,6 +101,8 @@ def test_a_rollout_keeps_every_old_pod_until_the_new_one_is_ready(values: Manife
         "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
     }
     triton = container(deployment)
+    inits = [each["name"] for each in deployment["spec"]["template"]["spec"]["initContainers"]]
+    assert inits[-1] == ASSEMBLE_CONTAINER, "the DAG knows it by its name (policy/pods.py)"
     for probe in ("startupProbe", "readinessProbe"):
         assert triton[probe]["httpGet"] == {"path": "/v2/models/digits/ready", "port": "http"}
     assert triton["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
@@ -107,6 +111,26 @@ def test_a_rollout_keeps_every_old_pod_until_the_new_one_is_ready(values: Manife
     assert deployment["spec"]["progressDeadlineSeconds"] > startup["periodSeconds"] * startup["failureThreshold"]
     assert triton["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
     assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 5 + 30
+
+
+def test_one_gpu_is_given_up_before_it_is_asked_for_again(render: Render) -> None:
+    (deployment,) = render(yaml.safe_load((CHART / "ci" / "single-gpu-values.yaml").read_text()), only="Deployment")
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    assert container(deployment)["resources"]["limits"]["nvidia.com/gpu"] == 1
+
+
+def test_a_full_cluster_replaces_one_of_several_without_room_for_another(values: Manifest, render: Render) -> None:
+    values |= {"replicas": 2, "strategy": {"maxSurge": 0, "maxUnavailable": "50%"}}
+    (deployment,) = render(values, only="Deployment")
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": "50%"}
+
+
+def test_the_deadline_follows_from_startup_and_grace(values: Manifest, render: Render) -> None:
+    values |= {"terminationGracePeriodSeconds": 100, "probes": {"startup": {"failureThreshold": 60}}}
+    (deployment,) = render(values, only="Deployment")
+    assert deployment["spec"]["progressDeadlineSeconds"] == 60 * 5 + 100 + 240
+    (deployment,) = render({**values, "progressDeadlineSeconds": 700}, only="Deployment")
+    assert deployment["spec"]["progressDeadlineSeconds"] == 700
 
 
 def test_triton_is_started_explicitly_and_gives_up_on_errors(values: Manifest, render: Render) -> None:

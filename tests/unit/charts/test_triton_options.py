@@ -62,7 +62,8 @@ def test_an_autoscaler_owns_the_number_of_pods(values: Manifest, model: Manifest
     values["models"].append({**model, "name": "plates"})
     deployments = render(overlay(values, SCALED), only="Deployment")
     autoscalers = render(overlay(values, SCALED), only="HorizontalPodAutoscaler")
-    assert all("replicas" not in each["spec"] for each in deployments)
+    assert {each["spec"]["replicas"] for each in deployments} == {1}, "the least, which Argo CD then overlooks"
+    assert all(each["metadata"]["annotations"] == {"yolo-lifecycle/autoscaled": "true"} for each in deployments)
     targets = [each["spec"]["scaleTargetRef"] for each in autoscalers]
     assert [(each["kind"], each["name"]) for each in targets] == [
         ("Deployment", each["metadata"]["name"]) for each in deployments

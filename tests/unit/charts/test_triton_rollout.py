@@ -105,7 +105,7 @@ def test_the_autoscaler_scales_the_rollout(stepwise: Manifest, render: Render) -
         "kind": "Rollout",
         "name": rollout["metadata"]["name"],
     }
-    assert "replicas" not in rollout["spec"]
+    assert rollout["spec"]["replicas"] == 2 and rollout["metadata"]["annotations"], "as a Deployment that is scaled"
 
 
 def test_a_candidate_stays_a_deployment(stepwise: Manifest, render: Render) -> None:

@@ -107,6 +107,15 @@ WRONG: dict[str, tuple[Manifest, tuple[str, ...]]] = {
         {"progressDeadlineSeconds": 600},
         ("progressDeadlineSeconds", "probes.startup"),
     ),
+    "a strategy that replaces no pod": (
+        {"strategy": {"maxSurge": "0%", "maxUnavailable": 0}},
+        ("strategy.maxSurge", "no pod could ever be replaced"),
+    ),
+    "an unknown strategy": ({"strategy": {"type": "BlueGreen"}}, ("/strategy/type",)),
+    "steps for pods that all end at once": (
+        {"strategy": {"type": "Recreate"}, "rollout": {"steps": [50]}, "replicas": 2},
+        ("strategy.type", "leave the steps empty"),
+    ),
     "an autoscaler without metrics": (
         {"autoscaling": {"enabled": True}},
         ("autoscaling.metrics", "at least one measure"),

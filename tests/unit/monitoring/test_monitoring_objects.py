@@ -88,6 +88,16 @@ def test_alerts_on_what_is_not_scraped_can_be_left_out(part: str, alert: str) ->
     assert set(rules(MONITORED, "alert")) - set(rules(render(values), "alert")) == {alert}
 
 
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_every_server_is_watched_as_delivered_and_trainings_where_a_schedule_is(environment: str) -> None:
+    pipelines = [yaml.safe_load(path.read_text()) for path in (ROOT / "dags" / "pipelines").glob("*.yaml")]
+    scheduled = any(each.get("run", {}).get("schedule", "none") not in (None, "none") for each in pipelines)
+    delivered = yaml.safe_load((ROOT / "argocd-apps" / environment / "environment.yaml").read_text())
+    found = render({"models": VALUES["models"], "modelRepository": VALUES["modelRepository"], **delivered})
+    assert {manifest["kind"] for manifest in found} >= set(PARTS.values())
+    assert ("YoloTrainingOverdue" in rules(found, "alert")) is scheduled
+
+
 def test_promtool_accepts_the_rules_and_finds_no_two_alike(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     other = render(VALUES, namespace="production")
@@ -173,6 +183,8 @@ def test_each_query_uses_variables_that_there_are() -> None:
 def test_what_is_recorded_is_used_and_the_other_way_round() -> None:
     texts = [rule["expr"] for rule in rules(MONITORED, "alert").values()]
     texts += [query.expression for query in queries_of(DASHBOARD)]
+    keda = yaml.safe_load((rendered.CHART / "ci" / "keda-values.yaml").read_text())
+    texts += [trigger["metadata"]["query"] for trigger in one(render(keda), "ScaledObject")["spec"]["triggers"]]
     used = {name for text in texts for name in rendered.metric_names(text) if name.startswith("yolo:")}
     proving = copy.deepcopy(VALUES)
     proving["models"][0]["candidate"] = {"version": 4, "sha256": "6" * 64}

@@ -89,6 +89,18 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
   expr: sum by (namespace, job, model) ({{ include "triton.ofModel" (printf `rate({__name__=~"nv_inference_request_failure|yolo_request_errors_total",reason!~"CANCELED|INVALID_ARG",%s}[5m])` $engine) }})
   labels:
     {{- include "triton.seriesLabels" . | nindent 4 }}
+# What an autoscaler goes by: requests that wait or are being computed, and seconds that one waits on average. 0 and not
+# nothing while no request comes: an autoscaler that sees nothing stays where it is.
+- record: yolo:pending_requests:sum
+  expr: sum by (namespace, job, model) ({{ include "triton.ofModel" (printf `nv_inference_pending_request_count{%s}` $engine) }})
+  labels:
+    {{- include "triton.seriesLabels" . | nindent 4 }}
+- record: yolo:queue_seconds:rate5m
+  expr: |
+    sum by (namespace, job, model) ({{ include "triton.ofModel" (printf `rate(nv_inference_queue_duration_us{%s}[5m])` $engine) }}) / 1e6
+    / clamp_min(sum by (namespace, job, model) ({{ include "triton.ofModel" (printf `rate(nv_inference_request_success{%s}[5m])` $engine) }}), 0.001)
+  labels:
+    {{- include "triton.seriesLabels" . | nindent 4 }}
 {{- if $training.enabled }}
 # Remembers when the DAG last succeeded (seconds since 1970): now, or what it was at the last evaluation.
 - record: yolo:training_success:timestamp_seconds

@@ -2,9 +2,7 @@
 {{- define "triton.canary" -}}
 {{- $rollout := .root.Values.rollout -}}
 canary:
-  # No pod of the old version goes before one of the new version is ready.
-  maxSurge: 1
-  maxUnavailable: 0
+  {{- include "triton.surge" .root | nindent 2 }}
   steps:
     {{- range $rollout.steps }}
     - setWeight: {{ int . }}

@@ -218,7 +218,7 @@ def test_a_spec_is_read_with_argo_cds_defaults() -> None:
     ("spec", "said"),
     [
         ({"sources": []}, "spec.sources"),
-        ({"ignoreDifferences": []}, "spec.ignoreDifferences"),
+        ({"ignoreDifferences": [{"kind": "Deployment"}]}, "spec.ignoreDifferences"),
         ({"syncPolicy": {"syncOptions": ["Replace=true"]}}, "Replace"),
         ({"syncPolicy": {"managedNamespaceMetadata": {}}}, "spec.syncPolicy.managedNamespaceMetadata"),
         ({"syncPolicy": {"retry": {"backoff": {"duration": "soon"}}}}, "'soon' is no duration"),

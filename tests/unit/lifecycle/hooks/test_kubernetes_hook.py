@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,7 @@ import yaml
 from lifecycle.errors import ClusterError, ClusterUnavailable, LifecycleError, ObjectMissing
 from lifecycle.hooks.kubernetes import AsyncClusterHook, ClusterHook, endpoint
 from lifecycle.model.target import Target
+from lifecycle.settings import settings
 from lifecycle.triggers.application import ApplicationTrigger
 
 from tests.support.airflow_connections import Connect
@@ -38,6 +40,9 @@ class Api:
     status: int = 200
     url: str = ""
     unmeasured: bool = False
+    body: bytes | None = None
+    before: list[int] = field(default_factory=list)
+    slow: float = 0.0
     asked: list[str] = field(default_factory=list)
 
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
@@ -62,8 +67,12 @@ def api(tmp_path: Path, connect: Connect) -> Iterator[Api]:
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             api.asked.append(f"{self.command} {self.path}")
+            if api.slow:
+                time.sleep(api.slow)
             status, content = api.answer(self.path)
-            body = json.dumps(content).encode()
+            if api.before:
+                status, content = api.before.pop(0), {"kind": "Status", "message": "not now"}
+            body = api.body or json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -89,7 +98,8 @@ def api(tmp_path: Path, connect: Connect) -> Iterator[Api]:
     }
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(document))
-    connect("kubernetes_default", {"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}})
+    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}}
+    connect("kubernetes_default", connection, KUBERNETES_RETRIES="0")
     try:
         yield api
     finally:
@@ -125,6 +135,41 @@ def test_refusal_is_typed_with_its_status_and_words(
         QUESTIONS[question]()
     assert type(refused.value) is error
     assert refused.value.retryable is (error is ClusterUnavailable)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_answer_that_takes_too_long_is_worth_a_retry(
+    api: Api, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_KUBERNETES_TIMEOUT", "0.05")
+    settings.cache_clear()
+    api.slow = 0.2
+    with pytest.raises(ClusterUnavailable, match="did not answer the request to"):
+        QUESTIONS[question]()
+
+
+@pytest.mark.parametrize("body", [b"<html>a proxy's page</html>", b'{"kind": "PodList"}', b"[]"])
+@pytest.mark.parametrize("question", ["pods, from a task", "pods, from a trigger"])
+def test_what_is_no_answer_of_the_api_is_told(api: Api, question: str, body: bytes) -> None:
+    api.body = body
+    with pytest.raises(ClusterUnavailable, match=r"what answered is not it: .*any proxy on the way"):
+        QUESTIONS[question]()
+
+
+def test_a_task_asks_again_what_failed_for_a_passing_reason(
+    api: Api, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("lifecycle.hooks.kubernetes.time.sleep", waited.append)
+    monkeypatch.setenv("LIFECYCLE_KUBERNETES_RETRIES", "3")
+    settings.cache_clear()
+    api.before = [503, 429, 500]
+    assert QUESTIONS["pods, from a task"]() == [{"metadata": {"name": "detector-digits-1"}}]
+    assert len(waited) == 3 and waited[0] < 1 < waited[2] < 4
+    api.before = [403, 200]
+    with pytest.raises(ClusterError, match="may do this"):
+        QUESTIONS["pods, from a task"]()
+    assert len(waited) == 3, "a refusal is not asked again"
 
 
 @pytest.mark.parametrize("question", ["pods, from a task", "pods, from a trigger"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifecycle.policy.pods import MESSAGE_LIMIT, crash_looping, pod_troubles
+import pytest
+from lifecycle.policy.pods import MESSAGE_LIMIT, crash_looping, not_fitting, pod_troubles
 
 NOT_READY = {"type": "Ready", "status": "False"}
 
@@ -86,9 +87,38 @@ def test_a_server_restarted_three_times_is_crash_looping() -> None:
     assert crash_looping([pod(runs, name="b"), pod(container())]) == "b (4 restarts)"
 
 
+def test_a_template_that_is_missing_is_missing_again() -> None:
+    assembles = container("assemble", restartCount=3, state=BACK_OFF, lastState=CRASHED)
+    waits = container(state={"waiting": {"reason": "PodInitializing"}})
+    assert crash_looping([pod(waits, initContainerStatuses=[assembles])]) == "detector-digits-1 (3 restarts)"
+
+
 def test_what_may_come_up_yet_is_not_crash_looping() -> None:
     twice = container(restartCount=2, state=BACK_OFF, lastState=CRASHED)
     ready = container(restartCount=5, ready=True, lastState=CRASHED)
     ended_well = container(restartCount=3, lastState={"terminated": {"exitCode": 0}})
     fetching = pod(initContainerStatuses=[container("git-sync", restartCount=6, state=BACK_OFF, lastState=CRASHED)])
     assert crash_looping([pod(twice), pod(ready), pod(ended_well), fetching, pod()]) == ""
+
+
+def unplaced(since: str, reason: str = "Unschedulable") -> dict[str, Any]:
+    message = "0/1 nodes are available: 1 Insufficient cpu."
+    condition = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
+    made = pod(conditions=[{**condition, "lastTransitionTime": since}], phase="Pending")
+    asked = [{"cpu": "700m", "memory": "1Gi", "nvidia.com/gpu": 1}, {"cpu": "1"}]
+    return {**made, "spec": {"containers": [{"resources": {"requests": each}} for each in asked]}}
+
+
+NOON = 1767268800.0  # 2026-01-01T12:00:00Z
+
+
+def test_a_pod_without_a_node_for_a_minute_says_what_it_asks() -> None:
+    assert not_fitting([unplaced("2026-01-01T11:58:59Z")], NOON) == (
+        "pod detector-digits-1 does not fit: it asks 700m + 1 CPU, 1Gi memory, 1 nvidia.com/gpu, and the scheduler "
+        "says: 0/1 nodes are available: 1 Insufficient cpu"
+    )
+
+
+@pytest.mark.parametrize("given", [unplaced("2026-01-01T11:59:01Z"), unplaced("2026-01-01T11:00:00Z", "Gated"), pod()])
+def test_a_pod_that_may_still_get_its_node_says_nothing(given: dict[str, Any]) -> None:
+    assert not_fitting([given], NOON) == ""

@@ -13,6 +13,7 @@ from sandbox.kube.node.images import Images
 from sandbox.kube.node.kubelet import Kubelet
 from sandbox.kube.node.network import Network
 from sandbox.kube.objects import kinds
+from sandbox.kube.objects.defaults import quality
 from sandbox.kube.objects.events import Recorder
 from sandbox.kube.objects.kinds import Kind
 from sandbox.kube.objects.store import Object, Store
@@ -52,11 +53,12 @@ class Cluster:
             return obj
         if kind == kinds.NAMESPACE:
             labels = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta["name"]}
-            obj = {**obj, "metadata": {**meta, "labels": labels}, "status": {"phase": "Active"}}
+            spec = {"finalizers": ["kubernetes"]}
+            obj = {**obj, "metadata": {**meta, "labels": labels}, "spec": spec, "status": {"phase": "Active"}}
         if kind == kinds.CLAIM:
             obj = {**obj, "status": {"phase": "Pending"}}
         if kind == kinds.POD:
-            obj = {**obj, "status": {"phase": "Pending", "qosClass": "BestEffort"}}
+            obj = {**obj, "status": {"phase": "Pending", "qosClass": quality(obj["spec"])}}
         if kind == kinds.SERVICE:
             obj = self._with_address(obj)
         created = self.store.create(kind, obj)
@@ -72,7 +74,8 @@ class Cluster:
         if self.store.find(kinds.SERVICE, meta["namespace"], meta["name"]):
             raise already_exists("services", "", meta["name"])
         address = self.network.service(spec.get("clusterIP"))
-        return {**service, "spec": {**spec, "clusterIP": address, "clusterIPs": [address]}}
+        spec = {**spec, "clusterIP": address, "clusterIPs": [address]}
+        return {**service, "spec": spec, "status": {"loadBalancer": {}}}
 
     def _check_namespace(self, kind: Kind, meta: Object) -> None:
         namespace = self.store.find(kinds.NAMESPACE, "", meta["namespace"])

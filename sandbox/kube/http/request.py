@@ -91,6 +91,11 @@ class Filter:
         )
 
 
+def manager(request: web.Request) -> str:
+    """Who writes, where a field's owner is recorded: as told, or the client's program."""
+    return request.query.get("fieldManager") or request.headers.get("User-Agent", "unknown").partition("/")[0]
+
+
 def wants_table(request: web.Request) -> bool:
     """Whether kubectl asks for columns."""
     return "as=Table" in request.headers.get("Accept", "")

@@ -1,0 +1,95 @@
+"""What the charts render: the server takes it, and what it makes of it is no drift for Argo CD."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contracts.api_server import charts
+from tests.contracts.api_server.client import Answer, Api, Object
+from tests.contracts.api_server.servers import ApiServer
+
+pytestmark = pytest.mark.xdist_group("api-server")
+HERE = "not supported by the sandbox's Kubernetes"
+
+
+@pytest.fixture(scope="module")
+def served(api: Api) -> dict[tuple[str, str], str]:
+    """The collections of the kinds that live in a namespace, by apiVersion and kind."""
+    groups = api.ask("GET", "/apis").object()["groups"]
+    urls = {"v1": "/api/v1"} | {each["groupVersion"]: "/apis/" for group in groups for each in group["versions"]}
+    found = {}
+    for version, prefix in urls.items():
+        url = prefix if version == "v1" else prefix + version
+        for each in api.ask("GET", url).object()["resources"]:
+            if each["namespaced"] and "/" not in each["name"]:
+                found[version, each["kind"]] = f"{url}/namespaces/{{}}/{each['name']}"
+    return found
+
+
+def refused_here(server: ApiServer, answer: Answer) -> bool:
+    """Whether the sandbox says of every field that it refuses that it does not support it."""
+    if server.real or answer.status != 422:
+        return False
+    texts = [cause["message"] for cause in answer.body["details"]["causes"]]
+    return all(HERE in text or "supported values here" in text for text in texts)
+
+
+@pytest.mark.parametrize(("chart", "values"), charts.cases(), ids=[values for _, values in charts.cases()])
+def test_a_chart_is_taken_and_the_same_again_changes_nothing(
+    server: ApiServer, api: Api, served: dict[tuple[str, str], str], namespace: str, chart: str, values: str
+) -> None:
+    applied = 0
+    query: dict[str, Any] = {"fieldManager": "argocd-controller", "force": "true", "fieldValidation": "Strict"}
+    for manifest in charts.render(chart, values, namespace):
+        url = served.get((manifest["apiVersion"], manifest["kind"]))
+        if url is None:
+            continue
+        where = f"{url.format(namespace)}/{manifest['metadata']['name']}"
+        name = f"{manifest['kind']} {manifest['metadata']['name']}"
+        first = api.ask("PATCH", where, manifest, "application/apply-patch+yaml", **query)
+        if refused_here(server, first):
+            continue
+        assert first.status == 201, f"{name}: {first.text}"
+        again = api.ask("PATCH", where, manifest, "application/apply-patch+yaml", **query)
+        assert again.status == 200, f"{name}: {again.text}"
+        for field in ("generation", "managedFields"):
+            assert again.meta.get(field) == first.meta.get(field), f"{name}: {field} changed"
+        assert without_server(again.body) == without_server(first.body), name
+        applied += 1
+    assert applied
+
+
+def without_server(found: Object) -> Object:
+    """An object without what controllers write meanwhile."""
+    meta = {key: value for key, value in found["metadata"].items() if key not in ("resourceVersion", "annotations")}
+    return {**{key: value for key, value in found.items() if key != "status"}, "metadata": meta}
+
+
+@pytest.mark.real_api_server
+@pytest.mark.parametrize(("chart", "values"), charts.cases(), ids=[values for _, values in charts.cases()])
+def test_pods_pass_the_restricted_standard(api: Api, namespace: str, chart: str, values: str) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    api.ask(
+        "PATCH", f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": labels}}, "application/merge-patch+json"
+    )
+    for name, template in charts.pod_templates(charts.render(chart, values, namespace)):
+        template["spec"].pop("serviceAccountName", None)
+        # A class of its own would have to be there.
+        template["spec"].pop("priorityClassName", None)
+        body = {"metadata": {**template.get("metadata", {}), "name": "p"}, "spec": template["spec"]}
+        body["spec"].setdefault("restartPolicy", "Always")
+        answer = api.create("pods", namespace, body, dryRun="All")
+        assert answer.status == 201, f"{name}: {answer.text}"
+
+
+@pytest.mark.real_api_server
+def test_the_restricted_standard_refuses_others(api: Api, namespace: str) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    api.ask(
+        "PATCH", f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": labels}}, "application/merge-patch+json"
+    )
+    body = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    told = api.create("pods", namespace, body, dryRun="All").refused(403, "Forbidden")
+    assert 'violates PodSecurity "restricted:latest"' in told

@@ -289,7 +289,8 @@ class Api:
         obj = self.cluster.deleter.delete(kind, namespace, name, await delete_options(request))
         if self.store.find(kind, namespace, name):
             return self._answer(request, kind, obj)
-        details = {"name": name, "group": kind.group, "kind": kind.plural, "uid": obj["metadata"]["uid"]}
+        told = {"name": name, "group": kind.group, "kind": kind.plural, "uid": obj["metadata"]["uid"]}
+        details = {key: value for key, value in told.items() if value}
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
         # A pod's deletion answers with the pod, everything else with a Status, as the real server does.
         return self._answer(request, kind, obj) if kind == kinds.POD else web.json_response(status)

@@ -118,6 +118,8 @@ async def body(request: web.Request) -> Any:
         return None
     if "protobuf" in request.content_type:
         return protobuf.decode(raw)
+    if request.method in ("POST", "PUT") and not any(form in request.content_type for form in ("json", "yaml")):
+        raise ApiError(415, "the body of the request was in an unknown format - accepted media types: application/json")
     try:
         if "yaml" in request.content_type:
             return yaml.load(raw, Loader=_Loader)

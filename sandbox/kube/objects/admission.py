@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import secrets
 from typing import Any
 
@@ -10,12 +11,15 @@ from sandbox.kube.errors import ApiError, invalid
 from sandbox.kube.objects import kinds
 from sandbox.kube.objects.defaults import fill_in
 from sandbox.kube.objects.kinds import Kind
-from sandbox.kube.objects.manifests import METADATA, SCHEMAS
+from sandbox.kube.objects.manifests import SCHEMAS
+from sandbox.kube.objects.metadata import METADATA
 from sandbox.kube.objects.podspec import POD_SPEC
+from sandbox.kube.objects.quantities import amount
 from sandbox.kube.objects.schema import WRONG_TYPE, Problems, quoted
 from sandbox.kube.objects.selectors import from_object, labels_match
 
 Object = dict[str, Any]
+_DATA_KEY = re.compile(r"^[-._a-zA-Z0-9]+$")
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -77,10 +81,21 @@ def _relations(kind: Kind, obj: Object) -> Problems:
         if kind == kinds.DEPLOYMENT:
             problems += _strategy_relations(spec["strategy"])
         return problems
+    if kind == kinds.CLAIM and not obj["spec"].get("resources", {}).get("requests", {}).get("storage"):
+        return [("spec.resources[storage]", "Required value")]
+    if kind in (kinds.CONFIG_MAP, kinds.SECRET):
+        return [
+            (
+                f"data[{key}]",
+                f"Invalid value: {quoted(key)}: a valid config key must consist of alphanumeric characters",
+            )
+            for key in obj.get("data", {})
+            if not _DATA_KEY.match(key)
+        ]
     if kind == kinds.SERVICE:
         ports = obj["spec"]["ports"]
         if obj["spec"].get("clusterIP") == "None":
-            text = "Unsupported value: 'None': a headless service needs cluster DNS, which the sandbox does not have"
+            text = "Forbidden: not supported by the sandbox's Kubernetes; a headless service needs cluster DNS"
             return [("spec.clusterIP", text)]
         if len(ports) > 1:
             return [(f"spec.ports[{i}].name", "Required value") for i, port in enumerate(ports) if "name" not in port]
@@ -125,8 +140,12 @@ def _pod_relations(spec: Object, path: str) -> Problems:
 
 def _container_relations(container: Object, where: str, volumes: set[str]) -> Problems:
     problems: Problems = []
+    places: set[str] = set()
     for number, mount in enumerate(container.get("volumeMounts", [])):
         at = f"{where}.volumeMounts[{number}]"
+        if mount["mountPath"] in places:
+            problems.append((f"{at}.mountPath", f"Invalid value: {quoted(mount['mountPath'])}: must be unique"))
+        places.add(mount["mountPath"])
         if mount["name"] not in volumes:
             problems.append((f"{at}.name", f"Not found: {quoted(mount['name'])}"))
         if not mount["mountPath"].startswith("/") or mount["mountPath"].strip("/") == "":
@@ -137,7 +156,9 @@ def _container_relations(container: Object, where: str, volumes: set[str]) -> Pr
             problems.append((f"{at}.subPath", "Invalid value: must be relative, without '..'"))
     for number, env in enumerate(container.get("env", [])):
         if "value" in env and env["value"] and "valueFrom" in env:
-            problems.append((f"{where}.env[{number}]", "Invalid value: may not set both value and valueFrom"))
+            text = 'Invalid value: "": may not be specified when `value` is not empty'
+            problems.append((f"{where}.env[{number}].valueFrom", text))
+    problems += _resources(container.get("resources", {}), where)
     ports = {port.get("name") for port in container.get("ports", [])}
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         for action in ("httpGet", "tcpSocket"):
@@ -149,6 +170,15 @@ def _container_relations(container: Object, where: str, volumes: set[str]) -> Pr
         if probe != "readinessProbe" and container.get(probe, {}).get("successThreshold", 1) != 1:
             problems.append((f"{where}.{probe}.successThreshold", "Invalid value: must be 1"))
     return problems
+
+
+def _resources(resources: Object, where: str) -> Problems:
+    limits, path = resources.get("limits", {}), f"{where}.resources.requests"
+    return [
+        (path, f"Invalid value: {quoted(asked)}: must be less than or equal to {name} limit of {limits[name]}")
+        for name, asked in resources.get("requests", {}).items()
+        if name in limits and amount(asked) > amount(limits[name])
+    ]
 
 
 def _immutable(kind: Kind, obj: Object, former: Object) -> Problems:

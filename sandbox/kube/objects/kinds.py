@@ -49,7 +49,7 @@ class Kind:
 
 ALL = ("all",)
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", ("ns",), namespaced=False, status=True)
-POD = Kind("", "v1", "Pod", "pods", ("po",), status=True, generation=True, categories=ALL)
+POD = Kind("", "v1", "Pod", "pods", ("po",), status=True, categories=ALL)
 SERVICE = Kind("", "v1", "Service", "services", ("svc",), status=True, categories=ALL)
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", ("cm",))
 SECRET = Kind("", "v1", "Secret", "secrets")

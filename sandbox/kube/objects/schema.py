@@ -7,15 +7,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
+
+from sandbox.kube.objects.quantities import FORM, canonical
 
 Problems = list[tuple[str, str]]
 # What is said of a value of the wrong type: no object can be made of such a body.
 WRONG_TYPE = "must be of type"
-_QUANTITY = re.compile(r"^\+?\d+(\.\d+)?([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$")
-_BINARY = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
-_DECIMAL = {"n": -3, "u": -2, "m": -1, "": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 
 
@@ -179,7 +177,7 @@ POSITIVE = Leaf((int,), least=1)
 PORT = Leaf((int,), least=1, most=65535)
 BOOL = Leaf((bool,))
 INT_OR_STR = Leaf((int, str))
-QUANTITY_TEXT = Leaf((str,), pattern=_QUANTITY)
+QUANTITY_TEXT = Leaf((str,), pattern=FORM)
 ANY = Anything()
 
 
@@ -193,25 +191,6 @@ class Quantity(Schema):
         found = len(problems)
         QUANTITY_TEXT.check(str(value), path, problems)
         return canonical(str(value)) if len(problems) == found else value
-
-
-def canonical(text: str) -> str:
-    """A quantity as the API server writes it: the largest unit in which it is whole (``0.5`` is ``500m``)."""
-    number, exponent, unit = re.match(r"\+?([\d.]+)(?:[eE]([+-]?\d+))?([A-Za-z]*)$", text).groups()  # type: ignore[union-attr]
-    if exponent:
-        return text
-    amount = Fraction(number)
-    if unit.endswith("i"):
-        amount *= 1024 ** (_BINARY.index(unit) + 1)
-        power = max((n for n in range(len(_BINARY) + 1) if amount % 1024**n == 0), default=0) if amount else 0
-        if amount.denominator == 1:
-            return f"{amount // 1024**power}{['', *_BINARY][power]}"
-        unit = ""
-    amount *= Fraction(1000) ** _DECIMAL[unit]
-    for name, power in sorted(_DECIMAL.items(), key=lambda item: -item[1]):
-        if amount and (amount / Fraction(1000) ** power).denominator == 1:
-            return f"{amount / Fraction(1000) ** power}{name}"
-    return "0"
 
 
 QUANTITY = Quantity()

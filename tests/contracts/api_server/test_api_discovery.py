@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
 from tests.contracts.api_server import objects
 from tests.contracts.api_server.client import Api
@@ -43,16 +44,16 @@ def test_groups_and_kinds(api: Api) -> None:
 
 
 def test_kubectl_applies_changes_and_reads(server: ApiServer, api: Api, namespace: str) -> None:
-    def run(*arguments: str, body: object = None) -> str:
-        done = kubectl(server, namespace, *arguments, text="" if body is None else json.dumps(body))
+    def run(*arguments: str, bodies: tuple[object, ...] = ()) -> str:
+        done = kubectl(server, namespace, *arguments, text=yaml.safe_dump_all(bodies))
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    both = {"apiVersion": "v1", "kind": "List", "items": [objects.config_map("a", {"k": "1"}), objects.deployment("w")]}
-    told = run("apply", "--server-side", "--field-manager=cluster-up", "-f", "-", body=both)
+    one, other = objects.config_map("a", {"k": "1"}), objects.deployment("w")
+    told = run("apply", "--server-side", "--field-manager=cluster-up", "-f", "-", bodies=(one, other))
     assert told.splitlines() == ["configmap/a serverside-applied", "deployment.apps/w serverside-applied"]
-    assert "configmap/b created" in run("apply", "-f", "-", body=objects.config_map("b", {"k": "1"}))
-    assert "configmap/b configured" in run("apply", "-f", "-", body=objects.config_map("b", {"l": "1"}))
+    assert "configmap/b created" in run("apply", "-f", "-", bodies=(objects.config_map("b", {"k": "1"}),))
+    assert "configmap/b configured" in run("apply", "-f", "-", bodies=(objects.config_map("b", {"l": "1"}),))
     found = json.loads(run("get", "configmaps", "a", "b", "--output=json"))
     assert [(each["kind"], each["data"]) for each in found["items"]] == [
         ("ConfigMap", {"k": "1"}), ("ConfigMap", {"l": "1"}),

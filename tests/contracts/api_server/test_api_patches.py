@@ -119,11 +119,11 @@ def test_a_strategic_patch_to_recreate_drops_the_rolling_numbers(api: Api, names
 
 
 def test_json_patch(api: Api, namespace: str) -> None:
-    api.create("configmaps", namespace, objects.config_map("a", {"k": "1", "a/b": "x"})).object()
+    api.create("configmaps", namespace, objects.config_map("a", {"k": "1"}, annotations={"x.org/b": "x"})).object()
     steps: list[Object] = [
         {"op": "test", "path": "/data/k", "value": "1"},
         {"op": "replace", "path": "/data/k", "value": "2"},
-        {"op": "move", "from": "/data/a~1b", "path": "/data/c"},
+        {"op": "move", "from": "/metadata/annotations/x.org~1b", "path": "/data/c"},
         {"op": "add", "path": "/metadata/labels", "value": {"x": "1"}},
     ]
     found = api.patch("configmaps", namespace, "a", steps, "json").object()

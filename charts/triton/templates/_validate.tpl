@@ -99,6 +99,14 @@ What the schema cannot say: rules that tie one value to another. Each message st
 
 {{- define "triton.validateService" -}}
 {{- with .Values.service -}}
+{{- if and (ne .type "ClusterIP") (not .nodePorts.metrics) -}}
+{{- range (include "triton.served" $ | fromJson).models -}}
+{{- $full := printf "%s-metrics" (include "triton.modelName" (dict "root" $ "model" .)) -}}
+{{- if gt (len $full) 63 -}}
+{{- fail (printf "models.name: the Service of %s's metrics would be called %s, which is longer than the 63 characters that Kubernetes allows; shorten the name or the release's" .name $full) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if eq .type "ClusterIP" -}}
 {{- range $port, $number := .nodePorts -}}
 {{- if $number -}}

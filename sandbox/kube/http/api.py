@@ -83,6 +83,9 @@ class Api:
         if path == "/faults" and request.method == "PUT" and MASTERS in user.groups:
             self.faults.set(await body(request) or {})
             return web.json_response({})
+        if path == "/allocatable" and request.method == "PUT" and MASTERS in user.groups:
+            self.cluster.kubelet.scheduler.set(await body(request) or {})
+            return web.json_response({})
         if (document := self._document(path, request.match_info["secret"])) is not None:
             return web.json_response(document)
         if path in ("/readyz", "/healthz", "/livez"):

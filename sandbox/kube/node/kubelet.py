@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from sandbox.kube import clock
 from sandbox.kube.errors import ApiError, not_found
 from sandbox.kube.node.container import Container
 from sandbox.kube.node.images import Images
 from sandbox.kube.node.network import Network
 from sandbox.kube.node.pod import Pod
+from sandbox.kube.node.scheduler import Scheduler
 from sandbox.kube.node.volumes import remove_claim
 from sandbox.kube.objects import kinds
 from sandbox.kube.objects.events import Recorder
@@ -22,6 +25,8 @@ from sandbox.kube.objects.store import Change, Object, Store
 
 LOGS_KEPT = 200
 SHUTDOWN_GRACE = 3.0
+# How soon a pod that has no room is looked at again.
+SCHEDULE_RETRY = 0.5
 
 
 class Kubelet:
@@ -33,6 +38,7 @@ class Kubelet:
         self.store = store
         self.recorder = recorder
         self.network = network
+        self.scheduler = Scheduler(store)
         self.images = images
         self.root = root
         self.claims = root / "volumes"
@@ -82,7 +88,21 @@ class Kubelet:
         if self.store.find(kinds.CLAIM, meta["namespace"], meta["name"]):
             self.store.modify(kinds.CLAIM, meta["namespace"], meta["name"], _bound)
 
+    async def _room(self, obj: Object) -> None:
+        """Wait until the node has room for a pod, which says meanwhile what is lacking."""
+        meta, said = obj["metadata"], ""
+        while not self._gone(obj) and (lacks := self.scheduler.lacks(obj)):
+            message = f"0/1 nodes are available: {', '.join(f'1 Insufficient {name}' for name in lacks)}."
+            if message != said:
+                self.recorder.record(obj, "Warning", "FailedScheduling", message, component="default-scheduler")
+                self.store.modify(kinds.POD, meta["namespace"], meta["name"], partial(_unscheduled, message))
+                said = message
+            await asyncio.sleep(SCHEDULE_RETRY)
+
     async def _start(self, obj: Object) -> None:
+        await self._room(obj)
+        if self._gone(obj):
+            return
         address = self.network.pod()
         while address is None:
             self.recorder.record(
@@ -179,6 +199,13 @@ class Kubelet:
         for pod in pods:
             pod.clean()
         await self.http.close()
+
+
+def _unscheduled(message: str, pod: Object) -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    former = next(iter((pod.get("status") or {}).get("conditions") or []), {})
+    since = former.get("lastTransitionTime") or clock.now()
+    pod["status"] = {**(pod.get("status") or {}), "conditions": [{**condition, "lastTransitionTime": since}]}
 
 
 def _bound(claim: Object) -> None:

@@ -184,7 +184,7 @@ def test_bad_answers_do_not_end_the_waiting(kube: Kube) -> None:
     shares = {"403": 0.1, "429": 0.15, "500": 0.15, "slow": 0.1, "slowSeconds": 0.1, "seed": 7}
     kube.request("PUT", "faults", shares)
     try:
-        event = fire(60, lambda: apply(kube, WANTED), older=[FORMER], version=7)
+        event = fire(60, lambda: apply(kube, WANTED), older=[FORMER], version=7, poll=0.02)
     finally:
         kube.request("PUT", "faults", {})
     assert (event["state"], event["revision"]) == ("ready", WANTED)

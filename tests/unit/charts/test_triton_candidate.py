@@ -74,7 +74,7 @@ def test_no_selector_of_the_live_model_finds_a_candidate_or_the_other_way(everyt
         wanted = selector.get("matchLabels", selector)
         if wanted and each["kind"] != "ServiceMonitor":
             found = [name for name, those in labels.items() if wanted.items() <= those.items()]
-            assert found == [each["metadata"]["name"]], each["kind"]
+            assert found == [each["metadata"]["name"].removesuffix("-metrics")], each["kind"]
 
 
 def test_a_candidate_is_one_pod_inside_the_cluster_whatever_the_live_model_has(
@@ -119,7 +119,8 @@ def test_a_candidates_metrics_are_a_job_apart(everything: Manifest, render: Rend
         for each in objects
         if each["kind"] == "Service"
     }
-    assert tracks == {"detector-digits": None, NAME: rule["regex"], "detector-plates-candidate": rule["regex"]}
+    live = dict.fromkeys(["detector-digits", "detector-digits-metrics"])
+    assert tracks == {**live, NAME: rule["regex"], "detector-plates-candidate": rule["regex"]}
     assert (rule["targetLabel"], rule["replacement"]) == ("job", "detector-candidate")
     rules = next(each for each in objects if each["kind"] == "PrometheusRule")
     recorded = [one for group in rules["spec"]["groups"] for one in group["rules"] if "record" in one]

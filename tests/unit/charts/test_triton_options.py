@@ -171,9 +171,31 @@ def test_restricted_egress_leaves_dns_and_what_is_named(values: Manifest, render
     given = {"networkPolicy": {"enabled": True, "restrictEgress": True, "egress": [rule]}}
     (policy,) = render(overlay(values, given), only="NetworkPolicy")
     dns, named = policy["spec"]["egress"]
-    assert {(port["port"], port["protocol"]) for port in dns["ports"]} == {(53, "UDP"), (53, "TCP")}
+    assert {(port["port"], port["protocol"]) for port in dns["ports"]} == {
+        (port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")
+    }
+    assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in dns["to"], "NodeLocal DNS has no pod of its own"
     assert named == rule
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_metrics_are_not_reached_from_outside_unless_a_port_is_named(values: Manifest, render: Render) -> None:
+    def services(**given: Any) -> dict[str, Manifest]:
+        return {each["metadata"]["name"]: each for each in render(overlay(values, {"service": given}), only="Service")}
+
+    found = services(type="LoadBalancer")
+    assert set(found) == {"detector-digits", "detector-digits-metrics"}
+    inside = found["detector-digits-metrics"]
+    assert (inside["spec"]["type"], [port["name"] for port in inside["spec"]["ports"]]) == ("ClusterIP", ["metrics"])
+    assert inside["spec"]["selector"] == found["detector-digits"]["spec"]["selector"]
+    assert "app.kubernetes.io/component" not in inside["metadata"]["labels"], "the DAG finds one Service of a model"
+    monitored = overlay(
+        values, {"service": {"type": "LoadBalancer"}, "monitoring": {"serviceMonitor": {"enabled": True}}}
+    )
+    (monitor,) = render(monitored, only="ServiceMonitor")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= inside["metadata"]["labels"].items()
+    (named,) = services(type="NodePort", nodePorts={"metrics": 30802}).values()
+    assert {port["name"] for port in named["spec"]["ports"]} == {"http", "grpc", "metrics"}
 
 
 def test_a_service_has_the_fields_of_its_type_only(values: Manifest, render: Render) -> None:
@@ -185,7 +207,6 @@ def test_a_service_has_the_fields_of_its_type_only(values: Manifest, render: Ren
     assert {port["name"]: port.get("nodePort") for port in node["ports"]} == {
         "http": 30800,
         "grpc": 30801,
-        "metrics": None,
     }
     assert set(node) == {"type", "selector", "ports", "externalTrafficPolicy"}
     balanced = service(

@@ -176,7 +176,7 @@ def test_every_volume_mount_port_and_selector_leads_somewhere(objects: list[Mani
             assert len(paths) == len(set(paths)), f"{each['name']} mounts two volumes at one path"
     deployments = {each["metadata"]["name"]: each for each in objects if each["kind"] in ("Deployment", "Rollout")}
     services = [each for each in objects if each["kind"] == "Service"]
-    assert {each["metadata"]["name"] for each in services} == set(deployments)
+    assert {each["metadata"]["name"].removesuffix("-metrics") for each in services} == set(deployments)
     for each in objects:
         selector = each.get("spec", {}).get("selector") or each.get("spec", {}).get("podSelector")
         labels = (selector or {}).get("matchLabels", selector)
@@ -184,7 +184,8 @@ def test_every_volume_mount_port_and_selector_leads_somewhere(objects: list[Mani
             chosen = [
                 d for d in deployments.values() if labels.items() <= d["spec"]["template"]["metadata"]["labels"].items()
             ]
-            assert [d["metadata"]["name"] for d in chosen] == [each["metadata"]["name"]], "one model, its own"
+            name = each["metadata"]["name"].removesuffix("-metrics")
+            assert [d["metadata"]["name"] for d in chosen] == [name], "one model, its own"
             ports = {port["name"] for port in chosen[0]["spec"]["template"]["spec"]["containers"][0]["ports"]}
             assert named_ports(each) <= ports
         if each["kind"] == "HorizontalPodAutoscaler":
@@ -205,7 +206,8 @@ def named_ports(of: Manifest) -> set[str]:
 
 def test_helm_test_asks_the_models_own_service(objects: list[Manifest]) -> None:
     services = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Service"}
-    live = [name for name, each in services.items() if "yolo-lifecycle/track" not in each["metadata"]["labels"]]
+    models = {name: each for name, each in services.items() if not name.endswith("-metrics")}
+    live = [name for name, each in models.items() if "yolo-lifecycle/track" not in each["metadata"]["labels"]]
     asked = []
     for pod in (each for each in objects if each["kind"] == "Pod"):
         env = {entry["name"]: entry["value"] for entry in pod["spec"]["containers"][0]["env"]}

@@ -25,6 +25,7 @@ from sandbox.kube.http.request import (
     flag,
     manager,
     number,
+    object_of,
     target,
     wants_table,
 )
@@ -190,7 +191,7 @@ class Api:
         return response
 
     async def _create(self, request: web.Request, asked: Target) -> web.Response:
-        obj = check_body(asked.kind, await body(request), asked.namespace or "", None)
+        obj = check_body(asked.kind, await object_of(request), asked.namespace or "", None)
         if obj["metadata"].get("resourceVersion"):
             raise ApiError(500, "resourceVersion should not be set on objects to be created", reason="InternalError")
         created = await self._store_new(request, asked.kind, obj, manager(request))
@@ -228,7 +229,7 @@ class Api:
 
     async def _replace(self, request: web.Request, asked: Target, name: str) -> web.Response:
         kind, namespace = asked.kind, asked.namespace or ""
-        obj = check_body(kind, await body(request), namespace, name)
+        obj = check_body(kind, await object_of(request), namespace, name)
         former = self.store.get(kind, namespace, name)
         if kind.custom and not obj["metadata"].get("resourceVersion"):
             text = "Invalid value: 0: must be specified for an update"

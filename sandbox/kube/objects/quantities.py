@@ -14,8 +14,8 @@ _DECIMAL = {"E": 6, "P": 5, "T": 4, "G": 3, "M": 2, "k": 1, "": 0, "m": -1, "u":
 def amount(text: str) -> Fraction:
     """A quantity as a number. Raises ValueError for what is none."""
     found = _PARTS.match(text)
-    if not found:
-        raise ValueError(f"{text!r} is no quantity")
+    if not found or (found[3] or "") not in (*_BINARY, *_DECIMAL):
+        raise ValueError(f"{text!r} is not a quantity")
     number, exponent, unit = Fraction(found[1]), found[2], found[3] or ""
     if exponent:
         return number * Fraction(10) ** int(exponent)

@@ -69,7 +69,8 @@ class Api:
     def __init__(self, configuration: Configuration, token: str = "") -> None:
         self._configuration = configuration
         self._pool = RESTClientObject(configuration).pool_manager
-        header = f"Bearer {token}" if token else configuration.get_api_key_with_prefix("authorization")
+        told = configuration.auth_settings().get("BearerToken", {}).get("value")
+        header = f"Bearer {token}" if token else told
         self._headers = {"Authorization": header} if header else {}
 
     def holding(self, token: str) -> Api:

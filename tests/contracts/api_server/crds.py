@@ -58,7 +58,7 @@ def established(api: Api, definition: Object) -> None:
     end = time.monotonic() + 20
     while time.monotonic() < end:
         found = api.ask("GET", f"{PATH}/{name}").object()
-        conditions = {each["type"]: each["status"] for each in found.get("status", {}).get("conditions", [])}
+        conditions = {each["type"]: each["status"] for each in (found.get("status") or {}).get("conditions") or []}
         if conditions.get("Established") == "True" and api.get(name.partition(".")[0]).status == 200:
             return
         time.sleep(0.1)

@@ -92,7 +92,7 @@ def control_plane(programs: Path, folder: Path) -> Iterator[Path]:
             raise FileNotFoundError(f"KUBEBUILDER_ASSETS is {programs}, and there is no {name} in it.")
     client, peer, port = free_port(), free_port(), free_port()
     etcd = [
-        str(programs / "etcd"), f"--data-dir={folder / 'etcd'}", "--unsafe-no-fsync",
+        str(programs / "etcd"), f"--data-dir={folder / 'etcd'}",
         f"--listen-client-urls=http://127.0.0.1:{client}", f"--advertise-client-urls=http://127.0.0.1:{client}",
         f"--listen-peer-urls=http://127.0.0.1:{peer}", f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
         f"--initial-cluster=default=http://127.0.0.1:{peer}",

@@ -170,7 +170,7 @@ class Api:
         chosen = Filter(asked.kind, request)
         version = request.query.get("resourceVersion", "")
         if version and not version.isdigit():
-            raise ApiError(400, f"Invalid value: {version!r}: resourceVersion must be a number")
+            raise ApiError(500, f'resourceVersion: Invalid value: "{version}": must be a number')
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)

@@ -67,7 +67,7 @@ def scale_of(obj: Object) -> Object:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": meta,
-        "spec": {"replicas": obj["spec"]["replicas"]},
+        "spec": {"replicas": replicas} if (replicas := obj["spec"]["replicas"]) else {},
         "status": {
             "replicas": (obj.get("status") or {}).get("replicas", 0),
             "selector": ",".join(f"{key}={value}" for key, value in labels.items()),

@@ -41,9 +41,11 @@ def _moved(manifest: Object, namespace: str) -> Object:
 
 
 def pod_templates(manifests: list[Object]) -> Iterator[tuple[str, Object]]:
-    """Names and pod templates of workloads."""
+    """Names and pod templates of workloads; a StatefulSet's own claims are empty volumes."""
     for each in manifests:
         spec: Any = each.get("spec") or {}
+        claimed = [{"name": claim["metadata"]["name"]} for claim in spec.get("volumeClaimTemplates", [])]
         for template in (spec.get("template"), spec.get("jobTemplate", {}).get("spec", {}).get("template")):
             if template and "containers" in template.get("spec", {}):
+                template["spec"]["volumes"] = [*template["spec"].get("volumes", []), *claimed]
                 yield f"{each['kind']} {each['metadata']['name']}", template

@@ -76,9 +76,9 @@ def test_pods_pass_the_restricted_standard(api: Api, namespace: str, chart: str,
         "PATCH", f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": labels}}, "application/merge-patch+json"
     )
     for name, template in charts.pod_templates(charts.render(chart, values, namespace)):
-        template["spec"].pop("serviceAccountName", None)
-        # A class of its own would have to be there.
-        template["spec"].pop("priorityClassName", None)
+        # These would have to be there.
+        for field in ("serviceAccountName", "priorityClassName", "runtimeClassName"):
+            template["spec"].pop(field, None)
         body = {"metadata": {**template.get("metadata", {}), "name": "p"}, "spec": template["spec"]}
         body["spec"].setdefault("restartPolicy", "Always")
         answer = api.create("pods", namespace, body, dryRun="All")

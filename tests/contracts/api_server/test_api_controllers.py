@@ -43,6 +43,8 @@ def test_a_rollout_of_nothing_is_complete(api: Api, namespace: str) -> None:
         return found.get("observedGeneration") == generation and reason == "NewReplicaSetAvailable"
 
     until("the Deployment is complete", lambda: status(1), seconds=30)
+    # Counts of nothing are left out, not 0.
+    assert not {"replicas", "readyReplicas"} & set(api.get("deployments", namespace, "a").object()["status"])
     (replica_set,) = api.get("replicasets", namespace).object()["items"]
     (reference,) = replica_set["metadata"]["ownerReferences"]
     assert (reference["kind"], reference["name"], reference["controller"]) == ("Deployment", "a", True)

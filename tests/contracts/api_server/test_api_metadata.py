@@ -165,7 +165,7 @@ def test_the_api_server_leaves_owner_references_alone(api: Api, namespace: str) 
         ({"labels": {"a": "not a label"}}, "metadata.labels"),
         ({"labels": {"-a": "b"}}, "metadata.labels"),
         ({"annotations": {"not a key": "b"}}, "metadata.annotations"),
-        ({"finalizers": ["no-domain/"]}, "metadata.finalizers[0]"),
+        ({"finalizers": ["no-domain/"]}, "metadata.finalizers"),
     ],
 )
 def test_labels_annotations_and_finalizers_have_a_form(api: Api, namespace: str, meta: Object, field: str) -> None:

@@ -61,6 +61,12 @@ def names(items: list[Object], key: str = "name") -> list[Any]:
     ("change", "field", "wanted"),
     [
         ({"env": [{"name": "B", "value": "3"}]}, "env", [{"name": "A", "value": "1"}, {"name": "B", "value": "3"}]),
+        # What a patch adds comes first.
+        (
+            {"env": [{"name": "C", "value": "3"}, {"name": "B", "value": "3"}]},
+            "env",
+            [{"name": "C", "value": "3"}, {"name": "A", "value": "1"}, {"name": "B", "value": "3"}],
+        ),
         ({"env": [{"name": "A", "$patch": "delete"}]}, "env", [{"name": "B", "value": "2"}]),
         ({"env": [{"$patch": "replace"}, {"name": "C", "value": "9"}]}, "env", [{"name": "C", "value": "9"}]),
         ({"env": None}, "env", None),
@@ -94,7 +100,7 @@ def test_a_strategic_patch_adds_and_removes_containers(api: Api, namespace: str)
     more = of_pod(containers=[{"name": "side", "image": "side:1"}])
     found = api.patch("deployments", namespace, "web", more, "strategic").object()
     # What a patch adds comes first.
-    assert sorted(names(found["spec"]["template"]["spec"]["containers"])) == ["main", "side"]
+    assert names(found["spec"]["template"]["spec"]["containers"]) == ["side", "main"]
     gone = of_pod(containers=[{"name": "side", "$patch": "delete"}])
     found = api.patch("deployments", namespace, "web", gone, "strategic").object()
     assert objects.container_of(found)["args"] == ["one", "two"]
@@ -103,7 +109,7 @@ def test_a_strategic_patch_adds_and_removes_containers(api: Api, namespace: str)
 def test_a_strategic_patch_of_finalizers(api: Api, namespace: str) -> None:
     api.create("configmaps", namespace, objects.config_map("a", finalizers=["x.org/a"])).object()
     change = {"metadata": {"finalizers": ["x.org/b"]}}
-    assert api.patch("configmaps", namespace, "a", change, "strategic").meta["finalizers"] == ["x.org/a", "x.org/b"]
+    assert api.patch("configmaps", namespace, "a", change, "strategic").meta["finalizers"] == ["x.org/b", "x.org/a"]
     change = {"metadata": {"$deleteFromPrimitiveList/finalizers": ["x.org/a", "x.org/b"]}}
     assert not api.patch("configmaps", namespace, "a", change, "strategic").meta.get("finalizers")
 
@@ -120,14 +126,16 @@ def test_a_strategic_patch_to_recreate_drops_the_rolling_numbers(api: Api, names
 
 def test_json_patch(api: Api, namespace: str) -> None:
     api.create("configmaps", namespace, objects.config_map("a", {"k": "1"}, annotations={"x.org/b": "x"})).object()
+    # A replacement of what is not there adds it.
     steps: list[Object] = [
+        {"op": "replace", "path": "/data/n", "value": "3"},
         {"op": "test", "path": "/data/k", "value": "1"},
         {"op": "replace", "path": "/data/k", "value": "2"},
         {"op": "move", "from": "/metadata/annotations/x.org~1b", "path": "/data/c"},
         {"op": "add", "path": "/metadata/labels", "value": {"x": "1"}},
     ]
     found = api.patch("configmaps", namespace, "a", steps, "json").object()
-    assert found["data"] == {"k": "2", "c": "x"} and found["metadata"]["labels"] == {"x": "1"}
+    assert found["data"] == {"k": "2", "c": "x", "n": "3"} and found["metadata"]["labels"] == {"x": "1"}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +143,6 @@ def test_json_patch(api: Api, namespace: str) -> None:
     [
         {"op": "test", "path": "/data/k", "value": "2"},
         {"op": "remove", "path": "/data/none"},
-        {"op": "replace", "path": "/data/none", "value": "1"},
         {"op": "add", "path": "/none/k", "value": "1"},
     ],
 )

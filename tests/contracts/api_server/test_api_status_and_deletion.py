@@ -16,7 +16,7 @@ FINALIZER = "resources-finalizer.argocd.argoproj.io"
 @pytest.mark.parametrize(
     ("plural", "body", "status"),
     [
-        ("services", objects.service("a"), {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}),
+        ("deployments", objects.deployment("a"), {"collisionCount": 7}),
         ("applicationsets", objects.application_set("a"), {"conditions": []}),
     ],
 )

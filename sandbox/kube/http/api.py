@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -174,20 +175,21 @@ class Api:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
+        events = watch(self.store, asked.kind, asked.namespace, version, chosen, limit)
         header = True
-        try:
-            async for type_, obj in watch(self.store, asked.kind, asked.namespace, version, chosen, limit):
-                if type_ == "BOOKMARK" and not bookmarks:
-                    continue
-                if as_table and type_ != "BOOKMARK":
-                    obj = table(asked.kind, [obj], obj["metadata"]["resourceVersion"], header=header, include=include)
-                    header = False
-                await response.write(json.dumps({"type": type_, "object": obj}).encode() + b"\n")
-        except ApiError as error:
-            await response.write(json.dumps({"type": "ERROR", "object": error.status()}).encode() + b"\n")
-        except ConnectionResetError:
-            return response
-        await response.write_eof()
+        # Whoever has gone in the meantime is no error.
+        with suppress(ConnectionResetError):
+            try:
+                async for type_, obj in events:
+                    if type_ == "BOOKMARK" and not bookmarks:
+                        continue
+                    if as_table and type_ != "BOOKMARK":
+                        obj = table(asked.kind, [obj], _version(obj), header=header, include=include)
+                        header = False
+                    await response.write(_event(type_, obj))
+            except ApiError as error:
+                await response.write(_event("ERROR", error.status()))
+            await response.write_eof()
         return response
 
     async def _create(self, request: web.Request, asked: Target) -> web.Response:
@@ -346,8 +348,16 @@ class Api:
     def _answer(self, request: web.Request, kind: Kind, obj: Object, code: int = 200) -> web.Response:
         if wants_table(request):
             include = request.query.get("includeObject", "Metadata")
-            obj = table(kind, [obj], obj["metadata"].get("resourceVersion", ""), include=include)
+            obj = table(kind, [obj], _version(obj), include=include)
         return web.json_response(obj, status=code)
+
+
+def _version(obj: Object) -> str:
+    return str(obj["metadata"].get("resourceVersion", ""))
+
+
+def _event(type_: str, obj: Object) -> bytes:
+    return json.dumps({"type": type_, "object": obj}).encode() + b"\n"
 
 
 async def _ready(_: web.Request) -> web.Response:

@@ -71,8 +71,9 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
         try:
             yield ApiServer(server.kubeconfig, "sandbox.kube", real=False, controllers=True, kept=False)
         finally:
-            server.stop()
-            assert server.stderr() == ""
+            code, errors = server.stop(), server.stderr()
+            if code or errors:
+                raise AssertionError(f"sandbox.kube ended with {code}: {errors}")
     elif kind == "programs":
         with control_plane(Path(os.environ["KUBEBUILDER_ASSETS"]).resolve(), folder) as kubeconfig:
             yield ApiServer(kubeconfig, "kube-apiserver", real=True, controllers=False, kept=False)

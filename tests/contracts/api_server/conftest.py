@@ -14,6 +14,7 @@ from kubernetes.config import load_kube_config
 from tests.contracts.api_server.client import Api
 from tests.contracts.api_server.crds import CRDS, definitions, established
 from tests.contracts.api_server.servers import ApiServer, api_server, chosen
+from tests.support.processes import until
 
 HERE = Path(__file__).parent
 
@@ -59,8 +60,10 @@ def namespace(api: Api, server: ApiServer) -> Iterator[str]:
     """A namespace of the test's own."""
     name = f"contracts-{uuid.uuid4().hex[:8]}"
     api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}}).object()
-    if server.real and not server.controllers:
-        # What the controllers would do: no pod is admitted without its account.
+    # No pod is admitted without its account, which a controller makes.
+    if server.controllers:
+        until("the account is there", lambda: api.get("serviceaccounts", name, "default").status == 200, seconds=30)
+    else:
         api.create("serviceaccounts", name, {"metadata": {"name": "default"}}).object()
     yield name
     if server.kept:

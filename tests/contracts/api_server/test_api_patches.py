@@ -124,6 +124,16 @@ def test_a_strategic_patch_to_recreate_drops_the_rolling_numbers(api: Api, names
     assert answer.fields == {"spec.strategy.rollingUpdate"}
 
 
+def test_scale_is_a_part_of_the_workload(api: Api, namespace: str) -> None:
+    api.create("deployments", namespace, web()).object()
+    wanted: Object = {"spec": {"replicas": 3}}
+    found = api.patch("deployments", namespace, "web", wanted, subresource="scale", dryRun="All").object()
+    assert (found["kind"], found["spec"], found["status"]["replicas"]) == ("Scale", {"replicas": 3}, 0)
+    bad: Object = {"spec": {"replicas": -1}}
+    api.patch("deployments", namespace, "web", bad, subresource="scale").refused(422, "Invalid")
+    assert api.get("deployments", namespace, "web").meta["generation"] == 1
+
+
 def test_json_patch(api: Api, namespace: str) -> None:
     api.create("configmaps", namespace, objects.config_map("a", {"k": "1"}, annotations={"x.org/b": "x"})).object()
     # A replacement of what is not there adds it.

@@ -62,6 +62,14 @@ def test_what_is_deleted_is_gone_and_told(api: Api, namespace: str) -> None:
     assert again["uid"] != meta["uid"]
 
 
+def test_a_pod_that_is_deleted_is_the_answer(api: Api, namespace: str) -> None:
+    # KubernetesPodOperator deletes so, and a pod that has no node is gone at once.
+    made = api.create("pods", namespace, objects.pod("a", restartPolicy="Never")).meta
+    answer = api.delete("pods", namespace, "a", gracePeriodSeconds=0).object()
+    assert (answer["kind"], answer["metadata"]["uid"]) == ("Pod", made["uid"])
+    api.get("pods", namespace, "a").refused(404, "NotFound")
+
+
 def test_a_finalizer_holds_what_is_deleted(api: Api, namespace: str) -> None:
     api.create("applications", namespace, objects.application("a", finalizers=[FINALIZER])).object()
     first = api.delete("applications", namespace, "a")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import json
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +16,7 @@ from sandbox.kube.http.authentication import MASTERS, Authenticator, User
 from sandbox.kube.http.authorization import REVIEWS, action, authorize, review
 from sandbox.kube.http.faults import Faults
 from sandbox.kube.http.pod_logs import serve_log
+from sandbox.kube.http.reading import answer, list_answer, watch_answer
 from sandbox.kube.http.request import (
     Filter,
     Target,
@@ -25,13 +24,9 @@ from sandbox.kube.http.request import (
     check_query,
     flag,
     manager,
-    number,
     object_of,
     target,
-    wants_table,
 )
-from sandbox.kube.http.tables import table
-from sandbox.kube.http.watching import watch
 from sandbox.kube.http.writing import (
     APPLY,
     PATCHES,
@@ -39,7 +34,6 @@ from sandbox.kube.http.writing import (
     patched,
     scale_of,
     server_metadata,
-    untyped,
     with_version_of,
 )
 from sandbox.kube.objects import kinds
@@ -49,7 +43,6 @@ from sandbox.kube.objects.kinds import Kind
 from sandbox.kube.objects.store import Object
 
 START_WAIT = 1.0
-WATCH_LIMIT = 3600
 
 
 class Api:
@@ -141,63 +134,22 @@ class Api:
 
     async def _collection(self, request: web.Request, asked: Target) -> web.StreamResponse:
         if request.method == "GET":
-            return await self._watch(request, asked) if flag(request, "watch") else self._list(request, asked)
+            watched = flag(request, "watch")
+            return (
+                await watch_answer(self.store, request, asked) if watched else list_answer(self.store, request, asked)
+            )
         if request.method == "POST":
             return await self._create(request, asked)
         if request.method == "DELETE":
             return await self._delete_collection(request, asked)
         raise method_not_allowed()
 
-    def _list(self, request: web.Request, asked: Target) -> web.Response:
-        chosen = Filter(asked.kind, request)
-        found = [obj for obj in self.store.list(asked.kind, asked.namespace) if chosen(obj)]
-        version = str(self.store.version)
-        if wants_table(request):
-            include = request.query.get("includeObject", "Metadata")
-            return web.json_response(table(asked.kind, found, version, include=include))
-        return web.json_response(
-            {
-                "kind": f"{asked.kind.kind}List",
-                "apiVersion": asked.kind.api_version,
-                "metadata": {"resourceVersion": version},
-                "items": found if asked.kind.custom else [untyped(obj) for obj in found],
-            }
-        )
-
-    async def _watch(self, request: web.Request, asked: Target) -> web.StreamResponse:
-        limit = number(request, "timeoutSeconds") or WATCH_LIMIT
-        as_table, bookmarks = wants_table(request), flag(request, "allowWatchBookmarks")
-        include = request.query.get("includeObject", "Metadata")
-        chosen = Filter(asked.kind, request)
-        version = request.query.get("resourceVersion", "")
-        if version and not version.isdigit():
-            raise ApiError(500, f'resourceVersion: Invalid value: "{version}": must be a number')
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        response.enable_chunked_encoding()
-        await response.prepare(request)
-        events = watch(self.store, asked.kind, asked.namespace, version, chosen, limit)
-        header = True
-        # Whoever has gone in the meantime is no error.
-        with suppress(ConnectionResetError):
-            try:
-                async for type_, obj in events:
-                    if type_ == "BOOKMARK" and not bookmarks:
-                        continue
-                    if as_table and type_ != "BOOKMARK":
-                        obj = table(asked.kind, [obj], _version(obj), header=header, include=include)
-                        header = False
-                    await response.write(_event(type_, obj))
-            except ApiError as error:
-                await response.write(_event("ERROR", error.status()))
-            await response.write_eof()
-        return response
-
     async def _create(self, request: web.Request, asked: Target) -> web.Response:
         obj = check_body(asked.kind, await object_of(request), asked.namespace or "", None)
         if obj["metadata"].get("resourceVersion"):
             raise ApiError(500, "resourceVersion should not be set on objects to be created", reason="InternalError")
         created = await self._store_new(request, asked.kind, obj, manager(request))
-        return self._answer(request, asked.kind, created, 201)
+        return answer(request, asked.kind, created, 201)
 
     async def _store_new(self, request: web.Request, kind: Kind, obj: Object, owner: str = "") -> Object:
         """Admit and store. ``owner`` is who gets the fields; none where an apply has said it."""
@@ -220,7 +172,7 @@ class Api:
         if request.method == "GET":
             if flag(request, "watch"):
                 raise ApiError(400, "watch a list with fieldSelector=metadata.name=… instead of one object")
-            return self._answer(request, kind, self.store.get(kind, namespace, name))
+            return answer(request, kind, self.store.get(kind, namespace, name))
         if request.method == "PUT":
             return await self._replace(request, asked, name)
         if request.method == "PATCH":
@@ -236,7 +188,7 @@ class Api:
         if kind.custom and not obj["metadata"].get("resourceVersion"):
             text = "Invalid value: 0: must be specified for an update"
             raise invalid(kind.kind, kind.group, name, [("metadata.resourceVersion", text)])
-        return self._answer(request, kind, self._put(request, asked, obj, former, manager(request)))
+        return answer(request, kind, self._put(request, asked, obj, former, manager(request)))
 
     def _put(self, request: web.Request, asked: Target, obj: Object, former: Object, owner: str = "") -> Object:
         """Admit and store a new state of an object, leaving alone what the (sub)resource may not change.
@@ -273,7 +225,7 @@ class Api:
             return await self._apply(request, asked, name, change)
         former = self.store.get(kind, namespace, name)
         obj = check_body(kind, patched(style, former, change), namespace, name)
-        return self._answer(request, kind, self._put(request, asked, obj, former, manager(request)))
+        return answer(request, kind, self._put(request, asked, obj, former, manager(request)))
 
     async def _apply(self, request: web.Request, asked: Target, name: str, config: Any) -> web.Response:
         kind, namespace = asked.kind, asked.namespace or ""
@@ -287,19 +239,19 @@ class Api:
         live = self.store.find(kind, namespace, name)
         result = apply(live, config, applier, flag(request, "force"), keyed=not kind.custom)
         if live is None:
-            return self._answer(request, kind, await self._store_new(request, kind, result), 201)
-        return self._answer(request, kind, self._put(request, asked, result, live))
+            return answer(request, kind, await self._store_new(request, kind, result), 201)
+        return answer(request, kind, self._put(request, asked, result, live))
 
     async def _delete(self, request: web.Request, asked: Target, name: str) -> web.Response:
         kind, namespace = asked.kind, asked.namespace or ""
         obj = self.cluster.deleter.delete(kind, namespace, name, await delete_options(request))
         if self.store.find(kind, namespace, name):
-            return self._answer(request, kind, obj)
+            return answer(request, kind, obj)
         told = {"name": name, "group": kind.group, "kind": kind.plural, "uid": obj["metadata"]["uid"]}
         details = {key: value for key, value in told.items() if value}
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
         # A pod's deletion answers with the pod, everything else with a Status, as the real server does.
-        return self._answer(request, kind, obj) if kind == kinds.POD else web.json_response(status)
+        return answer(request, kind, obj) if kind == kinds.POD else web.json_response(status)
 
     async def _delete_collection(self, request: web.Request, asked: Target) -> web.Response:
         options, chosen = await delete_options(request), Filter(asked.kind, request)
@@ -344,20 +296,6 @@ class Api:
             changed["spec"]["replicas"] = (scale.get("spec") or {}).get("replicas", 0)
             obj = self._put(request, Target(kind, namespace, name, ""), changed, obj, manager(request))
         return web.json_response(scale_of(obj))
-
-    def _answer(self, request: web.Request, kind: Kind, obj: Object, code: int = 200) -> web.Response:
-        if wants_table(request):
-            include = request.query.get("includeObject", "Metadata")
-            obj = table(kind, [obj], _version(obj), include=include)
-        return web.json_response(obj, status=code)
-
-
-def _version(obj: Object) -> str:
-    return str(obj["metadata"].get("resourceVersion", ""))
-
-
-def _event(type_: str, obj: Object) -> bytes:
-    return json.dumps({"type": type_, "object": obj}).encode() + b"\n"
 
 
 async def _ready(_: web.Request) -> web.Response:

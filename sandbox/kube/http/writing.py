@@ -34,11 +34,6 @@ def patched(style: str, former: Object, change: Any) -> Any:
     return patches.strategic(former, change)
 
 
-def untyped(obj: Object) -> Object:
-    """As an item of a list: kinds that are no custom resources are told by the list alone."""
-    return {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
-
-
 def with_version_of(obj: Object, former: Object) -> Object:
     """The former metadata, for the version that the body names."""
     version = obj["metadata"].get("resourceVersion") or former["metadata"]["resourceVersion"]

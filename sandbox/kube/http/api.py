@@ -134,10 +134,9 @@ class Api:
 
     async def _collection(self, request: web.Request, asked: Target) -> web.StreamResponse:
         if request.method == "GET":
-            watched = flag(request, "watch")
-            return (
-                await watch_answer(self.store, request, asked) if watched else list_answer(self.store, request, asked)
-            )
+            if flag(request, "watch"):
+                return await watch_answer(self.store, request, asked)
+            return list_answer(self.store, request, asked)
         if request.method == "POST":
             return await self._create(request, asked)
         if request.method == "DELETE":

@@ -21,7 +21,10 @@ HERE = Path(__file__).parent
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot be seen on the chosen server."""
-    kind = chosen()
+    try:
+        kind = chosen()
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
     left_out = {
         "sandbox": {"real_api_server", "bare_api_server"},
         "programs": {"controllers"},
@@ -65,6 +68,9 @@ def namespace(api: Api, server: ApiServer) -> Iterator[str]:
         until("the account is there", lambda: api.get("serviceaccounts", name, "default").status == 200, seconds=30)
     else:
         api.create("serviceaccounts", name, {"metadata": {"name": "default"}}).object()
+    if server.kept:
+        # So that nothing comes into it while a test watches.
+        until("it is furnished", lambda: api.get("configmaps", name, "kube-root-ca.crt").status == 200, seconds=30)
     yield name
     if server.kept:
         api.ask("DELETE", f"/api/v1/namespaces/{name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import ssl
 import subprocess
 import urllib.error
@@ -13,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -31,14 +33,14 @@ class ApiServer:
 
     Args:
         kubeconfig: leads to it as its administrator.
-        name: what is running, with its version where the caller knows it.
+        folder: for what clients remember of it.
         real: nothing of it is the sandbox's.
         controllers: Kubernetes' controllers run beside it, the garbage collector among them.
         kept: it outlives the tests, so they leave nothing behind and make nothing that belongs to the whole cluster.
     """
 
     kubeconfig: Path
-    name: str
+    folder: Path
     real: bool
     controllers: bool
     kept: bool
@@ -69,16 +71,16 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
     if kind == "sandbox":
         server = Server(folder / "sandbox")
         try:
-            yield ApiServer(server.kubeconfig, "sandbox.kube", real=False, controllers=True, kept=False)
+            yield ApiServer(server.kubeconfig, folder, real=False, controllers=True, kept=False)
         finally:
             code, errors = server.stop(), server.stderr()
             if code or errors:
                 raise AssertionError(f"sandbox.kube ended with {code}: {errors}")
     elif kind == "programs":
         with control_plane(Path(os.environ["KUBEBUILDER_ASSETS"]).resolve(), folder) as kubeconfig:
-            yield ApiServer(kubeconfig, "kube-apiserver", real=True, controllers=False, kept=False)
+            yield ApiServer(kubeconfig, folder, real=True, controllers=False, kept=False)
     else:
-        yield ApiServer(Path(os.environ["KUBECONFIG"]), "a cluster", real=True, controllers=True, kept=True)
+        yield ApiServer(Path(os.environ["KUBECONFIG"]), folder, real=True, controllers=True, kept=True)
 
 
 @contextmanager
@@ -157,8 +159,10 @@ def _kubeconfig(file: Path, url: str, ca: Path, token: str) -> Path:
 
 def kubectl(server: ApiServer, namespace: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
     """Run kubectl: the one beside the server's programs, or else the one on PATH."""
-    folder = os.environ.get("KUBEBUILDER_ASSETS", "")
-    program = Path(folder) / "kubectl" if server.real and folder else Path("kubectl")
-    variables = {**os.environ, "KUBECACHEDIR": str(server.kubeconfig.parent / "kubectl-cache")}
-    command = [str(program), f"--kubeconfig={server.kubeconfig}", f"--namespace={namespace}", *arguments]
+    folder = os.environ.get("KUBEBUILDER_ASSETS", "") if server.real else ""
+    program = shutil.which("kubectl", path=folder or None)
+    if program is None:
+        pytest.skip("kubectl is not installed")
+    variables = {**os.environ, "KUBECACHEDIR": str(server.folder / "kubectl")}
+    command = [program, f"--kubeconfig={server.kubeconfig}", f"--namespace={namespace}", *arguments]
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, env=variables, check=False)

@@ -35,7 +35,8 @@ class ApiServer:
         kubeconfig: leads to it as its administrator.
         folder: for what clients remember of it.
         real: nothing of it is the sandbox's.
-        controllers: Kubernetes' controllers run beside it, the garbage collector among them.
+        controllers: Kubernetes' controllers run beside it, the garbage collector among them, and a kubelet.
+        image: one with Python, for pods that run.
         kept: it outlives the tests, so they leave nothing behind and make nothing that belongs to the whole cluster.
     """
 
@@ -44,6 +45,7 @@ class ApiServer:
     real: bool
     controllers: bool
     kept: bool
+    image: str = "python:3.11-slim"
 
 
 def chosen() -> str:
@@ -71,7 +73,7 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
     if kind == "sandbox":
         server = Server(folder / "sandbox")
         try:
-            yield ApiServer(server.kubeconfig, folder, real=False, controllers=True, kept=False)
+            yield ApiServer(server.kubeconfig, folder, real=False, controllers=True, kept=False, image="python")
         finally:
             code, errors = server.stop(), server.stderr()
             if code or errors:

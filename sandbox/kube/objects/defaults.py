@@ -34,6 +34,10 @@ def fill_in(kind: Kind, obj: Object) -> None:
         spec.setdefault("internalTrafficPolicy", "Cluster")
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
+    elif kind == kinds.NETWORK_POLICY and spec:
+        for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
+            for port in rule.get("ports") or []:
+                port.setdefault("protocol", "TCP")
     elif kind == kinds.CLAIM and spec:
         spec.setdefault("volumeMode", "Filesystem")
     elif kind == kinds.SECRET:

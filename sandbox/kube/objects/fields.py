@@ -10,7 +10,13 @@ from sandbox.kube.objects.patches import PRIMITIVE_SETS, item_key, merge_key
 Fields = dict[str, Any]
 Path = tuple[str, ...]
 # Maps that have one owner as a whole (`x-kubernetes-map-type: atomic`).
-ATOMIC_MAPS = ("selector", "labelSelector", "nodeSelector", "secretKeyRef", "configMapKeyRef", "fieldRef")
+ATOMIC_MAPS = (
+    "selector", "labelSelector", "podSelector", "namespaceSelector", "nodeSelector", "secretKeyRef", "configMapKeyRef",
+    "fieldRef", "roleRef",
+)  # fmt: skip
+# Lists whose items are such maps, and those that an apply merges by other keys than a strategic merge patch.
+_ATOMIC_ITEMS = ("imagePullSecrets", "secrets")
+_APPLY_KEYS = {"topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable")}
 _SERVER_METADATA = (
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink",
     "generateName", "deletionTimestamp", "deletionGracePeriodSeconds",
@@ -41,6 +47,8 @@ def _field(key: str, item: Any, keyed: bool) -> Fields:
             return {f"v:{json.dumps(entry)}": {} for entry in item}
         keys = merge_key_or_none(key, item, keyed)
         if keys:
+            if key in _ATOMIC_ITEMS:
+                return {item_name(entry, keys): {} for entry in item}
             return {item_name(entry, keys): {".": {}, **_fields(entry, keyed)} for entry in item}
     return {}
 
@@ -65,6 +73,8 @@ def _changed(key: str, old: Any, new: Any, keyed: bool) -> Fields | None:
         keys = merge_key_or_none(key, new, keyed)
         if keys:
             before = {item_name(item, keys): item for item in present if isinstance(item, dict)}
+            if key in _ATOMIC_ITEMS:
+                return {item_name(item, keys): {} for item in new if before.get(item_name(item, keys)) != item} or None
             return _parts({item_name(item, keys): ("[]", item) for item in new}, before, {}, keyed)
     return None if old == new else {}
 
@@ -79,7 +89,12 @@ def _parts(parts: dict[str, tuple[str, Any]], before: dict[str, Any], fields: Fi
 
 def merge_key_or_none(field: str, items: list[Any], keyed: bool) -> tuple[str, ...] | None:
     """The merge keys of a list, none in a custom resource (apart from its metadata)."""
-    return merge_key(field, items) if keyed or field == "ownerReferences" else None
+    if not keyed and field != "ownerReferences":
+        return None
+    keys = _APPLY_KEYS.get(field)
+    if keys and items and all(isinstance(item, dict) and key in item for item in items for key in keys):
+        return keys
+    return merge_key(field, items)
 
 
 def item_name(item: dict[str, Any], keys: tuple[str, ...]) -> str:

@@ -19,6 +19,7 @@ MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "conditions": ("type",),
     "ownerReferences": ("uid",),
     "hostAliases": ("ip",),
+    "topologySpreadConstraints": ("topologyKey",),
     "secrets": ("name",),
 }
 PORT_KEYS = ("containerPort", "port")

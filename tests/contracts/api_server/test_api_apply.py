@@ -58,6 +58,27 @@ def test_apply_makes_what_is_not_there_and_says_who_owns_it(appliers: Appliers) 
     assert entry["fieldsV1"] == {"f:spec": {"f:replicas": {}, "f:selector": {}, "f:template": template}}
 
 
+def test_some_items_and_maps_have_one_owner_as_a_whole(appliers: Appliers) -> None:
+    body = objects.deployment("web")
+    spread = {"topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 1}
+    spec = {
+        "imagePullSecrets": [{"name": "registry"}],
+        "topologySpreadConstraints": [spread],
+        "nodeSelector": {"a": "b"},
+    }
+    body["spec"]["template"]["spec"] |= spec
+    appliers.api.apply("deployments", appliers.namespace, body, ARGOCD).object()
+    found = appliers.owned("deployments", "web")[ARGOCD]["f:spec"]["f:template"]["f:spec"]
+    del found["f:containers"]
+    key = 'k:{"topologyKey":"zone","whenUnsatisfiable":"ScheduleAnyway"}'
+    fields = {".": {}, "f:topologyKey": {}, "f:whenUnsatisfiable": {}, "f:maxSkew": {}}
+    assert found == {
+        "f:imagePullSecrets": {'k:{"name":"registry"}': {}},
+        "f:topologySpreadConstraints": {key: fields},
+        "f:nodeSelector": {},
+    }
+
+
 def test_the_same_again_changes_nothing(appliers: Appliers) -> None:
     first = appliers.web({"env": [{"name": "A", "value": "1"}], "resources": {"limits": {"cpu": "1"}}})
     again = appliers.web({"env": [{"name": "A", "value": "1"}], "resources": {"limits": {"cpu": "1"}}})

@@ -21,7 +21,7 @@ _SERVER_METADATA = (
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink",
     "generateName", "deletionTimestamp", "deletionGracePeriodSeconds",
 )  # fmt: skip
-_MISSING = object()
+_MISSING: Any = object()
 
 
 def fields_of(config: dict[str, Any], keyed: bool) -> Fields:

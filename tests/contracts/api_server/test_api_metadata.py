@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("api-server")
 
 
 def test_a_new_object_gets_what_only_the_server_gives(api: Api, namespace: str) -> None:
-    told = {"uid": "mine", "creationTimestamp": "2001-01-01T00:00:00Z", "generation": 7}
+    told: Object = {"uid": "mine", "creationTimestamp": "2001-01-01T00:00:00Z", "generation": 7}
     meta = api.create("configmaps", namespace, objects.config_map("a", **told)).meta
     assert meta["namespace"] == namespace and meta["name"] == "a"
     assert len(meta["uid"]) == 36 and meta["resourceVersion"].isdigit()
@@ -59,7 +59,7 @@ def test_generation_counts_changes_of_what_is_asked_for(api: Api, namespace: str
 def test_a_status_without_a_subresource_counts_as_a_change(api: Api, namespace: str) -> None:
     # An Application's status is a field like any other; an ApplicationSet's is not.
     api.create("applications", namespace, objects.application("a")).object()
-    status = {"status": {"health": {"status": "Healthy"}}}
+    status: Object = {"status": {"health": {"status": "Healthy"}}}
     assert api.patch("applications", namespace, "a", status).meta["generation"] == 2
     api.create("applicationsets", namespace, objects.application_set("a")).object()
     status = {"status": {"conditions": []}}

@@ -6,7 +6,8 @@ TESTS = $(PYTHON) -m tools.tests
 export AIRFLOW_PORT MLFLOW_PORT SANDBOX_HOME DEMO_PARAMS IMAGES VARIANT IMAGES_HOME IMAGES_BASES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests up demo pipeline status down clean test soak lint types unit integration e2e lock bench bench-handoff bench-draining bench-datasets \
+.PHONY: help setup setup-tests up demo pipeline status down clean test test-kubernetes soak lint types unit integration e2e lock bench bench-handoff \
+	bench-draining bench-datasets \
 	images images-tools images-clean
 
 help: ## this list
@@ -40,6 +41,10 @@ clean: ## stop everything and forget all runs, models and commits of the sandbox
 
 test: ## everything that CI checks (ONLY=gitops,trainer: those parts, with their set-up and nothing else)
 	@$(TESTS) $(if $(ONLY),--only $(ONLY))
+
+test-kubernetes: ## the contracts of Kubernetes on a real API server: KUBEBUILDER_ASSETS=folder, or KUBECONFIG=file
+	@$(PYTHON) -m tools.environments dev pytest
+	@CONTRACTS_ON=real .venv/dev/bin/python -m pytest --quiet tests/contracts/api_server
 
 soak: ## the long forms of tests of endurance, which `test` leaves out (ONLY=... as well)
 	@$(TESTS) --soak $(if $(ONLY),--only $(ONLY))

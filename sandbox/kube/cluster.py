@@ -13,6 +13,7 @@ from sandbox.kube.node.images import Images
 from sandbox.kube.node.kubelet import Kubelet
 from sandbox.kube.node.network import Network
 from sandbox.kube.objects import kinds
+from sandbox.kube.objects.defaults import quality
 from sandbox.kube.objects.events import Recorder
 from sandbox.kube.objects.kinds import Kind
 from sandbox.kube.objects.store import Object, Store
@@ -46,17 +47,11 @@ class Cluster:
         meta = obj["metadata"]
         if kind.namespaced:
             self._check_namespace(kind, meta)
+        obj = _begun(kind, obj)
         if dry:
             if self.store.find(kind, meta.get("namespace", ""), meta["name"]):
                 raise already_exists(kind.plural, kind.group, meta["name"])
             return obj
-        if kind == kinds.NAMESPACE:
-            labels = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta["name"]}
-            obj = {**obj, "metadata": {**meta, "labels": labels}, "status": {"phase": "Active"}}
-        if kind == kinds.CLAIM:
-            obj = {**obj, "status": {"phase": "Pending"}}
-        if kind == kinds.POD:
-            obj = {**obj, "status": {"phase": "Pending", "qosClass": "BestEffort"}}
         if kind == kinds.SERVICE:
             obj = self._with_address(obj)
         created = self.store.create(kind, obj)
@@ -91,3 +86,19 @@ class Cluster:
             controller.close()
         await self.kubelet.close()
         self.network.close()
+
+
+def _begun(kind: Kind, obj: Object) -> Object:
+    """A new object with the status that it begins with."""
+    if kind == kinds.NAMESPACE:
+        meta = obj["metadata"]
+        labels = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta["name"]}
+        spec = {"finalizers": ["kubernetes"]}
+        return {**obj, "metadata": {**meta, "labels": labels}, "spec": spec, "status": {"phase": "Active"}}
+    if kind == kinds.CLAIM:
+        return {**obj, "status": {"phase": "Pending"}}
+    if kind == kinds.POD:
+        return {**obj, "status": {"phase": "Pending", "qosClass": quality(obj["spec"])}}
+    if kind == kinds.SERVICE:
+        return {**obj, "status": {"loadBalancer": {}}}
+    return {**obj, "status": {}} if kind in (kinds.DEPLOYMENT, kinds.REPLICA_SET) else obj

@@ -21,14 +21,26 @@ REASONS = {
 
 
 class ApiError(Exception):
-    """An answer other than success. ``details`` follows Kubernetes' StatusDetails."""
+    """An answer other than success. ``details`` follows Kubernetes' StatusDetails.
 
-    def __init__(self, code: int, message: str, *, reason: str = "", details: dict[str, Any] | None = None) -> None:
+    ``unheard``: nothing serves the path, so the answer is the message as plain text, and no Status.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        *,
+        reason: str = "",
+        details: dict[str, Any] | None = None,
+        unheard: bool = False,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.reason = reason or REASONS.get(code, "Unknown")
         self.details = details or {}
+        self.unheard = unheard
 
     def status(self) -> dict[str, Any]:
         """The Status object for the answer's body."""
@@ -39,13 +51,18 @@ class ApiError(Exception):
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
-            "details": self.details,
+            **({"details": details} if (details := {k: v for k, v in self.details.items() if v}) else {}),
             "code": self.code,
         }
 
 
 def _resource(plural: str, group: str) -> str:
     return f"{plural}.{group}" if group else plural
+
+
+def method_not_allowed() -> ApiError:
+    """405: the path is known, and not for this."""
+    return ApiError(405, "the server does not allow this method on the requested resource")
 
 
 def not_found(plural: str, group: str, name: str) -> ApiError:
@@ -74,11 +91,27 @@ def conflict(plural: str, group: str, name: str, why: str) -> ApiError:
     )
 
 
+# What a cause's reason is, by how its message begins.
+CAUSES = {
+    "Required value": "FieldValueRequired",
+    "Unsupported value": "FieldValueNotSupported",
+    "Duplicate value": "FieldValueDuplicate",
+    "Not found": "FieldValueNotFound",
+    "Forbidden": "FieldValueForbidden",
+    "Too long": "FieldValueTooLong",
+    "Invalid value": "FieldValueInvalid",
+}
+
+
+def _cause(text: str) -> str:
+    return next((reason for start, reason in CAUSES.items() if text.startswith(start)), "FieldValueInvalid")
+
+
 def invalid(kind: str, group: str, name: str, problems: list[tuple[str, str]]) -> ApiError:
     """422 for (field path, what is wrong with it) pairs."""
     texts = [f"{path}: {text}" for path, text in problems]
     body = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
-    causes = [{"reason": "FieldValueInvalid", "message": text, "field": path} for path, text in problems]
+    causes = [{"reason": _cause(text), "message": text, "field": path} for path, text in problems]
     return ApiError(
         422,
         f'{kind} "{name}" is invalid: {body}',

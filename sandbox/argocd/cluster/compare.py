@@ -6,8 +6,11 @@ import base64
 from typing import Any
 
 from sandbox.argocd.cluster.kube import Manifest
+from sandbox.kube.objects.quantities import amount
 
 TRACKING = "argocd.argoproj.io/tracking-id"
+# Fields that hold quantities, or maps of them.
+AMOUNTS = ("limits", "requests", "sizeLimit")
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -27,20 +30,28 @@ def normalize(manifest: Manifest) -> Manifest:
     return result
 
 
-def _within(desired: Any, live: Any) -> bool:
-    if desired is None or desired == []:
-        return live is None or live == []
+def _within(desired: Any, live: Any, field: str = "") -> bool:
+    if desired is None or desired in ([], ""):
+        return live is None or live in ([], "")
     if isinstance(desired, dict):
         if not isinstance(live, dict):
             return live is None and not desired  # the server may leave an empty mapping out
-        return all(_within(value, live.get(key)) for key, value in desired.items())
+        return all(_within(value, live.get(key), field if field in AMOUNTS else key) for key, value in desired.items())
     if isinstance(desired, list):
         return (
             isinstance(live, list)
             and len(desired) == len(live)
             and all(_within(wanted, found) for wanted, found in zip(desired, live, strict=True))
         )
-    return bool(desired == live)
+    return bool(desired == live) or (field in AMOUNTS and _same_amount(desired, live))
+
+
+def _same_amount(desired: Any, live: Any) -> bool:
+    """Whether two quantities are the same: the API server writes each in one way."""
+    try:
+        return amount(str(desired)) == amount(str(live))
+    except ValueError:
+        return False
 
 
 def merge_patch(before: Any, after: Any) -> Any:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from sandbox.kube import clock
-from sandbox.kube.errors import ApiError, conflict
+from sandbox.kube.errors import conflict, invalid
 from sandbox.kube.objects import kinds
 from sandbox.kube.objects.kinds import Kind
 from sandbox.kube.objects.store import Change, Object, Store
@@ -26,12 +26,18 @@ class Deleter:
         """Begin (and often finish) a deletion; the object as it is now. Raises ApiError 404, 409 or 422."""
         obj = self.store.get(kind, namespace, name)
         meta = obj["metadata"]
-        uid = (options.get("preconditions") or {}).get("uid")
-        if uid and uid != meta["uid"]:
-            raise conflict(kind.plural, kind.group, name, f"the UID in the precondition ({uid}) is not {meta['uid']}")
+        for field, called in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+            wanted = (options.get("preconditions") or {}).get(field)
+            if wanted and wanted != meta[field]:
+                text = (
+                    f"Precondition failed: {called} in precondition: {wanted}, {called} in object meta: {meta[field]}"
+                )
+                raise conflict(kind.plural, kind.group, name, text)
         propagation = options.get("propagationPolicy") or "Background"
         if propagation not in _PROPAGATION:
-            raise ApiError(422, f"propagationPolicy: Unsupported value: {propagation!r}: {', '.join(_PROPAGATION)}")
+            supported = ", ".join(f'"{each}"' for each in _PROPAGATION)
+            text = f'Unsupported value: "{propagation}": supported values: {supported}'
+            raise invalid("DeleteOptions", "meta.k8s.io", "", [("propagationPolicy", text)])
         if options.get("dryRun"):
             return obj
         grace = options.get("gracePeriodSeconds")

@@ -168,7 +168,10 @@ class Deployments(Controller):
         ]
         if desired == 0 and not total["replicas"]:
             status["unavailableReplicas"] = 0
-        self.store.put(kinds.DEPLOYMENT, {**current, "status": status})
+        if "collisionCount" in former:
+            status["collisionCount"] = former["collisionCount"]
+        # As in a Go type, a count of nothing is left out.
+        self.store.put(kinds.DEPLOYMENT, {**current, "status": {key: value for key, value in status.items() if value}})
 
     def _progressing(
         self, conditions: list[Object], deployment: Object, new: Object, former: Object, status: Object, created: bool

@@ -12,6 +12,7 @@ from sandbox.kube.errors import ApiError
 from sandbox.kube.node.podstatus import condition
 from sandbox.kube.objects import kinds
 from sandbox.kube.objects.admission import random_suffix
+from sandbox.kube.objects.defaults import admit_pod, quality
 from sandbox.kube.objects.events import Recorder
 from sandbox.kube.objects.store import Change, Object, Store
 
@@ -70,8 +71,10 @@ class ReplicaSets(Controller):
             "namespace": meta["namespace"],
             "ownerReferences": [owner_reference(replica_set)],
         }
-        status = {"phase": "Pending", "qosClass": "BestEffort"}
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": pod_meta, "spec": template["spec"], "status": status}
+        spec = template["spec"]
+        admit_pod(spec)
+        status = {"phase": "Pending", "qosClass": quality(spec)}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": pod_meta, "spec": spec, "status": status}
 
     def _event(self, replica_set: Object, type_: str, reason: str, message: str) -> None:
         self.recorder.record(replica_set, type_, reason, message, component="replicaset-controller")

@@ -4,35 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import json
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
 from sandbox.kube.cluster import Cluster
-from sandbox.kube.errors import ApiError, not_found
+from sandbox.kube.errors import ApiError, invalid, method_not_allowed
 from sandbox.kube.http import discovery
 from sandbox.kube.http.authentication import MASTERS, Authenticator, User
-from sandbox.kube.http.authorization import action, authorize
+from sandbox.kube.http.authorization import REVIEWS, action, authorize, review
 from sandbox.kube.http.faults import Faults
 from sandbox.kube.http.pod_logs import serve_log
-from sandbox.kube.http.request import Filter, Target, body, check_query, flag, number, target, wants_table
-from sandbox.kube.http.tables import table
-from sandbox.kube.http.watching import watch
-from sandbox.kube.objects import kinds, patches
+from sandbox.kube.http.reading import answer, list_answer, watch_answer
+from sandbox.kube.http.request import (
+    Filter,
+    Target,
+    body,
+    check_query,
+    flag,
+    manager,
+    object_of,
+    target,
+)
+from sandbox.kube.http.writing import (
+    APPLY,
+    PATCHES,
+    delete_options,
+    patched,
+    scale_of,
+    server_metadata,
+    with_version_of,
+)
+from sandbox.kube.objects import kinds
 from sandbox.kube.objects.admission import admit, check_body
-from sandbox.kube.objects.apply import apply
+from sandbox.kube.objects.apply import apply, record_update
 from sandbox.kube.objects.kinds import Kind
 from sandbox.kube.objects.store import Object
 
 START_WAIT = 1.0
-WATCH_LIMIT = 3600
-_PATCHES = {
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-}
 
 
 class Api:
@@ -59,6 +69,8 @@ class Api:
                 await self.faults.strike()
             return await self._dispatch(request, request.match_info["path"], user)
         except ApiError as error:
+            if error.unheard:
+                return web.Response(text=error.message, status=error.code)
             headers = {"Retry-After": "1"} if error.code == 429 else None
             return web.json_response(error.status(), status=error.code, headers=headers)
 
@@ -73,11 +85,15 @@ class Api:
             return web.json_response(document)
         if path in ("/readyz", "/healthz", "/livez"):
             return await _ready(request)
+        if path == REVIEWS and request.method == "POST":
+            return web.json_response(review(self.store, user, await body(request) or {}), status=201)
         asked = target(path)
         if asked is None:
-            raise ApiError(404, f"the server could not find the requested resource ({path})", reason="NotFound")
-        authorize(self.store, user, action(request, asked))
+            raise ApiError(404, "404 page not found\n", unheard=True)
+        self._authorize(request, asked, user)
         check_query(request)
+        if asked.kind.namespaced and asked.namespace is None and asked.name is None and request.method == "DELETE":
+            raise method_not_allowed()
         if asked.kind.namespaced and asked.namespace is None and (asked.name or request.method == "POST"):
             raise ApiError(400, f"{asked.kind.plural} are namespaced: the URL must name a namespace")
         if asked.subresource:
@@ -85,6 +101,13 @@ class Api:
         if asked.name is None:
             return await self._collection(request, asked)
         return await self._single(request, asked, asked.name)
+
+    def _authorize(self, request: web.Request, asked: Target, user: User) -> None:
+        wanted = action(request, asked)
+        authorize(self.store, user, wanted)
+        creates = request.method == "PATCH" and request.content_type == APPLY and asked.name and not asked.subresource
+        if creates and not self.store.find(asked.kind, asked.namespace or "", asked.name or ""):
+            authorize(self.store, user, replace(wanted, verb="create"))
 
     def _document(self, path: str, secret: str) -> Object | None:
         parts = [part for part in path.split("/") if part]
@@ -111,64 +134,29 @@ class Api:
 
     async def _collection(self, request: web.Request, asked: Target) -> web.StreamResponse:
         if request.method == "GET":
-            return await self._watch(request, asked) if flag(request, "watch") else self._list(request, asked)
+            if flag(request, "watch"):
+                return await watch_answer(self.store, request, asked)
+            return list_answer(self.store, request, asked)
         if request.method == "POST":
             return await self._create(request, asked)
         if request.method == "DELETE":
             return await self._delete_collection(request, asked)
-        raise ApiError(405, f"{request.method} is not supported on {asked.kind.plural}")
-
-    def _list(self, request: web.Request, asked: Target) -> web.Response:
-        chosen = Filter(asked.kind, request)
-        found = [obj for obj in self.store.list(asked.kind, asked.namespace) if chosen(obj)]
-        version = str(self.store.version)
-        if wants_table(request):
-            include = request.query.get("includeObject", "Metadata")
-            return web.json_response(table(asked.kind, found, version, include=include))
-        return web.json_response(
-            {
-                "kind": f"{asked.kind.kind}List",
-                "apiVersion": asked.kind.api_version,
-                "metadata": {"resourceVersion": version},
-                "items": found,
-            }
-        )
-
-    async def _watch(self, request: web.Request, asked: Target) -> web.StreamResponse:
-        limit = number(request, "timeoutSeconds") or WATCH_LIMIT
-        as_table, bookmarks = wants_table(request), flag(request, "allowWatchBookmarks")
-        include = request.query.get("includeObject", "Metadata")
-        chosen = Filter(asked.kind, request)
-        version = request.query.get("resourceVersion", "")
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        response.enable_chunked_encoding()
-        await response.prepare(request)
-        header = True
-        try:
-            async for type_, obj in watch(self.store, asked.kind, asked.namespace, version, chosen, limit):
-                if type_ == "BOOKMARK" and not bookmarks:
-                    continue
-                if as_table and type_ != "BOOKMARK":
-                    obj = table(asked.kind, [obj], obj["metadata"]["resourceVersion"], header=header, include=include)
-                    header = False
-                await response.write(json.dumps({"type": type_, "object": obj}).encode() + b"\n")
-        except ApiError as error:
-            await response.write(json.dumps({"type": "ERROR", "object": error.status()}).encode() + b"\n")
-        except ConnectionResetError:
-            return response
-        await response.write_eof()
-        return response
+        raise method_not_allowed()
 
     async def _create(self, request: web.Request, asked: Target) -> web.Response:
-        obj = check_body(asked.kind, await body(request), asked.namespace or "", None)
-        obj["metadata"].pop("resourceVersion", None)
-        created = await self._store_new(request, asked.kind, obj)
-        return self._answer(request, asked.kind, created, 201)
+        obj = check_body(asked.kind, await object_of(request), asked.namespace or "", None)
+        if obj["metadata"].get("resourceVersion"):
+            raise ApiError(500, "resourceVersion should not be set on objects to be created", reason="InternalError")
+        created = await self._store_new(request, asked.kind, obj, manager(request))
+        return answer(request, asked.kind, created, 201)
 
-    async def _store_new(self, request: web.Request, kind: Kind, obj: Object) -> Object:
+    async def _store_new(self, request: web.Request, kind: Kind, obj: Object, owner: str = "") -> Object:
+        """Admit and store. ``owner`` is who gets the fields; none where an apply has said it."""
         if kind.status:
             obj.pop("status", None)
         obj = admit(kind, obj, None)
+        if owner:
+            obj["metadata"]["managedFields"] = record_update(None, obj, owner, not kind.custom)
         dry = bool(request.query.get("dryRun"))
         created = self.cluster.create(kind, obj, dry=dry)
         if kind == kinds.POD and not dry:
@@ -183,26 +171,32 @@ class Api:
         if request.method == "GET":
             if flag(request, "watch"):
                 raise ApiError(400, "watch a list with fieldSelector=metadata.name=… instead of one object")
-            return self._answer(request, kind, self.store.get(kind, namespace, name))
+            return answer(request, kind, self.store.get(kind, namespace, name))
         if request.method == "PUT":
             return await self._replace(request, asked, name)
         if request.method == "PATCH":
             return await self._patch(request, asked, name)
         if request.method == "DELETE":
             return await self._delete(request, asked, name)
-        raise ApiError(405, f"{request.method} is not supported on a single {kind.kind}")
+        raise method_not_allowed()
 
     async def _replace(self, request: web.Request, asked: Target, name: str) -> web.Response:
         kind, namespace = asked.kind, asked.namespace or ""
-        obj = check_body(kind, await body(request), namespace, name)
+        obj = check_body(kind, await object_of(request), namespace, name)
         former = self.store.get(kind, namespace, name)
-        return self._answer(request, kind, self._put(request, asked, obj, former))
+        if kind.custom and not obj["metadata"].get("resourceVersion"):
+            text = "Invalid value: 0: must be specified for an update"
+            raise invalid(kind.kind, kind.group, name, [("metadata.resourceVersion", text)])
+        return answer(request, kind, self._put(request, asked, obj, former, manager(request)))
 
-    def _put(self, request: web.Request, asked: Target, obj: Object, former: Object) -> Object:
-        """Admit and store a new state of an object, leaving alone what the (sub)resource may not change."""
+    def _put(self, request: web.Request, asked: Target, obj: Object, former: Object, owner: str = "") -> Object:
+        """Admit and store a new state of an object, leaving alone what the (sub)resource may not change.
+
+        ``owner`` is who gets the fields that changed; none where an apply has said it.
+        """
         kind = asked.kind
         if asked.subresource == "status":
-            obj = {**former, "status": obj.get("status") or {}, "metadata": _version_of(obj, former)}
+            obj = {**former, "status": obj.get("status") or {}, "metadata": with_version_of(obj, former)}
             if not obj["status"]:
                 del obj["status"]
         else:
@@ -211,8 +205,10 @@ class Api:
                 obj |= {"status": former["status"]} if "status" in former else {}
             if kind == kinds.SERVICE and not obj.get("spec", {}).get("clusterIP"):
                 obj["spec"] = {**obj.get("spec", {}), "clusterIP": former["spec"].get("clusterIP")}
-            obj["metadata"] = _server_metadata(obj["metadata"], former["metadata"])
+            obj["metadata"] = server_metadata(kind, obj["metadata"], former["metadata"])
             obj = admit(kind, obj, former)
+            if owner:
+                obj["metadata"]["managedFields"] = record_update(former, obj, owner, not kind.custom)
         if request.query.get("dryRun"):
             return obj
         return self.store.put(kind, obj)
@@ -220,44 +216,44 @@ class Api:
     async def _patch(self, request: web.Request, asked: Target, name: str) -> web.Response:
         kind, namespace = asked.kind, asked.namespace or ""
         style = request.content_type
-        if style not in _PATCHES or (style.startswith("application/strategic") and kind.custom):
-            accepted = ", ".join(sorted(p for p in _PATCHES if not (kind.custom and "strategic" in p)))
+        if style not in PATCHES or (style.startswith("application/strategic") and kind.custom):
+            accepted = ", ".join(sorted(p for p in PATCHES if not (kind.custom and "strategic" in p)))
             raise ApiError(415, f"the body of the request was in an unknown format - accepted media types: {accepted}")
         change = await body(request)
-        if style == "application/apply-patch+yaml":
+        if style == APPLY:
             return await self._apply(request, asked, name, change)
         former = self.store.get(kind, namespace, name)
-        obj = check_body(kind, _patched(style, former, change), namespace, name)
-        return self._answer(request, kind, self._put(request, asked, obj, former))
+        obj = check_body(kind, patched(style, former, change), namespace, name)
+        return answer(request, kind, self._put(request, asked, obj, former, manager(request)))
 
     async def _apply(self, request: web.Request, asked: Target, name: str, config: Any) -> web.Response:
         kind, namespace = asked.kind, asked.namespace or ""
-        manager = request.query.get("fieldManager")
-        if not manager:
-            raise ApiError(
-                422, "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply"
-            )
+        applier = request.query.get("fieldManager")
+        if not applier:
+            text = "Required value: is required for apply patch"
+            raise invalid("PatchOptions", "meta.k8s.io", "", [("fieldManager", text)])
         config = check_body(kind, config, namespace, name)
+        if kind.status:
+            config.pop("status", None)
         live = self.store.find(kind, namespace, name)
-        result = apply(live, config, manager, flag(request, "force"), keyed=not kind.custom)
+        result = apply(live, config, applier, flag(request, "force"), keyed=not kind.custom)
         if live is None:
-            return self._answer(request, kind, await self._store_new(request, kind, result), 201)
-        return self._answer(request, kind, self._put(request, asked, result, live))
+            return answer(request, kind, await self._store_new(request, kind, result), 201)
+        return answer(request, kind, self._put(request, asked, result, live))
 
     async def _delete(self, request: web.Request, asked: Target, name: str) -> web.Response:
         kind, namespace = asked.kind, asked.namespace or ""
-        obj = self.cluster.deleter.delete(kind, namespace, name, await _delete_options(request))
+        obj = self.cluster.deleter.delete(kind, namespace, name, await delete_options(request))
         if self.store.find(kind, namespace, name):
-            return self._answer(request, kind, obj)
-        details = {"name": name, "group": kind.group, "kind": kind.plural, "uid": obj["metadata"]["uid"]}
+            return answer(request, kind, obj)
+        told = {"name": name, "group": kind.group, "kind": kind.plural, "uid": obj["metadata"]["uid"]}
+        details = {key: value for key, value in told.items() if value}
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
         # A pod's deletion answers with the pod, everything else with a Status, as the real server does.
-        return self._answer(request, kind, obj) if kind == kinds.POD else web.json_response(status)
+        return answer(request, kind, obj) if kind == kinds.POD else web.json_response(status)
 
     async def _delete_collection(self, request: web.Request, asked: Target) -> web.Response:
-        if asked.kind.namespaced and asked.namespace is None:
-            raise ApiError(405, "deletecollection needs a namespace")
-        options, chosen = await _delete_options(request), Filter(asked.kind, request)
+        options, chosen = await delete_options(request), Filter(asked.kind, request)
         deleted = []
         for obj in self.store.list(asked.kind, asked.namespace):
             meta = obj["metadata"]
@@ -274,7 +270,7 @@ class Api:
         kind, namespace, name = asked.kind, asked.namespace or "", asked.name or ""
         if kind == kinds.POD and asked.subresource == "log" and request.method == "GET":
             return await serve_log(request, self.cluster.kubelet, self.store.get(kind, namespace, name))
-        if asked.subresource == "status" and (kind.status or kind.custom):
+        if asked.subresource == "status" and kind.status:
             return await self._single(request, asked, name)
         if asked.subresource == "scale" and kind.scale:
             return await self._scale(request, asked, name)
@@ -287,82 +283,18 @@ class Api:
                 f"{kind.plural}/{asked.subresource} is not supported by the sandbox's Kubernetes: a container is a "
                 "local process and a pod's address is reachable as it is; see sandbox/kube/README.md",
             )
-        raise not_found(f"{kind.plural}/{asked.subresource}", kind.group, name)
+        raise ApiError(404, "404 page not found\n", unheard=True)
 
     async def _scale(self, request: web.Request, asked: Target, name: str) -> web.Response:
         kind, namespace = asked.kind, asked.namespace or ""
         obj = self.store.get(kind, namespace, name)
         if request.method in ("PUT", "PATCH"):
             change = await body(request)
-            scale = change if request.method == "PUT" else _patched(request.content_type, _scale_of(obj), change)
+            scale = change if request.method == "PUT" else patched(request.content_type, scale_of(obj), change)
             changed = copy.deepcopy(obj)
             changed["spec"]["replicas"] = (scale.get("spec") or {}).get("replicas", 0)
-            obj = self._put(request, Target(kind, namespace, name, ""), changed, obj)
-        return web.json_response(_scale_of(obj))
-
-    def _answer(self, request: web.Request, kind: Kind, obj: Object, code: int = 200) -> web.Response:
-        if wants_table(request):
-            include = request.query.get("includeObject", "Metadata")
-            obj = table(kind, [obj], obj["metadata"].get("resourceVersion", ""), include=include)
-        return web.json_response(obj, status=code)
-
-
-def _patched(style: str, former: Object, change: Any) -> Any:
-    if style == "application/json-patch+json":
-        if not isinstance(change, list):
-            raise ApiError(400, "a JSON patch is a list of operations")
-        return patches.json_patch(former, change)
-    if not isinstance(change, dict):
-        raise ApiError(400, "a merge patch is an object")
-    if style == "application/merge-patch+json":
-        return patches.merge(former, change)
-    return patches.strategic(former, change)
-
-
-def _version_of(obj: Object, former: Object) -> Object:
-    version = obj["metadata"].get("resourceVersion") or former["metadata"]["resourceVersion"]
-    return {**former["metadata"], "resourceVersion": version}
-
-
-def _server_metadata(meta: Object, former: Object) -> Object:
-    """Metadata with the parts that clients cannot change put back."""
-    kept = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName")
-    if meta.get("uid") not in (None, "", former["uid"]):
-        raise ApiError(
-            409, f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {former['uid']}"
-        )
-    result = {key: value for key, value in meta.items() if key not in kept}
-    return result | {key: former[key] for key in kept if key in former}
-
-
-def _scale_of(obj: Object) -> Object:
-    meta = {key: obj["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")}
-    labels = obj["spec"]["selector"].get("matchLabels") or {}
-    return {
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
-        "metadata": meta,
-        "spec": {"replicas": obj["spec"]["replicas"]},
-        "status": {
-            "replicas": (obj.get("status") or {}).get("replicas", 0),
-            "selector": ",".join(f"{key}={value}" for key, value in labels.items()),
-        },
-    }
-
-
-async def _delete_options(request: web.Request) -> dict[str, Any]:
-    options = await body(request) or {}
-    if not isinstance(options, dict):
-        raise ApiError(400, "the body of a DELETE must be DeleteOptions")
-    grace = number(request, "gracePeriodSeconds")
-    if grace is not None:
-        options["gracePeriodSeconds"] = grace
-    for name in ("propagationPolicy", "dryRun"):
-        if request.query.get(name):
-            options[name] = request.query[name]
-    if (options.get("gracePeriodSeconds") or 0) < 0:
-        raise ApiError(422, "gracePeriodSeconds: Invalid value: must be greater than or equal to 0")
-    return options
+            obj = self._put(request, Target(kind, namespace, name, ""), changed, obj, manager(request))
+        return web.json_response(scale_of(obj))
 
 
 async def _ready(_: web.Request) -> web.Response:

@@ -41,6 +41,29 @@ def action(request: web.Request, asked: Target) -> Action:
     return Action(verb, asked.kind.group, resource, asked.namespace or "", asked.name or "")
 
 
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+def review(store: Store, user: User, asked: Object) -> Object:
+    """Answer a SelfSubjectAccessReview: whether the one who asks may do what is in it."""
+    wanted = (asked.get("spec") or {}).get("resourceAttributes") or {}
+    resource, subresource = wanted.get("resource", ""), wanted.get("subresource", "")
+    told = Action(
+        wanted.get("verb", ""),
+        wanted.get("group", ""),
+        f"{resource}/{subresource}" if subresource else resource,
+        wanted.get("namespace", ""),
+        wanted.get("name", ""),
+    )
+    try:
+        authorize(store, user, told)
+        status = {"allowed": True}
+    except ApiError:
+        status = {"allowed": False}
+    kind = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
+    return {**kind, "metadata": {}, "spec": asked.get("spec") or {}, "status": status}
+
+
 def authorize(store: Store, user: User, wanted: Action) -> None:
     """Raises ApiError 403 unless the user is an administrator or some rule allows it."""
     if MASTERS in user.groups or any(_allows(rule, wanted) for rule in _rules(store, user, wanted.namespace)):

@@ -65,7 +65,7 @@ def _entries(kind: Kind) -> list[dict[str, Any]]:
     if kind.categories:
         main["categories"] = list(kind.categories)
     entries = [main]
-    if kind.status or kind.custom:
+    if kind.status:
         entries.append({**common, "name": f"{kind.plural}/status", "verbs": ["get", "patch", "update"]})
     if kind.scale:
         scale = {"kind": "Scale", "group": "autoscaling", "version": "v1"}

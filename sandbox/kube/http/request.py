@@ -91,6 +91,11 @@ class Filter:
         )
 
 
+def manager(request: web.Request) -> str:
+    """Who writes, where a field's owner is recorded: as told, or the client's program."""
+    return request.query.get("fieldManager") or request.headers.get("User-Agent", "unknown").partition("/")[0]
+
+
 def wants_table(request: web.Request) -> bool:
     """Whether kubectl asks for columns."""
     return "as=Table" in request.headers.get("Accept", "")
@@ -104,6 +109,13 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+async def object_of(request: web.Request) -> Any:
+    """The object that a POST or PUT sends. Raises ApiError 415 where its type is not told, and as `body` does."""
+    if not any(form in request.content_type for form in ("json", "yaml", "protobuf")):
+        raise ApiError(415, "the body of the request was in an unknown format - accepted media types: application/json")
+    return await body(request)
 
 
 async def body(request: web.Request) -> Any:

@@ -28,8 +28,6 @@ async def watch(
             if matches(obj):
                 yield "ADDED", obj
     else:
-        if not version.isdigit():
-            raise ApiError(400, f"Invalid value: {version!r}: resourceVersion must be a number")
         if int(version) < store.oldest:
             raise ApiError(410, f"too old resource version: {version} ({store.oldest})", reason="Expired")
         backlog = store.since(int(version))

@@ -9,14 +9,11 @@ from typing import Any
 
 from sandbox.kube.objects import kinds
 from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.quantities import amount
 from sandbox.kube.objects.store import Object, Store
 
 _VARIABLE = re.compile(r"\$(\$|\(([A-Za-z_.-][A-Za-z0-9_.-]*)\))")
 _KEYED = re.compile(r"^metadata\.(labels|annotations)\['(.+)'\]$")
-_UNITS = {
-    "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
-}  # fmt: skip
 
 
 class ConfigError(Exception):
@@ -36,10 +33,10 @@ def expand(text: str, variables: dict[str, str]) -> str:
 
 def quantity(text: str | int | float) -> float:
     """A quantity as a number: ``500m`` → 0.5, ``2Gi`` → 2147483648."""
-    match = re.fullmatch(r"\+?([0-9.]+(?:[eE][+-]?\d+)?)([A-Za-z]*)", str(text))
-    if not match or match[2] not in _UNITS:
-        raise ConfigError(f"{text!r} is not a quantity")
-    return float(match[1]) * _UNITS[match[2]]
+    try:
+        return float(amount(str(text)))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 class Environment:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import copy
+import re
 import secrets
 from typing import Any
 
 from sandbox.kube.errors import ApiError, invalid
 from sandbox.kube.objects import kinds
+from sandbox.kube.objects.defaults import fill_in
 from sandbox.kube.objects.kinds import Kind
-from sandbox.kube.objects.manifests import METADATA, SCHEMAS
+from sandbox.kube.objects.manifests import SCHEMAS
+from sandbox.kube.objects.metadata import METADATA
 from sandbox.kube.objects.podspec import POD_SPEC
-from sandbox.kube.objects.schema import Problems
+from sandbox.kube.objects.quantities import amount
+from sandbox.kube.objects.schema import WRONG_TYPE, Problems, quoted
 from sandbox.kube.objects.selectors import from_object, labels_match
 
 Object = dict[str, Any]
+_DATA_KEY = re.compile(r"^[-._a-zA-Z0-9]+$")
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 
 
 def random_suffix(length: int = 5) -> str:
@@ -42,83 +44,23 @@ def admit(kind: Kind, obj: Object, former: Object | None) -> Object:
     if not name:
         problems.append(("metadata.name", "Required value: name or generateName is required"))
     if not problems:
-        _default(kind, obj)
+        fill_in(kind, obj)
         problems += _relations(kind, obj)
         if former is not None:
             problems += _immutable(kind, obj, former)
     if problems:
-        raise invalid(kind.kind, kind.group, name, problems)
+        raise unreadable(kind, problems) or invalid(kind.kind, kind.group, name, problems)
     return obj
 
 
-def _default(kind: Kind, obj: Object) -> None:
-    spec = obj.get("spec")
-    if kind == kinds.POD and spec:
-        default_pod(spec)
-    elif kind in (kinds.DEPLOYMENT, kinds.REPLICA_SET) and spec:
-        spec.setdefault("replicas", 1)
-        default_pod(spec["template"]["spec"])
-        if kind == kinds.DEPLOYMENT:
-            _default_deployment(spec)
-    elif kind == kinds.SERVICE and spec:
-        spec.setdefault("type", "ClusterIP")
-        spec.setdefault("sessionAffinity", "None")
-        for port in spec["ports"]:
-            port.setdefault("protocol", "TCP")
-            port.setdefault("targetPort", port["port"])
-    elif kind == kinds.CLAIM and spec:
-        spec.setdefault("volumeMode", "Filesystem")
-    elif kind == kinds.SECRET:
-        _default_secret(obj)
-
-
-def _default_deployment(spec: Object) -> None:
-    strategy = spec.setdefault("strategy", {})
-    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
-        rolling = strategy.setdefault("rollingUpdate", {})
-        rolling.setdefault("maxSurge", "25%")
-        rolling.setdefault("maxUnavailable", "25%")
-    spec.setdefault("revisionHistoryLimit", 10)
-    spec.setdefault("progressDeadlineSeconds", 600)
-
-
-def _default_secret(obj: Object) -> None:
-    obj.setdefault("type", "Opaque")
-    for key, text in obj.pop("stringData", {}).items():
-        obj.setdefault("data", {})[key] = base64.b64encode(text.encode()).decode()
-    for key, text in obj.get("data", {}).items():
-        try:
-            base64.b64decode(text, validate=True)
-        except binascii.Error as error:
-            raise invalid("Secret", "", obj["metadata"]["name"], [(f"data[{key}]", f"not base64: {error}")]) from error
-
-
-def default_pod(spec: Object) -> None:
-    """Fill in Kubernetes' defaults, in place."""
-    spec.setdefault("restartPolicy", "Always")
-    spec.setdefault("terminationGracePeriodSeconds", 30)
-    spec.setdefault("dnsPolicy", "ClusterFirst")
-    spec.setdefault("schedulerName", "default-scheduler")
-    spec.setdefault("securityContext", {})
-    spec.setdefault("serviceAccountName", spec.get("serviceAccount") or "default")
-    spec["serviceAccount"] = spec["serviceAccountName"]
-    for container in [*spec.get("initContainers", []), *spec["containers"]]:
-        tag = container["image"].rpartition("/")[2].partition(":")[2]
-        container.setdefault("imagePullPolicy", "IfNotPresent" if tag not in ("", "latest") else "Always")
-        container.setdefault("terminationMessagePath", "/dev/termination-log")
-        container.setdefault("terminationMessagePolicy", "File")
-        container.setdefault("resources", {})
-        for port in container.get("ports", []):
-            port.setdefault("protocol", "TCP")
-        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-            if probe in container:
-                container[probe] = {**_PROBE, **container[probe]}
-                if "httpGet" in container[probe]:
-                    container[probe]["httpGet"] = {"path": "/", "scheme": "HTTP", **container[probe]["httpGet"]}
-    for volume in spec.get("volumes", []):
-        for source in ("configMap", "secret", "downwardAPI"):
-            if source in volume:
-                volume[source].setdefault("defaultMode", 0o644)
+def unreadable(kind: Kind, problems: Problems) -> ApiError | None:
+    """400, where a value is of another type than the field: then no object can be made of the body."""
+    texts = [f"{path}: {text}" for path, text in problems if WRONG_TYPE in text]
+    if not texts:
+        return None
+    return ApiError(
+        400, f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {", ".join(texts)}'
+    )
 
 
 def _relations(kind: Kind, obj: Object) -> Problems:
@@ -139,10 +81,21 @@ def _relations(kind: Kind, obj: Object) -> Problems:
         if kind == kinds.DEPLOYMENT:
             problems += _strategy_relations(spec["strategy"])
         return problems
+    if kind == kinds.CLAIM and not obj["spec"].get("resources", {}).get("requests", {}).get("storage"):
+        return [("spec.resources[storage]", "Required value")]
+    if kind in (kinds.CONFIG_MAP, kinds.SECRET):
+        return [
+            (
+                f"data[{key}]",
+                f"Invalid value: {quoted(key)}: a valid config key must consist of alphanumeric characters",
+            )
+            for key in obj.get("data", {})
+            if not _DATA_KEY.match(key)
+        ]
     if kind == kinds.SERVICE:
         ports = obj["spec"]["ports"]
         if obj["spec"].get("clusterIP") == "None":
-            text = "Unsupported value: 'None': a headless service needs cluster DNS, which the sandbox does not have"
+            text = "Forbidden: not supported by the sandbox's Kubernetes; a headless service needs cluster DNS"
             return [("spec.clusterIP", text)]
         if len(ports) > 1:
             return [(f"spec.ports[{i}].name", "Required value") for i, port in enumerate(ports) if "name" not in port]
@@ -159,7 +112,7 @@ def _strategy_relations(strategy: Object) -> Problems:
     for field, value in strategy["rollingUpdate"].items():
         number = value.removesuffix("%") if isinstance(value, str) else str(value)
         if not number.isdigit() or (isinstance(value, str) and not value.endswith("%")):
-            problems.append((f"{path}.{field}", f"Invalid value: {value!r}: must be a count or a percentage"))
+            problems.append((f"{path}.{field}", f"Invalid value: {quoted(value)}: must be a count or a percentage"))
     if not problems and all(str(value) in ("0", "0%") for value in strategy["rollingUpdate"].values()):
         problems.append((f"{path}.maxUnavailable", "Invalid value: may not be 0 when `maxSurge` is 0"))
     return problems
@@ -179,7 +132,7 @@ def _pod_relations(spec: Object, path: str) -> Problems:
         for index, container in enumerate(spec.get(group, [])):
             where = f"{path}.{group}[{index}]"
             if container["name"] in names:
-                problems.append((f"{where}.name", f"Duplicate value: {container['name']!r}"))
+                problems.append((f"{where}.name", f"Duplicate value: {quoted(container['name'])}"))
             names.add(container["name"])
             problems += _container_relations(container, where, volumes)
     return problems
@@ -187,26 +140,45 @@ def _pod_relations(spec: Object, path: str) -> Problems:
 
 def _container_relations(container: Object, where: str, volumes: set[str]) -> Problems:
     problems: Problems = []
+    places: set[str] = set()
     for number, mount in enumerate(container.get("volumeMounts", [])):
         at = f"{where}.volumeMounts[{number}]"
+        if mount["mountPath"] in places:
+            problems.append((f"{at}.mountPath", f"Invalid value: {quoted(mount['mountPath'])}: must be unique"))
+        places.add(mount["mountPath"])
         if mount["name"] not in volumes:
-            problems.append((f"{at}.name", f"Not found: {mount['name']!r}"))
+            problems.append((f"{at}.name", f"Not found: {quoted(mount['name'])}"))
         if not mount["mountPath"].startswith("/") or mount["mountPath"].strip("/") == "":
-            problems.append((f"{at}.mountPath", f"Invalid value: {mount['mountPath']!r}: must be absolute, and not /"))
+            problems.append(
+                (f"{at}.mountPath", f"Invalid value: {quoted(mount['mountPath'])}: must be absolute, and not /")
+            )
         if ".." in mount.get("subPath", "").split("/") or mount.get("subPath", "").startswith("/"):
             problems.append((f"{at}.subPath", "Invalid value: must be relative, without '..'"))
     for number, env in enumerate(container.get("env", [])):
         if "value" in env and env["value"] and "valueFrom" in env:
-            problems.append((f"{where}.env[{number}]", "Invalid value: may not set both value and valueFrom"))
+            text = 'Invalid value: "": may not be specified when `value` is not empty'
+            problems.append((f"{where}.env[{number}].valueFrom", text))
+    problems += _resources(container.get("resources", {}), where)
     ports = {port.get("name") for port in container.get("ports", [])}
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         for action in ("httpGet", "tcpSocket"):
             port = container.get(probe, {}).get(action, {}).get("port")
             if isinstance(port, str) and port not in ports:
-                problems.append((f"{where}.{probe}.{action}.port", f"Invalid value: {port!r}: no port of that name"))
+                problems.append(
+                    (f"{where}.{probe}.{action}.port", f"Invalid value: {quoted(port)}: no port of that name")
+                )
         if probe != "readinessProbe" and container.get(probe, {}).get("successThreshold", 1) != 1:
             problems.append((f"{where}.{probe}.successThreshold", "Invalid value: must be 1"))
     return problems
+
+
+def _resources(resources: Object, where: str) -> Problems:
+    limits, path = resources.get("limits", {}), f"{where}.resources.requests"
+    return [
+        (path, f"Invalid value: {quoted(asked)}: must be less than or equal to {name} limit of {limits[name]}")
+        for name, asked in resources.get("requests", {}).items()
+        if name in limits and amount(asked) > amount(limits[name])
+    ]
 
 
 def _immutable(kind: Kind, obj: Object, former: Object) -> Problems:
@@ -222,7 +194,7 @@ def _immutable(kind: Kind, obj: Object, former: Object) -> Problems:
     if kind in (kinds.DEPLOYMENT, kinds.REPLICA_SET) and changed("spec", "selector"):
         return [("spec.selector", f"Invalid value: {obj['spec']['selector']}: field is immutable")]
     if kind == kinds.SERVICE and obj["spec"].get("clusterIP") and changed("spec", "clusterIP"):
-        return [("spec.clusterIP", f"Invalid value: {obj['spec']['clusterIP']!r}: field is immutable")]
+        return [("spec.clusterIP", f"Invalid value: {quoted(obj['spec']['clusterIP'])}: field is immutable")]
     if kind == kinds.CLAIM and (changed("spec", "accessModes") or changed("spec", "volumeName")):
         return [("spec", "Forbidden: spec is immutable after creation except resources.requests")]
     return []

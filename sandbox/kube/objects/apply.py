@@ -1,7 +1,6 @@
-"""Server-side apply: field ownership in ``metadata.managedFields``, conflicts, and the removal of fields given up.
+"""Server-side apply and field ownership: conflicts, the removal of fields given up, and whose a changed field is.
 
-Ownership is recorded for server-side appliers alone: a field that somebody changed by PUT or PATCH has no owner, so an
-applier takes it back without a conflict (a cluster would report one unless the applier forces).
+What the sandbox's own controllers write has no owner, so an applier takes it back without a conflict.
 """
 
 from __future__ import annotations
@@ -12,14 +11,25 @@ from typing import Any
 
 from sandbox.kube import clock
 from sandbox.kube.errors import ApiError
-from sandbox.kube.objects.patches import PRIMITIVE_SETS, item_key, merge_key
+from sandbox.kube.objects.fields import (
+    ATOMIC_MAPS,
+    Fields,
+    Path,
+    changed_fields,
+    disown,
+    fields_of,
+    leaves,
+    merge_key_or_none,
+    owned,
+    step,
+    text_of,
+    united,
+    value_at,
+)
+from sandbox.kube.objects.patches import PRIMITIVE_SETS, item_key
 
-Fields = dict[str, Any]
-# Maps that have one owner as a whole (`x-kubernetes-map-type: atomic`).
-ATOMIC_MAPS = ("selector", "labelSelector", "nodeSelector", "secretKeyRef", "configMapKeyRef", "fieldRef")
-_SERVER_METADATA = (
-    "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink",
-)  # fmt: skip
+Entry = dict[str, Any]
+_EMPTY: tuple[Any, ...] = ({}, [])
 
 
 def apply(
@@ -28,85 +38,69 @@ def apply(
     """The object after ``manager`` applied ``config`` to ``live`` (None: it does not exist yet).
 
     ``keyed``: lists such as containers merge by key; False for custom resources, whose lists are atomic.
-    Raises ApiError 409 naming the fields that another applier owns with another value, unless ``force``.
+    Raises ApiError 409 naming the fields that somebody else owns with another value, unless ``force``.
     """
     if any("managedFields" in part for part in (config.get("metadata") or {},)):
         raise ApiError(400, "metadata.managedFields must be nil")
+    _refuse_duplicates(config, "", keyed)
     wanted = fields_of(config, keyed)
     entries = copy.deepcopy((live or {}).get("metadata", {}).get("managedFields") or [])
-    own: Fields = next((e["fieldsV1"] for e in entries if e["manager"] == manager), {})
-    others = [entry for entry in entries if entry["manager"] != manager]
+    former = next((e for e in entries if (e["manager"], e["operation"]) == (manager, "Apply")), None)
+    own: Fields = former["fieldsV1"] if former else {}
+    others = [entry for entry in entries if entry is not former]
     base = live or {}
-    _settle_conflicts(base, config, wanted, others, force, keyed)
+    _settle_conflicts(base, config, wanted, others, force)
     result = _upsert(base, config, "", keyed)
-    for path in _leaves(own):
-        if not _owned(wanted, path) and not any(_owned(entry["fieldsV1"], path) for entry in others):
+    for path in leaves(own):
+        if not owned(wanted, path) and not _is_key(path) and not any(owned(e["fieldsV1"], path) for e in others):
             _prune(result, path)
-    entry = {
-        "manager": manager,
-        "operation": "Apply",
-        "apiVersion": config.get("apiVersion", ""),
-        "time": clock.now(),
-        "fieldsType": "FieldsV1",
-        "fieldsV1": wanted,
-    }
-    former = next((e for e in entries if e["manager"] == manager), None)
+    entry = _entry(manager, "Apply", config, wanted)
     if former and former["fieldsV1"] == wanted:
         entry["time"] = former["time"]
-    result.setdefault("metadata", {})["managedFields"] = [*(e for e in others if e["fieldsV1"]), entry]
+    result.setdefault("metadata", {})["managedFields"] = [entry, *(e for e in others if e["fieldsV1"])]
     return result
 
 
-def fields_of(config: dict[str, Any], keyed: bool) -> Fields:
-    """The FieldsV1 set of a configuration."""
-    owned = {key: value for key, value in config.items() if key not in ("apiVersion", "kind")}
-    meta = {key: value for key, value in (owned.get("metadata") or {}).items() if key not in _SERVER_METADATA}
-    owned["metadata"] = meta
-    if not meta:
-        del owned["metadata"]
-    return _fields(owned, keyed)
+def record_update(former: dict[str, Any] | None, obj: dict[str, Any], manager: str, keyed: bool) -> list[Entry]:
+    """The ``managedFields`` after ``manager`` wrote ``obj`` by POST, PUT or PATCH: what it changed is its own."""
+    entries = copy.deepcopy((former or {}).get("metadata", {}).get("managedFields") or [])
+    changed = changed_fields(former or {}, obj, keyed)
+    now_changed = set(leaves(changed))
+    own = next((e for e in entries if (e["manager"], e["operation"]) == (manager, "Update")), None)
+    for entry in entries:
+        for path in leaves(entry["fieldsV1"]):
+            if value_at(obj, path) is None or (entry is not own and path in now_changed):
+                disown(entry["fieldsV1"], path)
+    if changed:
+        fresh = _entry(manager, "Update", obj, united(own["fieldsV1"] if own else {}, changed))
+        entries = [*(e for e in entries if e is not own), fresh]
+    return [entry for entry in entries if entry["fieldsV1"]]
 
 
-def _fields(value: dict[str, Any], keyed: bool) -> Fields:
-    fields: Fields = {}
-    for key, item in value.items():
-        fields[f"f:{key}"] = _field(key, item, keyed)
-    return fields
+def _entry(manager: str, operation: str, obj: dict[str, Any], fields: Fields) -> Entry:
+    return {
+        "manager": manager,
+        "operation": operation,
+        "apiVersion": obj.get("apiVersion", ""),
+        "time": clock.now(),
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
 
 
-def _field(key: str, item: Any, keyed: bool) -> Fields:
-    if isinstance(item, dict) and item and not (keyed and key in ATOMIC_MAPS):
-        return _fields(item, keyed)
-    if isinstance(item, list):
-        if key in PRIMITIVE_SETS:
-            return {f"v:{json.dumps(entry)}": {} for entry in item}
-        keys = merge_key_or_none(key, item, keyed)
-        if keys:
-            return {_item_name(entry, keys): {".": {}, **_fields(entry, keyed)} for entry in item}
-    return {}
-
-
-def merge_key_or_none(field: str, items: list[Any], keyed: bool) -> tuple[str, ...] | None:
-    """The merge keys of a list, none in a custom resource (apart from its metadata)."""
-    return merge_key(field, items) if keyed or field == "ownerReferences" else None
-
-
-def _item_name(item: dict[str, Any], keys: tuple[str, ...]) -> str:
-    return "k:" + json.dumps(dict(zip(keys, item_key(item, keys), strict=True)), sort_keys=True)
-
-
-def _leaves(fields: Fields, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    if not fields:
-        return [path] if path else []
-    return [leaf for key, below in fields.items() for leaf in _leaves(below, (*path, key))]
-
-
-def _owned(fields: Fields, path: tuple[str, ...]) -> bool:
-    for part in path:
-        if part not in fields:
-            return False
-        fields = fields[part]
-    return True
+def _refuse_duplicates(value: Any, where: str, keyed: bool) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_duplicates(item, f"{where}.{key}", keyed)
+    elif isinstance(value, list):
+        field = where.rpartition(".")[2]
+        keys = merge_key_or_none(field, value, keyed)
+        seen = [item_key(item, keys) for item in value] if keys else []
+        for number, item in enumerate(value):
+            if keys and seen[number] in seen[:number]:
+                name = ",".join(f'{key}="{part}"' for key, part in zip(keys, seen[number], strict=True))
+                raise ApiError(500, f"failed to create typed patch object: {where}: duplicate entries for key [{name}]")
+            _refuse_duplicates(item, f"{where}[{number}]", keyed)
 
 
 def _upsert(live: Any, config: Any, field: str, keyed: bool) -> Any:
@@ -131,61 +125,48 @@ def _upsert_items(live: list[Any], config: list[Any], keys: tuple[str, ...], key
     return list(merged.values()) + [item for key, item in current.items() if key not in merged]
 
 
-def _step(value: Any, part: str) -> Any:
-    """One step of a FieldsV1 path into an object; None where it leads nowhere."""
-    if part.startswith("f:"):
-        return value.get(part[2:]) if isinstance(value, dict) else None
-    if not isinstance(value, list):
-        return None
-    wanted = json.loads(part[2:])
-    if part.startswith("v:"):
-        return wanted if wanted in value else None
-    keys = tuple(sorted(wanted))
-    return next((i for i in value if isinstance(i, dict) and item_key(i, keys) == item_key(wanted, keys)), None)
-
-
-def _value(obj: Any, path: tuple[str, ...]) -> Any:
-    for part in path:
-        if part != ".":
-            obj = _step(obj, part)
-    return obj
-
-
 def _settle_conflicts(
-    live: dict[str, Any], config: dict[str, Any], wanted: Fields, others: list[dict[str, Any]], force: bool, keyed: bool
+    live: dict[str, Any], config: dict[str, Any], wanted: Fields, others: list[Entry], force: bool
 ) -> None:
-    conflicts = []
-    for path in _leaves(wanted):
-        value = _value(config, path)
+    conflicts: dict[str, list[str]] = {}
+    for path in leaves(wanted):
+        value = value_at(config, path)
         # An empty map or list asks for no value in it, so it agrees with whatever is there.
-        if path[-1] == "." or value in ({}, []) or _value(live, path) == value:
+        if path[-1] == "." or value in _EMPTY or value_at(live, path) == value:
             continue
         for entry in others:
-            if not _owned(entry["fieldsV1"], path):
+            if not owned(entry["fieldsV1"], path):
                 continue
             if force:
-                _disown(entry["fieldsV1"], path)
+                disown(entry["fieldsV1"], path)
             else:
-                conflicts.append((entry["manager"], ".".join(part[2:] for part in path)))
+                using = "" if entry["operation"] == "Apply" else f" using {entry['apiVersion']}"
+                conflicts.setdefault(f'"{entry["manager"]}"{using}', []).append(text_of(path))
     if conflicts:
-        texts = [f'conflict with "{manager}": .{path}' for manager, path in conflicts]
-        message = f"Apply failed with {len(conflicts)} conflict{'s' if len(conflicts) > 1 else ''}: {', '.join(texts)}"
-        causes = [
-            {"reason": "FieldManagerConflict", "message": f'conflict with "{manager}"', "field": f".{path}"}
-            for manager, path in conflicts
-        ]
-        raise ApiError(409, message, details={"causes": causes})
+        raise _conflict(conflicts)
 
 
-def _disown(fields: Fields, path: tuple[str, ...]) -> None:
-    if len(path) > 1:
-        _disown(fields[path[0]], path[1:])
-        if fields[path[0]]:
-            return
-    fields.pop(path[0], None)
+def _conflict(conflicts: dict[str, list[str]]) -> ApiError:
+    texts = [
+        f"conflict with {who}: {paths[0]}" if len(paths) == 1 else "\n- ".join([f"conflicts with {who}:", *paths])
+        for who, paths in conflicts.items()
+    ]
+    count = sum(len(paths) for paths in conflicts.values())
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": path}
+        for who, paths in conflicts.items()
+        for path in paths
+    ]
+    message = f"Apply failed with {count} conflict{'s' if count > 1 else ''}: " + "\n".join(texts)
+    return ApiError(409, message, details={"causes": causes})
 
 
-def _prune(obj: Any, path: tuple[str, ...]) -> None:
+def _is_key(path: Path) -> bool:
+    """Whether a path leads to what identifies an item, which goes with the whole item alone."""
+    return len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in json.loads(path[-2][2:])
+
+
+def _prune(obj: Any, path: Path) -> None:
     """Remove what a path leads to; copies nothing, so ``obj`` must be the caller's own down the path."""
     if path[-1] == ".":
         path = path[:-1]
@@ -196,15 +177,15 @@ def _prune(obj: Any, path: tuple[str, ...]) -> None:
     if part.startswith("f:") and isinstance(parent, dict):
         parent.pop(part[2:], None)
     elif isinstance(parent, list):
-        item = _step(parent, part)
+        item = step(parent, part)
         if item is not None:
             parent.remove(item)
 
 
-def _own_path(obj: Any, path: tuple[str, ...]) -> Any:
+def _own_path(obj: Any, path: Path) -> Any:
     """Follow a path, replacing each part of it by a copy: merged results share parts with the live object."""
     for part in path:
-        child = _step(obj, part)
+        child = step(obj, part)
         if not isinstance(child, (dict, list)):
             return None
         fresh = copy.copy(child)

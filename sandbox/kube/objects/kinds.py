@@ -11,6 +11,7 @@ class Kind:
 
     ``status``: writes to the main resource leave ``.status`` alone, as with Kubernetes' status subresource.
     ``inert``: stored and listed, but nothing acts on it.
+    ``generation``: its metadata counts the changes of what is asked for; None: as with every custom resource.
     """
 
     group: str
@@ -22,6 +23,7 @@ class Kind:
     status: bool = False
     scale: bool = False
     inert: bool = False
+    generation: bool | None = None
     categories: tuple[str, ...] = ()
 
     @property
@@ -39,6 +41,11 @@ class Kind:
         """True for what a CRD defines on a cluster: no strategic merge, lists are atomic, fields are not checked."""
         return self.group == "argoproj.io"
 
+    @property
+    def counted(self) -> bool:
+        """Whether `metadata.generation` counts changes."""
+        return self.custom if self.generation is None else self.generation
+
 
 ALL = ("all",)
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", ("ns",), namespaced=False, status=True)
@@ -49,16 +56,24 @@ SECRET = Kind("", "v1", "Secret", "secrets")
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", ("sa",))
 CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", ("pvc",), status=True)
 EVENT = Kind("", "v1", "Event", "events", ("ev",))
-DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", ("deploy",), status=True, scale=True, categories=ALL)
-REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets", ("rs",), status=True, scale=True, categories=ALL)
-ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
+DEPLOYMENT = Kind(
+    "apps", "v1", "Deployment", "deployments", ("deploy",), status=True, scale=True, generation=True, categories=ALL
+)
+REPLICA_SET = Kind(
+    "apps", "v1", "ReplicaSet", "replicasets", ("rs",), status=True, scale=True, generation=True, categories=ALL
+)
+ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", generation=True)
 APPLICATION = Kind("argoproj.io", "v1alpha1", "Application", "applications", ("app", "apps"))
 APPLICATION_SET = Kind(
     "argoproj.io", "v1alpha1", "ApplicationSet", "applicationsets", ("appset", "appsets"), status=True
 )
 APP_PROJECT = Kind("argoproj.io", "v1alpha1", "AppProject", "appprojects", ("appproj", "appprojs"))
-DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", ("pdb",), inert=True)
-NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", ("netpol",), inert=True)
+DISRUPTION_BUDGET = Kind(
+    "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", ("pdb",), inert=True, generation=True
+)
+NETWORK_POLICY = Kind(
+    "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", ("netpol",), inert=True, generation=True
+)
 ROLE = Kind("rbac.authorization.k8s.io", "v1", "Role", "roles")
 ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from sandbox.kube.objects import kinds
 from sandbox.kube.objects.kinds import Kind
+from sandbox.kube.objects.metadata import METADATA
 from sandbox.kube.objects.podspec import NO_TOKEN, POD_SPEC
 from sandbox.kube.objects.schema import (
     ANY,
     BOOL,
     COUNT,
-    INT,
     INT_OR_STR,
     NAME,
     PORT,
@@ -20,7 +18,6 @@ from sandbox.kube.objects.schema import (
     STR,
     STR_MAP,
     Inert,
-    Leaf,
     List,
     Map,
     Obj,
@@ -108,29 +105,6 @@ _CLAIM = Obj(
         "volumeName": STR,
     },
     required=("accessModes",),
-)
-_LABEL = Leaf((str,), pattern=re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"))
-_OWNER = Obj(
-    {"apiVersion": STR, "kind": STR, "name": STR, "uid": STR, "controller": BOOL, "blockOwnerDeletion": BOOL},
-    required=("apiVersion", "kind", "name", "uid"),
-)
-METADATA = Obj(
-    {
-        "name": NAME,
-        "generateName": STR,
-        "namespace": NAME,
-        "labels": Map(_LABEL),
-        "annotations": STR_MAP,
-        "finalizers": List(STR),
-        "ownerReferences": List(_OWNER, unique="uid"),
-        "uid": STR,
-        "resourceVersion": STR,
-        "generation": INT,
-        "creationTimestamp": STR,
-        "deletionTimestamp": STR,
-        "deletionGracePeriodSeconds": INT,
-        "managedFields": ANY,
-    }
 )
 
 

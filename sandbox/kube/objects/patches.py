@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.kube.errors import ApiError
@@ -18,6 +19,7 @@ MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "conditions": ("type",),
     "ownerReferences": ("uid",),
     "hostAliases": ("ip",),
+    "topologySpreadConstraints": ("topologyKey",),
     "secrets": ("name",),
 }
 PORT_KEYS = ("containerPort", "port")
@@ -89,7 +91,7 @@ def _strategic_map(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, A
 
 def _strategic_list(target: list[Any], patch: list[Any], field: str) -> list[Any]:
     if field in PRIMITIVE_SETS:
-        return target + [item for item in patch if item not in target]
+        return _ordered(target, [(item, item) for item in patch], lambda item: item)
     if any(isinstance(item, dict) and item.get("$patch") == "replace" for item in patch):
         return [copy.deepcopy(item) for item in patch if item.get("$patch") != "replace"]
     keys = merge_key(field, patch)
@@ -98,16 +100,25 @@ def _strategic_list(target: list[Any], patch: list[Any], field: str) -> list[Any
     # A patch may name a port without its protocol: then the number alone identifies it.
     if field == "ports" and not all("protocol" in item for item in patch):
         keys = keys[:1]
-    result = list(target)
-    for item in patch:
-        found = [i for i, old in enumerate(result) if item_key(old, keys) == item_key(item, keys)]
-        if item.get("$patch") == "delete":
-            result = [old for i, old in enumerate(result) if i not in found]
-        elif found:
-            result[found[0]] = strategic(result[found[0]], item)
-        else:
-            result.append(strategic({}, item))
-    return result
+    gone = [item_key(item, keys) for item in patch if item.get("$patch") == "delete"]
+    target = [item for item in target if item_key(item, keys) not in gone]
+    present = {item_key(item, keys): item for item in target}
+    wanted = [(item_key(item, keys), item) for item in patch if item.get("$patch") != "delete"]
+    merged = [(key, strategic(present.get(key, {}), item)) for key, item in wanted]
+    return _ordered(target, merged, lambda item: item_key(item, keys))
+
+
+def _ordered(target: list[Any], patch: list[tuple[Any, Any]], key: Callable[[Any], Any]) -> list[Any]:
+    """The items of both: what a patch adds comes before what it does not name, the rest stays in its order."""
+    order = [key(item) for item in target]
+    named = {name for name, _ in patch}
+    left = [item for item in target if key(item) not in named]
+    result = []
+    for name, item in patch:
+        while left and name in order and order.index(key(left[0])) < order.index(name):
+            result.append(left.pop(0))
+        result.append(item)
+    return result + left
 
 
 def _reorder(obj: dict[str, Any], field: str, order: list[Any]) -> None:
@@ -150,8 +161,10 @@ def _operate(document: Any, operation: dict[str, Any]) -> Any:
     if verb == "remove":
         return _remove(document, path)
     if verb == "replace":
-        _walk(document, path)
-        return _add(_remove(document, path), path, copy.deepcopy(operation["value"]))
+        # As Kubernetes has it, a key that is not there is added; an item of a list must be there.
+        if path and isinstance(_walk(document, path[:-1]), list):
+            document = _remove(document, path)
+        return _add(document, path, copy.deepcopy(operation["value"]))
     raise ValueError(f"unknown operation {verb!r}")
 
 

@@ -100,7 +100,7 @@ CONTAINER_FIELDS = {
     "ports": List(
         Obj({"name": NAME, "containerPort": PORT, "protocol": one("TCP")}, required=("containerPort",)), unique="name"
     ),
-    "volumeMounts": List(MOUNT, unique="mountPath"),
+    "volumeMounts": List(MOUNT),
     "startupProbe": PROBE,
     "livenessProbe": PROBE,
     "readinessProbe": PROBE,
@@ -159,6 +159,8 @@ POD_SPEC = Obj(
         "topologySpreadConstraints": Inert(List(ANY), _ONE_NODE),
         "schedulerName": Inert(STR, _ONE_NODE),
         "priorityClassName": Inert(STR, _ONE_NODE),
+        "priority": Inert(INT, _ONE_NODE),
+        "preemptionPolicy": Inert(STR, _ONE_NODE),
         "securityContext": Inert(ANY, _NO_USERS),
         "imagePullSecrets": Inert(List(ANY), _NO_PULL),
         "automountServiceAccountToken": Inert(BOOL, NO_TOKEN),

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.kube.objects.quantities import FORM, canonical
+
 Problems = list[tuple[str, str]]
-_QUANTITY = re.compile(r"^\+?\d+(\.\d+)?([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$")
+# What is said of a value of the wrong type: no object can be made of such a body.
+WRONG_TYPE = "must be of type"
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+
+
+def quoted(value: Any) -> str:
+    """A value as Kubernetes' messages show it."""
+    return json.dumps(value)
 
 
 class Schema(ABC):
@@ -38,16 +47,16 @@ class Leaf(Schema):
     def check(self, value: Any, path: str, problems: Problems) -> Any:
         if not isinstance(value, self.types) or (isinstance(value, bool) and bool not in self.types):
             names = " or ".join(kind.__name__ for kind in self.types)
-            problems.append((path, f"Invalid value: {value!r}: must be of type {names}"))
+            problems.append((path, f"Invalid value: {quoted(value)}: {WRONG_TYPE} {names}"))
         elif self.values and value not in self.values:
             supported = ", ".join(f'"{item}"' for item in self.values)
-            problems.append((path, f"Unsupported value: {value!r}: supported values here: {supported}"))
+            problems.append((path, f"Unsupported value: {quoted(value)}: supported values here: {supported}"))
         elif isinstance(value, int) and self.least is not None and value < self.least:
             problems.append((path, f"Invalid value: {value}: must be greater than or equal to {self.least}"))
         elif isinstance(value, int) and self.most is not None and value > self.most:
             problems.append((path, f"Invalid value: {value}: must be less than or equal to {self.most}"))
         elif isinstance(value, str) and self.pattern and not self.pattern.match(value):
-            problems.append((path, f"Invalid value: {value!r}: must match {self.pattern.pattern}"))
+            problems.append((path, f"Invalid value: {quoted(value)}: must match {self.pattern.pattern}"))
         return value
 
 
@@ -66,7 +75,7 @@ class Map(Schema):
 
     def check(self, value: Any, path: str, problems: Problems) -> Any:
         if not isinstance(value, dict):
-            problems.append((path, f"Invalid value: {value!r}: must be an object"))
+            problems.append((path, f"Invalid value: {quoted(value)}: {WRONG_TYPE} object"))
             return value
         return {key: self.value.check(item, f"{path}[{key}]", problems) for key, item in value.items()}
 
@@ -84,7 +93,7 @@ class List(Schema):
 
     def check(self, value: Any, path: str, problems: Problems) -> Any:
         if not isinstance(value, list):
-            problems.append((path, f"Invalid value: {value!r}: must be a list"))
+            problems.append((path, f"Invalid value: {quoted(value)}: {WRONG_TYPE} list"))
             return value
         if len(value) < self.least:
             problems.append((path, "Required value"))
@@ -92,7 +101,7 @@ class List(Schema):
         for index, item in enumerate(value):
             name = item.get(self.unique) if self.unique and isinstance(item, dict) else None
             if name is not None and name in seen:
-                problems.append((f"{path}[{index}].{self.unique}", f"Duplicate value: {name!r}"))
+                problems.append((f"{path}[{index}].{self.unique}", f"Duplicate value: {quoted(name)}"))
             seen.add(name)
         return [self.item.check(item, f"{path}[{index}]", problems) for index, item in enumerate(value)]
 
@@ -125,7 +134,7 @@ class Obj(Schema):
 
     def check(self, value: Any, path: str, problems: Problems) -> Any:
         if not isinstance(value, dict):
-            problems.append((path, f"Invalid value: {value!r}: must be an object"))
+            problems.append((path, f"Invalid value: {quoted(value)}: {WRONG_TYPE} object"))
             return value
         result = {}
         for key, item in value.items():
@@ -168,7 +177,7 @@ POSITIVE = Leaf((int,), least=1)
 PORT = Leaf((int,), least=1, most=65535)
 BOOL = Leaf((bool,))
 INT_OR_STR = Leaf((int, str))
-QUANTITY_TEXT = Leaf((str,), pattern=_QUANTITY)
+QUANTITY_TEXT = Leaf((str,), pattern=FORM)
 ANY = Anything()
 
 
@@ -177,10 +186,11 @@ class Quantity(Schema):
 
     def check(self, value: Any, path: str, problems: Problems) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            problems.append((path, f"Invalid value: {value!r}: must be a quantity"))
-        elif isinstance(value, str):
-            QUANTITY_TEXT.check(value, path, problems)
-        return str(value)
+            problems.append((path, f"Invalid value: {quoted(value)}: {WRONG_TYPE} quantity"))
+            return value
+        found = len(problems)
+        QUANTITY_TEXT.check(str(value), path, problems)
+        return canonical(str(value)) if len(problems) == found else value
 
 
 QUANTITY = Quantity()

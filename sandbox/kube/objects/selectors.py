@@ -6,14 +6,20 @@ import re
 from typing import Any
 
 from sandbox.kube.errors import ApiError
-from sandbox.kube.objects.kinds import EVENT, POD, Kind
+from sandbox.kube.objects.kinds import EVENT, NAMESPACE, POD, REPLICA_SET, SECRET, Kind
 
 Requirement = tuple[str, str, tuple[str, ...]]
 _SET = re.compile(r"^(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\(\s*(?P<values>[^()]*)\)$")
 _EQUAL = re.compile(r"^(?P<key>[^\s!=,()]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^\s!=,()]*)$")
 _KEY = re.compile(r"^(?P<not>!?)\s*(?P<key>[A-Za-z0-9][-A-Za-z0-9_./]*)$")
 _FIELDS = {
-    POD: {"spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"},
+    NAMESPACE: {"status.phase"},
+    POD: {
+        "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
+        "status.phase", "status.podIP", "status.nominatedNodeName",
+    },
+    REPLICA_SET: {"status.replicas"},
+    SECRET: {"type"},
     EVENT: {
         "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
         "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",

@@ -88,7 +88,9 @@ class Store:
             raise already_exists(kind.plural, kind.group, meta["name"])
         meta["uid"] = str(uuid.uuid4())
         meta["creationTimestamp"] = clock.now()
-        meta["generation"] = 1
+        meta.pop("generation", None)
+        if kind.counted:
+            meta["generation"] = 1
         return self._write("ADDED", kind, key, obj, None)
 
     def put(self, kind: Kind, obj: Object) -> Object:
@@ -101,11 +103,13 @@ class Store:
             raise conflict(kind.plural, kind.group, meta["name"], why)
         obj = copy.deepcopy(obj)
         meta = obj["metadata"]
+        meta.pop("generation", None)
         for field in ("uid", "creationTimestamp", "generation", "resourceVersion"):
-            meta[field] = former["metadata"][field]
+            if field in former["metadata"]:
+                meta[field] = former["metadata"][field]
         if obj == former:
             return former
-        if _desired(obj) != _desired(former):
+        if kind.counted and _desired(kind, obj) != _desired(kind, former):
             meta["generation"] += 1
         return self._write("MODIFIED", kind, key, obj, former)
 
@@ -152,5 +156,8 @@ class Store:
             self._untold.popleft()
 
 
-def _desired(obj: Object) -> Object:
-    return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+def _desired(kind: Kind, obj: Object) -> Object:
+    """What its generation counts: all but metadata and a status that a subresource writes, and that it shall end."""
+    apart = ("metadata", "status") if kind.status or not kind.custom else ("metadata",)
+    desired = {key: value for key, value in obj.items() if key not in apart}
+    return {**desired, "ending": "deletionTimestamp" in obj["metadata"]}

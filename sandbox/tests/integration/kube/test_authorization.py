@@ -29,7 +29,7 @@ def ask(url: str, token: str = "", method: str = "GET", body: Any = None) -> tup
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+        return error.code, json.load(error) if "json" in error.headers["Content-Type"] else {}
 
 
 @pytest.fixture

@@ -216,7 +216,8 @@ def test_pre_stop_then_term_then_kill(core: client.CoreV1Api, namespace: str, se
     container = {"lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "echo hook > /w/hook"]}}}}
     container["volumeMounts"] = [{"name": "w", "mountPath": "/w"}]  # type: ignore[assignment]
     volumes = [{"name": "w", "persistentVolumeClaim": {"claimName": "w"}}]
-    claim = {"metadata": {"name": "w"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+    resources = {"requests": {"storage": "1Gi"}}
+    claim = {"metadata": {"name": "w"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": resources}}
     core.create_namespaced_persistent_volume_claim(namespace, claim)
     core.create_namespaced_pod(namespace, pod("a", code, container=container, volumes=volumes))
     eventually(lambda: "up" in log(core, namespace, "a"), "the handler")

@@ -95,7 +95,7 @@ def test_rollout_by_strategic_patch_scale_and_undo(kubectl: Kubectl) -> None:
     found = json.loads(kubectl("get", "deployment", "web", "--output=json"))["spec"]["template"]["spec"]["containers"][
         0
     ]
-    assert [entry["name"] for entry in found["env"]] == ["POD_IP", "MORE"] and found["ports"]
+    assert [entry["name"] for entry in found["env"]] == ["MORE", "POD_IP"] and found["ports"]
     kubectl("scale", "deployment", "web", "--replicas=2")
     kubectl("rollout", "status", "deployment/web", "--timeout=20s")
     kubectl("rollout", "undo", "deployment/web")

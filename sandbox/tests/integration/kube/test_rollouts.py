@@ -135,7 +135,7 @@ def test_min_ready_seconds_delay_availability(apps: client.AppsV1Api, namespace:
 
     apps.create_namespaced_deployment(namespace, deployment("web", "v1", minReadySeconds=2))
     eventually(available, "the delayed availability")
-    assert (1, 0) in seen
+    assert (1, None) in seen
     assert seen[-1] == (1, 1)
 
 

@@ -120,6 +120,21 @@ def test_drift_ignores_how_empty_is_written_and_how_secrets_are_given() -> None:
     assert differs({"stringData": {"key": "other"}}, {"data": {"key": "dmFsdWU="}})
 
 
+@pytest.mark.parametrize(
+    ("desired", "live", "same"),
+    [
+        ({"limits": {"cpu": "1000m", "memory": "1024Mi"}}, {"limits": {"cpu": "1", "memory": "1Gi"}}, True),
+        ({"limits": {"cpu": 2}}, {"limits": {"cpu": "2"}}, True),
+        ({"limits": {"cpu": "1"}}, {"limits": {"cpu": "2"}}, False),
+        ({"limits": {"cpu": "1"}}, {"limits": {}}, False),
+        ({"env": [{"name": "A", "value": ""}]}, {"env": [{"name": "A"}]}, True),
+        ({"text": "1000m"}, {"text": "1"}, False),
+    ],
+)
+def test_what_the_api_server_writes_in_its_own_way_is_no_drift(desired: Manifest, live: Manifest, same: bool) -> None:
+    assert differs({"spec": desired}, {"spec": live}) is not same
+
+
 JSON = st.recursive(
     st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2),
     lambda children: st.dictionaries(st.sampled_from("abcd"), children, max_size=3),

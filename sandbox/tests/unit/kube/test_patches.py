@@ -21,7 +21,7 @@ def test_strategic_merges_lists_by_key() -> None:
     target = {"containers": [{"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}]}, {"name": "b"}]}
     patch = {"containers": [{"name": "a", "env": [{"name": "Y", "value": "2"}]}, {"name": "b", "$patch": "delete"}]}
     assert strategic(target, patch) == {
-        "containers": [{"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]}]
+        "containers": [{"name": "a", "image": "1", "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}]}]
     }
 
 
@@ -64,7 +64,7 @@ def test_json_patch() -> None:
     [
         {"op": "test", "path": "/a", "value": 2},
         {"op": "remove", "path": "/b"},
-        {"op": "replace", "path": "/b", "value": 1},
+        {"op": "replace", "path": "/a/b", "value": 1},
         {"op": "add", "path": "a", "value": 1},
         {"op": "invent", "path": "/a"},
     ],

@@ -132,7 +132,7 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- end -}}
 {{- end -}}
 
-{{/* Triton's gRPC names the model in the message and not in the path, so each model needs a host of its own. */}}
+{{/* Triton's gRPC names the model in the message and not in the path, so each model needs a separate host. */}}
 {{- define "triton.validateWaysIn" -}}
 {{- $several := gt (len (include "triton.served" . | fromJson).models) 1 -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}

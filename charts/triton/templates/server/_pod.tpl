@@ -126,7 +126,7 @@ args:
   - --grpc-address={{ $values.server.bindAddress }}
   - --grpc-port={{ $ports.grpc }}
   {{- with ternary 0 (int $values.server.preStopSleepSeconds) $values.proxy.enabled }}
-  # A kept connection stays on its pod. Renewed twice in the time that a stopping pod goes on serving, each one moves to
+  # A kept connection stays on its pod. Renewed twice in the time that a stopping pod still serves, each one moves to
   # another pod before this one stops; the client sees nothing of it.
   - --grpc-max-connection-age={{ mul . 500 }}
   - --grpc-max-connection-age-grace={{ mul (int $values.server.exitTimeoutSeconds) 1000 }}

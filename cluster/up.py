@@ -43,7 +43,9 @@ def up(
         say(f"made Secret {each.name} in namespace {each.namespace}")
     if settings.on("platform.argocd"):
         install_argocd(kubectl, say)
-    kubectl.run("apply", "--server-side", "--field-manager=cluster-up", "--filename", str(ROOT_APPLICATION))
+    # The file is right, whoever has edited the object since, by hand or in Argo CD's UI.
+    apply = ("apply", "--server-side", "--force-conflicts", "--field-manager=cluster-up")
+    kubectl.run(*apply, "--filename", str(ROOT_APPLICATION))
     say(f"applied {ROOT_APPLICATION.relative_to(ROOT)}; Argo CD does the rest")
     repository, names = Repository(settings, variables), applications(settings)
     unstick(settings, kubectl, repository, names, say)

@@ -115,11 +115,15 @@ def test_an_empty_cluster_is_brought_up_and_a_second_time_left_as_it_is(
     assert root["spec"]["source"]["path"] == "argocd-apps"
     assert any("made Secret postgresql" in line for line in said)
     assert not any("s3cr3t" in line for line in said)
+    edit = '{"spec": {"source": {"targetRevision": "by-hand"}}}'
+    edited = ("patch", "application.argoproj.io/platform", "--namespace=argocd", "--type=merge", f"--patch={edit}")
+    kubectl.run(*edited, "--field-manager=argocd-server")
     before, passwords = len(front.writes), kubectl.secret("platform", "postgresql-airflow")
     again: list[str] = []
     up.up(settings, kubectl, again.append, {}, timeout=20)
     assert kubectl.secret("platform", "postgresql-airflow") == passwords
-    assert len(helm.read_text().splitlines()) == 1, "Argo CD looks after itself"
+    assert kubectl.get("application.argoproj.io", "platform", "argocd")["spec"] == root["spec"]  # type: ignore[index]
+    assert len(helm.read_text().splitlines()) == 1, "Argo CD manages itself"
     assert {re.sub(r"\?.*", "", write) for write in front.writes[before:]} == {
         "PATCH /apis/argoproj.io/v1alpha1/namespaces/argocd/applications/platform"
     }

@@ -37,7 +37,7 @@ class Prometheus:
             "metric_relabel_configs": [{"regex": "path", "action": "labeldrop"}],
         }
         config = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
             "rule_files": [str(folder / "rules.yaml")],
             "scrape_configs": [scrape],
         }
@@ -100,11 +100,11 @@ class Prometheus:
                 found.append({"metric": series["metric"], "values": numbers})
         return found
 
-    def wait(self, expression: str, present: bool = True, seconds: float = 45) -> list[Series]:
+    def wait(self, expression: str, present: bool = True, seconds: float = 120) -> list[Series]:
         """Waits until a query gives something (or nothing any more); the last answer."""
         return self._wait(self.now, expression, present, seconds)
 
-    def wait_lately(self, expression: str, seconds: float = 45) -> list[Series]:
+    def wait_lately(self, expression: str, seconds: float = 120) -> list[Series]:
         """Waits until a graph of the last minutes shows something."""
         return self._wait(self.lately, expression, True, seconds)
 

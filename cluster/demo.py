@@ -53,7 +53,7 @@ def demo(settings: Settings, kubectl: Kubectl, say: Say) -> dagrun.Ending:
             # An answer that is an error, and the first connection's failure, are for a person.
             if not run or getattr(error, "status", None) is not None:
                 raise ClusterError(f"{error} Look at Airflow's pods: `kubectl -n platform get pods`.") from error
-            # Counted anew once Airflow has told something.
+            # Counted again once Airflow has told something.
             lost = 1 if progress.news() else lost + 1
             if lost > TRIES:
                 raise ClusterError(

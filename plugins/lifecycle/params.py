@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from airflow.sdk import Param
@@ -62,15 +62,11 @@ def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
     every = dict.fromkeys(stage.environment for each in staged.values() for stage in each.stages)
     name = next(iter(staged), "")
     first = [stage.environment for stage in staged[name].stages[:2]] if staged else ["", ""]
-
-    def choice(value: str, among: list[str], title: str, description: str) -> Param:
-        enum: dict[str, Any] = {"enum": among} if among else {}
-        return Param(value, type="string", title=title, section=section, description=description, **enum)
-
+    asked = "The stage whose version is promoted; it must answer there now."
     return {
-        "pipeline": choice(name, list(staged), "Pipeline", "The file in `dags/pipelines/`, with its stages."),
-        "from": choice(first[0], list(every), "From", "The stage whose version is promoted; it must answer there now."),
-        "to": choice(first[1], list(every), "To", "The stage after it."),
+        "pipeline": _choice(name, staged, "Pipeline", section, "The file in `dags/pipelines/`, with its stages."),
+        "from": _choice(first[0], every, "From", section, asked),
+        "to": _choice(first[1], every, "To", section, "The stage after it."),
         "skip_soak": Param(
             False,
             type="boolean",
@@ -78,38 +74,17 @@ def promotion(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
             section=section,
             description="Does not wait until the version has been live for as long as the stage's `soak` says.",
         ),
-        "reason": Param(
-            "",
-            type="string",
-            title="Reason",
-            maxLength=500,
-            section=section,
-            description="Goes into the commit and the log.",
-        ),
+        "reason": _reason(section),
     }
 
 
 def code(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
     """Parameters of `yolo_release_code`: whose first stage gets the newest code."""
     section = "What is released"
-    enum: dict[str, Any] = {"enum": list(pipelines)} if pipelines else {}
+    whose = "The file in `dags/pipelines/` whose first stage gets the newest code of `model_repository/`."
     return {
-        "pipeline": Param(
-            next(iter(pipelines), ""),
-            type="string",
-            title="Pipeline",
-            section=section,
-            description="The file in `dags/pipelines/` whose first stage gets the newest code of `model_repository/`.",
-            **enum,
-        ),
-        "reason": Param(
-            "",
-            type="string",
-            title="Reason",
-            maxLength=500,
-            section=section,
-            description="Goes into the commit and the log.",
-        ),
+        "pipeline": _choice(next(iter(pipelines), ""), pipelines, "Pipeline", section, whose),
+        "reason": _reason(section),
     }
 
 
@@ -142,12 +117,22 @@ def rollback(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
             section=section,
             description="Set `hold: true`: no pipeline's run promotes over it until a person removes it.",
         ),
-        "reason": Param(
-            "",
-            type="string",
-            title="Reason",
-            maxLength=500,
-            section=section,
-            description="Goes into the commit and the log.",
-        ),
+        "reason": _reason(section),
     }
+
+
+def _choice(value: str, among: Collection[str], title: str, section: str, description: str) -> Param:
+    """One of some names; any, where there is none yet."""
+    enum: dict[str, Any] = {"enum": list(among)} if among else {}
+    return Param(value, type="string", title=title, section=section, description=description, **enum)
+
+
+def _reason(section: str) -> Param:
+    return Param(
+        "",
+        type="string",
+        title="Reason",
+        maxLength=500,
+        section=section,
+        description="Goes into the commit and the log.",
+    )

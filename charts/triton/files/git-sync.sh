@@ -14,8 +14,13 @@ if [ -d "$copy" ]; then
     echo "commit $GITSYNC_REF of the code: from the cache, without the git host"
     exit 0
   fi
-  echo "commit $GITSYNC_REF of the code: the copy in the cache is damaged and was removed; the git host is asked" >&2
-  rm -rf "$copy"
+  # A full disk of this pod, say, is no fault of the copy, which may be all that there is while the host is down.
+  if git --git-dir="$copy" fsck --no-progress > /dev/null 2>&1; then
+    echo "commit $GITSYNC_REF of the code: not checked out of the cache, whose copy is whole; the git host is asked" >&2
+  else
+    echo "commit $GITSYNC_REF of the code: the copy in the cache is damaged and was removed; the git host is asked" >&2
+    rm -rf "$copy"
+  fi
 fi
 git-sync
 

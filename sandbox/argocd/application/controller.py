@@ -173,7 +173,7 @@ class Applications:
         pending = [item for item in items if not item.synced and not item.extraneous]
         now = time.monotonic()
         if state.retry_at:
-            # The operation goes on, whatever Git says now; its next try takes that.
+            # The operation continues, whatever Git says now; its next try takes that.
             return now >= state.retry_at
         if not spec.automated or not pending:
             return False

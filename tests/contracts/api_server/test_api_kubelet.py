@@ -72,7 +72,7 @@ def pods(api: Api, server: ApiServer) -> Iterator[Pods]:
     start("stays", STAYS, terminationGracePeriodSeconds=20)
     start("works", "print('one'); print('two')")
     start("fails", "import sys; print('why it failed'); sys.exit(3)")
-    start("loops", "import sys; sys.exit('once more')", restartPolicy="Always")
+    start("loops", "import sys; sys.exit('looped')", restartPolicy="Always")
     start("late", "import time; time.sleep(600)", activeDeadlineSeconds=1, terminationGracePeriodSeconds=1)
     start("imageless", "pass", {"image": "localhost/no-such-image:1"})
     start("secretless", "pass", {"env": [MISSING]})
@@ -107,7 +107,7 @@ def test_a_container_that_ends_again_and_again_says_so(pods: Pods) -> None:
     assert pods.container("loops")["lastState"]["terminated"]["exitCode"] == 1
     until("it waits to be restarted", lambda: pods.waits("loops") == "CrashLoopBackOff", seconds=60)
     assert pods.status("loops")["phase"] == "Running", "the pod itself has not failed"
-    assert pods.log("loops", previous="true") == "once more\n"
+    assert pods.log("loops", previous="true") == "looped\n"
 
 
 def test_a_pod_that_takes_too_long(pods: Pods) -> None:

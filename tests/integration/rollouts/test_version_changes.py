@@ -58,7 +58,7 @@ def named(site: Site, name: str) -> Manifest:
 
 
 def wait_ready_again(site: Site, name: str) -> None:
-    """Waits until the server of a pod that was killed has started once more, and answers."""
+    """Waits until the server of a pod that was killed has started again, and answers."""
     until(f"{name} has started again", lambda: site.container(named(site, name))["restartCount"] == 1, site.logs)
     until(f"{name} is ready again", lambda: site.describe(named(site, name))[1], site.logs)
     assert site.container(named(site, name))["lastState"]["terminated"]["exitCode"] == 137

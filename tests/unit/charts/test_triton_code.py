@@ -40,9 +40,9 @@ def host(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fetch(values: Manifest, model: Manifest, render: Render, tmp_path: Path, host: Path) -> Fetch:
-    """Run the init container of new pods, all at once, whose model is pinned to that commit."""
+    """Run the init container of new pods, all at once, whose model is pinned to that commit; `room`: they can write."""
 
-    def run(pin: str, pods: int = 1) -> list[Done]:
+    def run(pin: str, pods: int = 1, room: bool = True) -> list[Done]:
         model["codeCommit"] = pin
         values["modelRepository"]["gitSync"] |= {"repo": f"file://{host}", "maxFailures": 1}
         container = render(values, only="Deployment")[0]["spec"]["template"]["spec"]["initContainers"][0]
@@ -52,8 +52,10 @@ def fetch(values: Manifest, model: Manifest, render: Render, tmp_path: Path, hos
 
         def start(number: int) -> Done:
             own = tmp_path / f"git{number}"
+            if own.is_file():
+                own.unlink()
             shutil.rmtree(own, ignore_errors=True)
-            own.mkdir()
+            own.mkdir() if room else own.touch()
             command = [*container["command"], *container["args"]]
             given = {**env, "GITSYNC_ROOT": str(own)}
             return subprocess.run(command, env=given, capture_output=True, text=True, timeout=30, check=False)
@@ -94,6 +96,15 @@ def test_a_damaged_copy_is_fetched_again(fetch: Fetch, host: Path, tmp_path: Pat
     (done,) = fetch(proved)
     assert (done.returncode, served(tmp_path)) == (0, "proved"), done.stderr
     assert "the copy in the cache is damaged" in done.stderr
+    assert "from the cache" in fetch(proved)[0].stdout
+
+
+def test_a_pod_that_cannot_write_leaves_a_sound_copy_alone(fetch: Fetch, host: Path, tmp_path: Path) -> None:
+    proved = commit(host, "proved")
+    assert fetch(proved)[0].returncode == 0
+    host.rename(tmp_path / "gone")
+    (done,) = fetch(proved, room=False)
+    assert done.returncode != 0 and "whose copy is whole" in done.stderr
     assert "from the cache" in fetch(proved)[0].stdout
 
 

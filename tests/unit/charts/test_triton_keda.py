@@ -46,7 +46,7 @@ def test_keda_asks_for_what_the_recording_rules_write(scaled: Manifest, render: 
 
 
 def test_switching_an_autoscaler_on_never_leaves_fewer_pods_than_it_may(scaled: Manifest, render: Render) -> None:
-    """Git goes on naming a number, and Argo CD overlooks it: by the annotation that the ApplicationSet asks for."""
+    """Git still names a number, and Argo CD overlooks it: by the annotation that the ApplicationSet asks for."""
     deployment = one(render(scaled), "Deployment")
     assert deployment["spec"]["replicas"] == 2
     (key, value), *_ = deployment["metadata"]["annotations"].items()

@@ -47,7 +47,7 @@ def test_what_a_package_needs_comes_with_it_and_once(downloaded: list[str]) -> N
     assert downloaded == ["checker", "libchecker1"]
     write("checker\nchromium-headless-shell # optional\n")
     assert packages.main() == 0
-    assert downloaded[2:] == ["checker", "libchecker1", packages.CHROMIUM], "another list is fetched anew"
+    assert downloaded[2:] == ["checker", "libchecker1", packages.CHROMIUM], "another list is fetched again"
 
 
 def test_only_an_optional_package_may_be_unknown(downloaded: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,7 @@ def _unpack_zip(archive: Path, folder: Path, shown: str) -> None:
 
 
 def _name(member: zipfile.ZipInfo) -> str:
-    """The programs zip and the Mac's write names in UTF-8 without saying so, and Python takes them for code page 437."""
+    """Info-ZIP and Macs write names in UTF-8 without saying so; Python takes them for code page 437."""
     if member.flag_bits & UTF8:
         return member.filename
     try:

@@ -116,7 +116,7 @@ def _require_fields(content: dict[str, Any], shown: str) -> None:
         for entry in content[kind]:
             if not isinstance(entry, dict) or any(entry.get(field) is None for field in fields):
                 raise InputError(
-                    f"{shown} has an entry of {kind} without {' or '.join(fields)}: {str(entry)[:100]}. Export it again."
+                    f"{shown} has {kind} without {' or '.join(fields)}: {str(entry)[:100]}. Export the dataset again."
                 )
 
 

@@ -136,7 +136,9 @@ class _Reader:
 
     def without_file(self) -> list[str]:
         """The images that no file read so far is of."""
-        return [key for key in self._finder.keys if key not in self.images and not set(MASKS) & set(key.split("/")[:-1])]
+        return [
+            key for key in self._finder.keys if key not in self.images and not set(MASKS) & set(key.split("/")[:-1])
+        ]
 
     def read(self, path: str) -> None:
         """Read one file."""

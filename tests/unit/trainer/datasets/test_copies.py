@@ -8,7 +8,6 @@ import os
 import shutil
 import time
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,19 +122,6 @@ def test_a_volume_that_does_not_answer_is_no_damage(
     monkeypatch.setattr(stored, "_stamps", stale)
     with pytest.raises(OSError, match="Stale file handle"):
         materialise("/nowhere", tmp_path / "workspace", expected=dataset.digest)
-
-
-def test_pods_that_open_a_copy_at_once_do_not_meet(make_tree: MakeTree, tmp_path: Path) -> None:
-    """They have the same process id, each in its container, as threads have here."""
-    dataset = materialise(str(make_tree()), tmp_path / "workspace")
-
-    def open_it(_: int) -> bool:
-        (dataset.root / stored.STAMPS).write_bytes(b"")
-        return materialise("/nowhere", tmp_path / "workspace", expected=dataset.digest) == dataset
-
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(open_it, range(100)))
-    assert not [path for path in dataset.root.iterdir() if path.name.startswith(".")]
 
 
 def test_what_a_killed_pod_left_is_removed_and_what_a_living_one_makes_is_not(

@@ -94,6 +94,14 @@ def test_coco_that_names_images_by_label_studios_address_of_a_local_file(tmp_pat
     assert _found(_read(root, tmp_path)) == _expected(*EMPTY)
 
 
+def test_coco_that_has_addresses_of_images_in_place_of_names(tmp_path: Path) -> None:
+    """The files of LVIS 1.0, after their documentation."""
+    content = _coco()
+    for image in content["images"]:
+        image["coco_url"] = f"http://images.cocodataset.org/train2017/{image.pop('file_name')}"
+    assert _found(_read(_write_coco(tmp_path / "export", content), tmp_path)) == _expected(*EMPTY)
+
+
 ORDERS = {
     "Label Studio, 8,000 images": ("images", "categories", "annotations"),
     "COCO's own, datumaro 1.13.12": ("images", "annotations", "categories"),

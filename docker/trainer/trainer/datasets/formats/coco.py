@@ -112,12 +112,21 @@ def _require_fields(content: dict[str, Any], shown: str) -> None:
             raise InputError(
                 f"{shown} has annotations without image_id and category_id. Export the dataset for object detection."
             )
-    for kind, fields in (("images", ("id", "file_name")), ("categories", ("id", "name"))):
-        for entry in content[kind]:
-            if not isinstance(entry, dict) or any(entry.get(field) is None for field in fields):
-                raise InputError(
-                    f"{shown} has {kind} without {' or '.join(fields)}: {str(entry)[:100]}. Export the dataset again."
-                )
+    for entry in content["images"]:
+        if not isinstance(entry, dict) or entry.get("id") is None or not _file_of(entry):
+            raise InputError(
+                f"{shown} has images without id or file_name: {str(entry)[:100]}. Export the dataset again."
+            )
+    for entry in content["categories"]:
+        if not isinstance(entry, dict) or entry.get("id") is None or entry.get("name") is None:
+            raise InputError(
+                f"{shown} has categories without id or name: {str(entry)[:100]}. Export the dataset again."
+            )
+
+
+def _file_of(image: dict[str, Any]) -> str:
+    """The name of an image; LVIS has an address in its place."""
+    return str(image.get("file_name") or image.get("coco_url") or "")
 
 
 def _box_of(segmentation: Any) -> list[float] | None:
@@ -176,7 +185,7 @@ def _samples(
         objects[str(annotation.image)].append(annotation)
     samples: dict[str, Sample] = {}
     for image in content["images"]:
-        told, found = str(image["file_name"]), objects.pop(str(image["id"]), [])
+        told, found = _file_of(image), objects.pop(str(image["id"]), [])
         key = finder.find(told, file, problems)
         if key is None:
             continue

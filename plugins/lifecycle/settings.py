@@ -59,6 +59,11 @@ class Settings(BaseSettings):
         default="ghcr.io/your-org/yolo-lifecycle:latest",
         description="Image of the steps of a workflow (Argo Workflows) that are no trainer's",
     )
+    workflow_client_image: str = Field(
+        default="",
+        description="Image of a workflow's last step, which asks the served version and logs each request to the "
+        "workspace (docker/client); empty: no such step",
+    )
     workflow_account: str = Field(
         default="workflow-steps", description="Service account of these steps: they follow Applications"
     )

@@ -60,15 +60,14 @@ class Walk:
         failed = [{"displayName": name} for name, phase in self.phases.items() if phase == "Failed"]
         failed += [{"displayName": f"{name}(0)"} for name, tries in self.tries.items() if tries > 1]
         self._values |= {"workflow.status": status, "workflow.failures": json.dumps(json.dumps(failed or None))}
-        for group in self._templates[spec["onExit"]]["steps"]:
-            for task in group:
-                self._task(task)
-                assert self.phases[task["name"]] != "Failed" or task.get("continueOn", {}).get("failed"), task["name"]
+        for task in self._templates[spec["onExit"]]["dag"]["tasks"]:
+            assert self._depends(task), f"{task['name']} is left out at the end"
+            self._task(task)
         return status
 
     def _depends(self, task: dict[str, Any]) -> bool:
-        before, _, wanted = task.get("depends", "").partition(".")
-        return not before or self.phases[before] == wanted
+        wanted = [each.split(".") for each in task.get("depends", "").split(" || ") if each]
+        return not wanted or any(self.phases[name] == phase for name, phase in wanted)
 
     def _task(self, task: dict[str, Any]) -> None:
         name, template = task["name"], self._templates[task["template"]]

@@ -13,7 +13,18 @@ from lifecycle.pipelines.resources import settings_for
 from lifecycle.run_params import run_params
 from lifecycle.settings import Settings
 from lifecycle.trainer_pods import pod_security
-from lifecycle.workflows.pods import MAY_SKIP, STEP_OUTPUTS, Template, plain, pull_secrets, step, trainer, volumes
+from lifecycle.workflows.pods import (
+    CLIENT,
+    MAY_SKIP,
+    STEP_OUTPUTS,
+    Template,
+    client,
+    plain,
+    pull_secrets,
+    step,
+    trainer,
+    volumes,
+)
 
 API = "argoproj.io/v1alpha1"
 STEPS = (
@@ -98,6 +109,8 @@ def _pipeline(chosen: Settings) -> Template:
     order = list(STEPS)
     if chosen.require_approval:
         order.insert(order.index("promote"), APPROVE)
+    if chosen.workflow_client_image:
+        order.append(CLIENT)
     tasks = []
     for number, name in enumerate(order):
         task: dict[str, Any] = {"name": name, "template": name}
@@ -110,20 +123,19 @@ def _pipeline(chosen: Settings) -> Template:
                 {"name": key, "value": f"{{{{tasks.open.outputs.parameters.{key}}}}}"} for key in STEP_OUTPUTS["open"]
             ]
             task["arguments"] = {"parameters": given}
+        if name == CLIENT:
+            address = {"name": "grpc_url", "value": "{{tasks.verify.outputs.parameters.grpc_url}}"}
+            task["arguments"] = {"parameters": [address]}
         tasks.append(task)
     return {"name": "pipeline", "dag": {"tasks": tasks}}
 
 
 def _ending() -> Template:
     """However the run ended: what was committed and not proved is taken back, and the MLflow run is ended."""
-    restore = {
-        "name": "restore",
-        "template": "restore",
-        "when": "{{workflow.status}} != Succeeded",
-        "continueOn": {"failed": True, "error": True},
-    }
-    close = {"name": "close", "template": "close"}
-    return {"name": "ending", "steps": [[restore], [close]]}
+    restore = {"name": "restore", "template": "restore", "when": "{{workflow.status}} != Succeeded"}
+    # It ends as a failure where it took something back; the run is closed all the same.
+    after = " || ".join(f"restore.{state}" for state in ("Succeeded", "Failed", "Errored", "Skipped"))
+    return {"name": "ending", "dag": {"tasks": [restore, {"name": "close", "template": "close", "depends": after}]}}
 
 
 def _steps(name: str, text: str, pipeline: Pipeline, chosen: Settings) -> list[Template]:
@@ -140,6 +152,7 @@ def _steps(name: str, text: str, pipeline: Pipeline, chosen: Settings) -> list[T
         step(chosen, "wait", seconds=waits + (chosen.merge_timeout if requests else 0)),
         step(chosen, "verify"),
         step(chosen, "champion"),
+        *([client(chosen)] if chosen.workflow_client_image else []),
         step(chosen, "restore", seconds=waits),
         step(chosen, "close", ["--failures={{workflow.failures}}"]),
     ]

@@ -38,6 +38,7 @@ STEP_OUTPUTS = {
     "wait": ("commit",),
     "verify": ("url", "grpc_url"),
 }
+CLIENT = "client"
 # Steps after which nothing may be left to do.
 MAY_SKIP = ("changes", "gate", "promote", "wait")
 
@@ -110,6 +111,32 @@ def step(settings: Settings, name: str, arguments: list[str] | None = None, *, s
                 {"name": "workspace", "mountPath": WORKSPACE},
                 {"name": "scratch", "mountPath": "/tmp"},
             ],
+        },
+    }
+
+
+def client(settings: Settings) -> Template:
+    """The template that asks the served version over gRPC, and leaves a line for each request beside the results."""
+    return {
+        "name": CLIENT,
+        "inputs": {"parameters": [{"name": "grpc_url"}]},
+        "metadata": _metadata(settings, "yolo-client", CLIENT),
+        "retryStrategy": _retries(settings),
+        "activeDeadlineSeconds": QUICK,
+        **_placed(placement(settings, "evaluate")),
+        **_patch(settings, {}),
+        "container": {
+            "image": settings.workflow_client_image,
+            "command": ["python", "/opt/yolo-lifecycle/log_requests.py"],
+            "args": [
+                "--url={{inputs.parameters.grpc_url}}",
+                "--model={{workflow.parameters.served_model}}",
+                "--requests=200",
+                f"--log={RESULTS}/requests.csv",
+            ],
+            "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
+            "securityContext": plain(container_security()) | {"readOnlyRootFilesystem": True},
+            "volumeMounts": [{"name": "workspace", "mountPath": WORKSPACE}, {"name": "scratch", "mountPath": "/tmp"}],
         },
     }
 

@@ -1,6 +1,7 @@
-"""A pipeline's workflow, step by step without Airflow: the same commit, tags and aliases as the DAG's, and the same ends.
+"""A pipeline's workflow, step by step without Airflow: the same commit, tags, aliases and ends as the DAG's.
 
-The steps are those of the rendered WorkflowTemplate; only the controller is stood in for (tests/support/argo_workflows).
+The steps are those of the rendered WorkflowTemplate; only the controller is stood in for
+(tests/support/argo_workflows.py).
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ def test_rollout_that_fails_is_taken_back_and_told(
     assert f"Version 2 of {platform.model} (commit " in said and "did not go live: Argo CD reports a failure" in said
     assert f"The former {platform.model} version 1 is back and answers" in said
     assert (platform.repository.text(), platform.served.version, platform.alias()) == (before, 1, "1")
-    assert mlflow_end(platform, walked) == ("FAILED", "failed in wait_for_rollout")
+    assert mlflow_end(platform, walked) == ("FAILED", "failed in restore, wait_for_rollout")
 
 
 def test_what_is_not_good_enough_ends_well_and_changes_nothing(

@@ -26,7 +26,7 @@ def main() -> None:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                status = lifecycle(asked["argv"])
+                status: object = lifecycle(asked["argv"])
             except SystemExit as error:
                 status = error.code
         sys.stdout.write(json.dumps({"status": status, "out": out.getvalue(), "err": err.getvalue()}) + "\n")

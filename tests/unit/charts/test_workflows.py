@@ -32,7 +32,7 @@ Object = dict[str, Any]
 FOLDER = ROOT / "workflows"
 DIGITS = ROOT / "dags" / "pipelines" / "digits.yaml"
 PODS = ("prepare", "train", "evaluate")
-IMAGES = {
+IMAGES: dict[str, Any] = {
     "trainer_image": "ghcr.io/your-org/yolo-trainer:0.1.0",
     "workflow_image": "ghcr.io/your-org/yolo-lifecycle:0.1.0",
 }

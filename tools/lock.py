@@ -18,6 +18,7 @@ from tools.environments import ROOT, installer
 FILES = (
     ("requirements.in", "requirements.txt", None),
     ("docker/airflow/requirements.in", "docker/airflow/requirements.txt", None),
+    ("docker/lifecycle/requirements.in", "docker/lifecycle/requirements.txt", None),
     ("docker/trainer/requirements.in", "docker/trainer/requirements.txt", "docker/trainer/overrides.txt"),
     ("docker/triton/requirements.in", "docker/triton/requirements.txt", None),
     ("sandbox/requirements.in", "sandbox/requirements.txt", None),

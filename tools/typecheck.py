@@ -30,6 +30,7 @@ PARTS = [
         ],
     ),
     ("dev", ["docker/airflow/health.py"]),
+    ("dev", ["docker/lifecycle/health.py"]),
     ("trainer", ["docker/trainer/trainer", "docker/trainer/health.py"]),
     ("triton", ["docker/triton/health.py"]),
     *(("triton", [str(path.parent.relative_to(ROOT))]) for path in sorted(ROOT.glob("model_repository/*/1/model.py"))),

@@ -7,7 +7,7 @@ from lifecycle.gitops import Delivery
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import Outcome
 from lifecycle.model.target import Target
-from lifecycle.tasks.handoff import CONTINUES, bump, described
+from lifecycle.steps.handoff import CONTINUES, bump, described
 
 FORMER, PIN = Pin(2, "a" * 64, "r2"), Pin(3, "b" * 64, "r3")
 

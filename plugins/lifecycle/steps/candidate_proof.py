@@ -16,7 +16,7 @@ from lifecycle.model.results import ProvedCandidate
 from lifecycle.model.target import Target
 from lifecycle.policy.candidate import Latency, why_too_big, why_too_slow
 from lifecycle.settings import settings
-from lifecycle.tasks import proof
+from lifecycle.steps import proof
 
 log = logging.getLogger(__name__)
 

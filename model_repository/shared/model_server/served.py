@@ -1,50 +1,45 @@
-"""Serves one YOLO version from MLflow on Triton's Python backend.
+"""Serves one version from MLflow on Triton's Python backend, whatever its task: what Triton calls, behind each model.py.
 
 `initialize` finds the version that the model's parameters or the environment name, downloads and verifies it, and warms
 it up: only then is the model ready. `execute` spreads the images that Triton hands over together over the threads. What
-it takes and gives is in config.pbtxt; the parts are in yolo_server/.
+it takes and gives is in config.pbtxt.
 """
 
 import json
 import os
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-# Python's cache files in this folder would make Triton's poll mode load the model again; for model.py itself, which is
-# compiled before this line runs, see the file __pycache__.
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).parent))
-
-from encoded_images.letterbox import Target  # noqa: E402
-from yolo_server.artifact import cache_of, load_artifact, load_sibling  # noqa: E402
-from yolo_server.choose import choose  # noqa: E402
-from yolo_server.cpu import threads_of  # noqa: E402
-from yolo_server.detect import detect  # noqa: E402
-from yolo_server.engine import Engine  # noqa: E402
-from yolo_server.errors import LoadError, RequestError, one_line  # noqa: E402
-from yolo_server.gpu import Gpu  # noqa: E402
-from yolo_server.instances import instances_of  # noqa: E402
-from yolo_server.memory import keep_freed_memory  # noqa: E402
-from yolo_server.metrics import Metrics  # noqa: E402
-from yolo_server.onnx_metadata import read_metadata  # noqa: E402
-from yolo_server.pictures import PictureJob  # noqa: E402
-from yolo_server.request import ONE_INPUT, Job, Limits, TensorJob, check_images, threshold  # noqa: E402
-from yolo_server.settings import read_settings  # noqa: E402
-from yolo_server.start import Source, start  # noqa: E402
+from model_server.answers import answers_of
+from model_server.artifact import cache_of, load_artifact, load_sibling
+from model_server.choose import choose
+from model_server.cpu import threads_of
+from model_server.engine import Engine
+from model_server.errors import LoadError, RequestError, one_line
+from model_server.gpu import Gpu
+from model_server.instances import instances_of
+from model_server.memory import keep_freed_memory
+from model_server.metrics import Metrics
+from model_server.onnx_metadata import read_metadata
+from model_server.request import Floats, Job
+from model_server.settings import read_settings
+from model_server.start import Source, start
+from model_server.task import Loaded, Task, check_task
 
 DEFAULT_SIZE = 640
 # What <model> is called that the public names lead to: the log and the metrics are about <model>.
 ENGINE_SUFFIX = "_engine"
 
 
-class TritonPythonModel:
-    """One instance of the model, in a separate process."""
+class ServedModel:
+    """One instance of the model, in a separate process. A template's model.py derives from it and names its task."""
+
+    task: ClassVar[type[Task]]
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the version; raises with one line where that cannot be done, and the model does not become ready."""
@@ -84,7 +79,7 @@ class TritonPythonModel:
                 jobs[index] = self._job(request)
             except RequestError as error:
                 responses[index] = self._failure(str(error), "INVALID_ARG")
-        for index, answer in zip(jobs, detect(self._engine, list(jobs.values())), strict=True):
+        for index, answer in zip(jobs, answers_of(self._engine, list(jobs.values())), strict=True):
             if isinstance(answer, RequestError):
                 responses[index] = self._failure(str(answer), "INVALID_ARG")
             elif isinstance(answer, Exception):
@@ -97,12 +92,12 @@ class TritonPythonModel:
     def _load(self, config: dict[str, Any], instance: str, device: int) -> None:
         started = time.perf_counter()
         settings = read_settings(config)
-        self._settings = settings
         content, record = load_artifact(settings, self._log)
         fetched = time.perf_counter()
+        metadata = read_metadata(content)
+        check_task(self.task, metadata.task, f"{record.name!r} version {record.version}")
         instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
         threads = threads_of(settings.threads, instances)
-        metadata = read_metadata(content)
         size = record.image_size or metadata.image_size or DEFAULT_SIZE
         source = Source(
             content,
@@ -111,29 +106,30 @@ class TritonPythonModel:
             gpu=lambda: Gpu(device, cache_of(settings).engines(record.sha256)),
             shapes=settings.shapes,
             expected=metadata.expected(size),
+            check=self.task.check_output,
         )
         choices = choose(settings, record, self._log)
         most = config.get("max_batch_size") or 1
         engine, once = start(source, choices, threads, lambda: self._instances.alone, most, self._log)
         self._engine = engine
         self._instances = instances_of(self._title, instance, instances, self._log)
-        fixed = metadata.fixed
-        self._limits = Limits.of(metadata, size, settings.max_side)
-        self._target = Target(size, metadata.stride, fixed[1], fixed[2], engine.end_to_end_rows)
+        class_names = record.class_names or metadata.class_names
+        self._task = self.task(Loaded(settings, metadata, class_names, size, engine.output))
+        self._inputs = [each["name"] for each in config["input"]]
         info = {
+            "task": self.task.name,
             "name": record.name,
             "version": record.version,
             "run_id": record.run_id,
             "sha256": record.sha256,
             "code_commit": settings.code_commit,
-            "class_names": record.class_names or metadata.class_names,
+            "class_names": class_names,
             "image_size": size,
-            "stride": metadata.stride,
-            "height": fixed[1],
-            "width": fixed[2],
-            "end_to_end_rows": engine.end_to_end_rows,
+            "height": metadata.fixed[1],
+            "width": metadata.fixed[2],
             "engine": engine.choice.engine,
             "precision": engine.choice.precision,
+            **self._task.info,
         }
         self._info = np.frombuffer(json.dumps(info).encode(), np.uint8)
         self._metrics = Metrics(pb_utils, self._title, info)
@@ -148,31 +144,21 @@ class TritonPythonModel:
         pb_utils.Logger.log_info(f"{self._title}: {line}")
 
     def _job(self, request: Any) -> Job:
-        parameters = request.parameters()
-        confidence = threshold(parameters, "confidence", self._settings.confidence)
-        iou = threshold(parameters, "iou", self._settings.iou)
-        images, pixels, encoded = (_input(request, name) for name in ("images", "pixels", "encoded"))
-        if encoded is None:
-            return TensorJob(check_images(images, pixels, self._limits), confidence, iou)
-        if images is not None or pixels is not None:
-            raise RequestError(ONE_INPUT)
-        return PictureJob(list(encoded.reshape(-1)), self._target, self._settings.max_pixels, confidence, iou)
+        found = ((name, pb_utils.get_input_tensor_by_name(request, name)) for name in self._inputs)
+        given = {name: tensor.as_numpy() for name, tensor in found if tensor is not None}
+        return self._task.job(given, request.parameters())
 
     def _failure(self, message: str, reason: str) -> Any:
         if self._metrics:
             self._metrics.error(reason)
         return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, getattr(pb_utils.TritonError, reason)))
 
-    def _response(self, request: Any, rows: list[np.ndarray]) -> Any:
+    def _response(self, request: Any, answers: list[Floats]) -> Any:
         wanted = request.requested_output_names()
-        counts = np.array([[len(each)] for each in rows], np.int32)
-        padded = np.zeros((len(rows), int(counts.max()), 6), np.float32)
-        for target, each in zip(padded, rows, strict=True):
-            target[: len(each)] = each
-        tensors = [pb_utils.Tensor("detections", padded), pb_utils.Tensor("num_detections", counts)]
+        outputs = self._task.outputs(answers, wanted)
         if "model_info" in wanted:
-            tensors.append(pb_utils.Tensor("model_info", np.tile(self._info, (len(rows), 1))))
-        return pb_utils.InferenceResponse([tensor for tensor in tensors if tensor.name() in wanted])
+            outputs["model_info"] = np.tile(self._info, (len(answers), 1))
+        return pb_utils.InferenceResponse([pb_utils.Tensor(name, outputs[name]) for name in outputs if name in wanted])
 
 
 def _last_words(text: str) -> None:
@@ -189,9 +175,3 @@ def _last_words(text: str) -> None:
 def _device(args: dict[str, str]) -> int:
     """The GPU that Triton gave this instance; the first one where it was given none."""
     return int(args["model_instance_device_id"]) if args.get("model_instance_kind") == "GPU" else 0
-
-
-def _input(request: Any, name: str) -> np.ndarray | None:
-    """An optional input's array."""
-    tensor = pb_utils.get_input_tensor_by_name(request, name)
-    return None if tensor is None else tensor.as_numpy()

@@ -2,8 +2,8 @@
 
     python3 -m model_server.labels LABELS.txt       (in the folder of model.py, with the server's environment)
 
-Triton reads the file before it starts model.py, so whoever assembles the model's folder runs this where the configuration
-names one. Asks as the server will: with a pinned sha256 that the cache knows, nobody.
+Triton reads the file before it starts model.py, so whoever assembles the model's folder runs this where the
+configuration names one. Asks as the server will: with a pinned sha256 that the cache knows, nobody.
 """
 
 import os

@@ -127,7 +127,7 @@ def _check_shape(name: str, images: NDArray[np.generic], dtype: type[np.generic]
     if (limits.height or height, limits.width or width) != (height, width):
         raise RequestError(
             f"{name!r} are {width}x{height} pixels, but this model was exported for "
-            f"{limits.width or 'any'}x{limits.height or 'any'} only: letterbox to that size"
+            f"{limits.width or 'any'}x{limits.height or 'any'} only: bring them to that size"
         )
     if height % limits.stride or width % limits.stride:
         raise RequestError(

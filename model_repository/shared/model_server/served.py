@@ -1,4 +1,4 @@
-"""Serves one version from MLflow on Triton's Python backend, whatever its task: what Triton calls, behind each model.py.
+"""Serves one version from MLflow on Triton's Python backend, whatever its task: what is behind each model.py.
 
 `initialize` finds the version that the model's parameters or the environment name, downloads and verifies it, and warms
 it up: only then is the model ready. `execute` spreads the images that Triton hands over together over the threads. What

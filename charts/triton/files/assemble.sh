@@ -82,7 +82,7 @@ fi
 # Triton reads the names before it starts model.py. A template of one's own may bring the file.
 labels="$(sed -n 's/.*label_filename: *"\([^"]*\)".*/\1/p' "$config" | head -n 1)"
 if [ -n "$labels" ] && [ ! -e "$MODELS/$engine/$labels" ]; then
-  (cd "$MODELS/$engine/1" && exec python3 -m model_server.labels "$MODELS/$engine/$labels")
+  (cd "$MODELS/$engine/1" && exec python3 -B -m model_server.labels "$MODELS/$engine/$labels")
 fi
 
 # Triton's config endpoint answers with these under the public name, and model.py reads them in the engine's.

@@ -78,7 +78,7 @@ def read_metadata(content: bytes) -> OnnxMetadata:
     return OnnxMetadata(
         fixed=(batch, height, width),
         stride=stride,
-        class_names=_names(notes.get("names", "")),
+        class_names=names_in(notes.get("names", "")),
         image_size=_first_number(notes.get("imgsz", "")),
         int8=_sibling(notes.get(INT8_NOTE, "")),
         shapes=_shapes(notes.get(SHAPES_NOTE, ""), stride),
@@ -106,8 +106,8 @@ def _shapes(text: str, stride: int) -> list[tuple[int, int]]:
     return found if sound else []
 
 
-def _names(text: str) -> list[str]:
-    """Class names from Ultralytics' note `{0: 'person', 1: ...}`."""
+def names_in(text: str) -> list[str]:
+    """Class names from Ultralytics' note `{0: 'person', 1: ...}`; none: an empty list."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -101,7 +101,7 @@ def serving(
 ) -> Iterator[Triton]:
     """One server with four detectors: `yolo11n`, `yolo26n` (end to end), `toy` and `fixed` (two images of 64 only).
 
-    And with a classifier, `colours`. Each detector has a twin for picture files: `yolo11n_encoded` and so on; `told` is a
+    And a classifier, `colours`. Each detector has a twin for picture files: `yolo11n_encoded` and so on; `told` is a
     toy whose configuration has the parameter `metadata`.
     """
     folder = tmp_path_factory.mktemp("serving")

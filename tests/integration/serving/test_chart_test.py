@@ -1,6 +1,5 @@
 """The chart's pods, rendered by the real Helm: the server's on a real Triton, and `helm test`'s against one."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,14 +10,14 @@ import pytest
 import yaml
 
 from tests.support.mlflow import Mlflow, Registered
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, TRITON_VENV
 from tests.support.processes import free_port
 from tests.support.triton import Triton
 
 pytestmark = pytest.mark.xdist_group("serving")
 
 
-def rendered(template: str, model: str, registered: Registered, **changes: Any) -> dict[str, Any]:
+def rendered(file: str, model: str, registered: Registered, **changes: Any) -> dict[str, Any]:
     """One object of the chart for a registered version; ``changes`` are of the entry in `models`, but for `server`."""
     server = changes.pop("server", {})
     served = {
@@ -32,10 +31,9 @@ def rendered(template: str, model: str, registered: Registered, **changes: Any) 
         "models": [served | changes],
         "modelRepository": {"source": "image", "image": {"root": str(ROOT)}},
         "server": server,
-        "test": {"imageSize": 64},
     }
     with helm_python.Chart.load(ROOT / "charts" / "triton") as chart:
-        text = chart.render(values, name="detector", namespace="staging")[f"triton/templates/{template}"]
+        text = chart.render(values, name="detector", namespace="staging")[f"triton/templates/{file}"]
     found: dict[str, Any] = yaml.safe_load(text)
     return found
 
@@ -47,25 +45,45 @@ def environment(container: dict[str, Any], root: Path) -> dict[str, str]:
     return {key: f"{root}{value}" if value in mounts else value for key, value in given.items()}
 
 
-@pytest.mark.parametrize("mode", ["none", "explicit"])
-def test_the_rendered_pod_serves_the_model_and_its_twin_for_pictures(
-    mode: str, triton_executable: Path, mlflow_server: Mlflow, toy: Registered, tmp_path: Path
-) -> None:
-    deployment = rendered("server/deployment.yaml", "toy", toy, server={"modelControlMode": mode})
-    pod = deployment["spec"]["template"]["spec"]
+def assembled(model: str, registered: Registered, secret: dict[str, str], root: Path, **changes: Any) -> dict[str, Any]:
+    """Runs the init container of a rendered pod, with its mount paths below a folder; the server's container."""
+    pod = rendered("server/deployment.yaml", model, registered, **changes)["spec"]["template"]["spec"]
     (assemble,), server = pod["initContainers"], pod["containers"][0]
     for mount in server["volumeMounts"]:
-        Path(f"{tmp_path}{mount['mountPath']}").mkdir(parents=True)
+        Path(f"{root}{mount['mountPath']}").mkdir(parents=True, exist_ok=True)
     command = assemble["command"] + assemble["args"]
-    variables = os.environ | environment(assemble, tmp_path)
-    subprocess.run(command, env=variables, check=True, capture_output=True, timeout=30)
+    path = f"{TRITON_VENV / 'bin'}:/usr/bin:/bin"
+    variables = {"PATH": path, "HOME": str(root)} | environment(assemble, root) | secret
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = server
+    return found
+
+
+@pytest.mark.parametrize("mode", ["none", "explicit"])
+def test_rendered_pods_serve_a_detector_with_its_twin_for_pictures_and_a_classifier_with_its_labels(
+    mode: str, triton_executable: Path, mlflow_server: Mlflow, toy: Registered, colours: Registered, tmp_path: Path
+) -> None:
+    secret = {"MLFLOW_TRACKING_URI": mlflow_server.uri}
+    server = assembled("toy", toy, secret, tmp_path, server={"modelControlMode": mode})
+    assembled("colours", colours, secret, tmp_path, template="classifier")
+    assert (tmp_path / "models" / "colours" / "labels.txt").read_text() == "red\ngreen\nnavy blue\n"
     options = [text for text in server["args"] if "-port=" not in text and "-address=" not in text]
     assert options.pop(0) == "--model-repository=/models"
-    secret = {"MLFLOW_TRACKING_URI": mlflow_server.uri}
+    # One server for both pods' folders: each pod's environment names its own version, which the folder does, too.
     variables = environment(server, tmp_path) | secret
     with Triton(triton_executable, tmp_path / "models", variables, tuple(options)).running() as triton:
-        triton.wait_ready("toy", "toy_encoded")
+        triton.wait_ready("toy", "toy_encoded", "colours")
         assert helm_test(triton.http, "toy", toy).returncode == 0
+        assert helm_test(triton.http, "colours", colours, template="classifier").returncode == 0
+
+
+def test_a_classifier_whose_version_is_not_there_stops_its_pod_with_the_reason(
+    mlflow_server: Mlflow, colours: Registered, tmp_path: Path
+) -> None:
+    secret = {"MLFLOW_TRACKING_URI": mlflow_server.uri}
+    with pytest.raises(AssertionError, match=r"ERROR: the class names for labels.txt could not be found: .* lacks "):
+        assembled("colours", colours, secret, tmp_path, template="classifier", version=99)
 
 
 def helm_test(server: str, model: str, registered: Registered, **changes: Any) -> subprocess.CompletedProcess[str]:

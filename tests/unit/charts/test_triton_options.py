@@ -344,5 +344,5 @@ def test_the_notes_say_where_the_server_is(
     notes = files(overlay(values, {"service": {"type": kind}, "test": {"imageSize": 64}}))["triton/templates/NOTES.txt"]
     assert said in notes
     assert "curl --fail $SERVER/v2/models/digits/ready" in notes
-    assert '"shape": [1, 3, 64, 64], "data": [0.0] * 12288' in notes
+    assert '"shape": [1, 3, 64, 64], "data": [0] * 12288' in notes
     assert "helm test detector --namespace staging" in notes

@@ -1,5 +1,8 @@
 """The chart's pods, rendered by the real Helm: the server's on a real Triton, and `helm test`'s against one."""
 
+import csv
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ import helm_python
 import pytest
 import yaml
 
+from tests.integration.serving.pictures import file, red
 from tests.support.mlflow import Mlflow, Registered
 from tests.support.paths import ROOT, TRITON_VENV
 from tests.support.processes import free_port
@@ -17,9 +21,9 @@ from tests.support.triton import Triton
 pytestmark = pytest.mark.xdist_group("serving")
 
 
-def rendered(file: str, model: str, registered: Registered, **changes: Any) -> dict[str, Any]:
-    """One object of the chart for a registered version; ``changes`` are of the entry in `models`, but for `server`."""
-    server = changes.pop("server", {})
+def rendered(template_file: str, model: str, registered: Registered, **changes: Any) -> dict[str, Any]:
+    """One object of the chart for a version; ``changes`` are of the entry in `models`, but for `server` and `test`."""
+    given = {key: changes.pop(key, {}) for key in ("server", "test")}
     served = {
         "name": model,
         "registeredModel": registered.name,
@@ -30,10 +34,10 @@ def rendered(file: str, model: str, registered: Registered, **changes: Any) -> d
     values = {
         "models": [served | changes],
         "modelRepository": {"source": "image", "image": {"root": str(ROOT)}},
-        "server": server,
+        **given,
     }
     with helm_python.Chart.load(ROOT / "charts" / "triton") as chart:
-        text = chart.render(values, name="detector", namespace="staging")[f"triton/templates/{file}"]
+        text = chart.render(values, name="detector", namespace="staging")[f"triton/templates/{template_file}"]
     found: dict[str, Any] = yaml.safe_load(text)
     return found
 
@@ -115,6 +119,45 @@ def test_it_fails_and_says_why(changes: dict[str, Any], said: str, serving: Trit
     assert done.returncode == 1
     assert done.stderr.startswith("ERROR: ")
     assert said in done.stderr
+
+
+def log_requests(triton: Triton, model: str, registered: Registered, log: Path, *more: str) -> str:
+    """Runs the Job of `helm test` with the addresses of this machine, and ends with what it said."""
+    job = rendered("tests/latency.yaml", model, registered, test={"latency": {"enabled": True, "requests": 12}})
+    options = [text.partition("=") for text in job["spec"]["template"]["spec"]["containers"][0]["args"]]
+    here = {"--url": triton.grpc, "--log": str(log)}
+    arguments = [f"{name}={here.get(name, value)}" for name, _, value in options]
+    command = [sys.executable, str(ROOT / "examples" / "log_requests.py"), *arguments, *more]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_its_job_logs_time_and_result_of_each_request(
+    serving: Triton, toy: Registered, colours: Registered, tmp_path: Path
+) -> None:
+    said = log_requests(serving, "toy", toy, tmp_path / "toy.jsonl", "--concurrency=3")
+    assert f"toy serves toy version {toy.version}" in said
+    assert re.search(r"12 requests, 0 failed, p50 [\d.]+ ms, p95 [\d.]+ ms, p99 [\d.]+ ms; ", said)
+    lines = [json.loads(line) for line in (tmp_path / "toy.jsonl").read_text().splitlines()]
+    assert sorted(line["number"] for line in lines) == list(range(12))
+    assert all(line["milliseconds"] > 0 and not line["error"] for line in lines)
+    # Noise is grey on average, of which the toy finds both classes.
+    assert {found["label"] for line in lines for found in line["result"]} == {"red", "green"}
+
+    picture = tmp_path / "red.png"
+    picture.write_bytes(file(red(128, 96)))
+    log_requests(serving, "colours", colours, tmp_path / "log.csv", "--requests=2", "--classes=1", str(picture))
+    with (tmp_path / "log.csv").open(newline="") as table:
+        first, second = csv.DictReader(table)
+    assert (first["picture"], first["error"], second["number"]) == ("red.png", "", "1")
+    (best,) = json.loads(first["result"])
+    assert (best["class"], best["label"]) == (0, "red") and best["score"] > 0.99
+
+    log_requests(serving, "toy", toy, tmp_path / "boxes.jsonl", "--requests=1", str(tmp_path))
+    (line,) = (json.loads(line) for line in (tmp_path / "boxes.jsonl").read_text().splitlines())
+    # The toy's box in a letterbox of 64, in pixels of the picture.
+    assert [round(side) for side in line["result"][0]["box"]] == [24, 24, 56, 40]
 
 
 def test_it_fails_where_nothing_answers(toy: Registered) -> None:

@@ -21,6 +21,7 @@ FILES = (
     ("docker/lifecycle/requirements.in", "docker/lifecycle/requirements.txt", None),
     ("docker/trainer/requirements.in", "docker/trainer/requirements.txt", "docker/trainer/overrides.txt"),
     ("docker/triton/requirements.in", "docker/triton/requirements.txt", None),
+    ("docker/client/requirements.in", "docker/client/requirements.txt", None),
     ("sandbox/requirements.in", "sandbox/requirements.txt", None),
     ("requirements-dev.in", "requirements-dev.txt", None),
     ("requirements-pytest.in", "requirements-pytest.txt", None),

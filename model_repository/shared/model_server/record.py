@@ -9,7 +9,7 @@ class VersionRecord:
     """What MLflow says about a version.
 
     `sha256` is empty where neither its tags nor the settings give one. `precision_drop` is what the evaluation found a
-    lower precision to cost, in mAP50-95 against FP32, by precision.
+    lower precision to cost against FP32 (a detector in mAP50-95, a classifier in top-1), by precision.
     """
 
     name: str

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from yolo_server.errors import LoadError
-from yolo_server.record import VersionRecord
-from yolo_server.settings import Settings
+from model_server.errors import LoadError
+from model_server.record import VersionRecord
+from model_server.settings import Settings
 
 ABANDONED_SECONDS = 3600
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_server.cpu import Threads
-from yolo_server.errors import LoadError, one_line
-from yolo_server.hot_shapes import HotShapes
+from model_server.cpu import Threads
+from model_server.errors import LoadError, one_line
+from model_server.hot_shapes import HotShapes
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_server.choice import PROVIDERS, Choice
-from yolo_server.errors import LoadError, one_line
-from yolo_server.runners import Images, as_floats
+from model_server.choice import PROVIDERS, Choice
+from model_server.errors import LoadError, one_line
+from model_server.runners import Images, as_floats
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -9,12 +9,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_server.choice import Choice
-from yolo_server.cpu import Threads
-from yolo_server.errors import LoadError, one_line
-from yolo_server.onnx_metadata import OnnxMetadata
-from yolo_server.postprocess import is_end_to_end
-from yolo_server.runners import Images, Runner
+from model_server.choice import Choice
+from model_server.cpu import Threads
+from model_server.errors import LoadError, one_line
+from model_server.onnx_metadata import OnnxMetadata
+from model_server.runners import Images, Runner
 
 Floats = NDArray[np.float32]
 Item = TypeVar("Item")
@@ -27,7 +26,7 @@ class Engine:
     Attributes:
         choice: what runs it.
         metadata: what its ONNX file says of it.
-        end_to_end_rows: rows that an end-to-end model gives for each image; 0 for a raw one. Known after `warm_up`.
+        output: shape of the output for one image of the size that is expected. Known after `warm_up`.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class Engine:
             by_itself: whether no other instance is at work now, so that one image may have all processors.
         """
         self.metadata, self.choice = metadata, choice
-        self.end_to_end_rows = 0
+        self.output: tuple[int, ...] = ()
         self._runner = runner
         self._all_threads, self._threads = threads.alone, threads.beside
         self._by_itself = by_itself
@@ -94,15 +93,16 @@ class Engine:
             parts.append(self._runner.alone(full)[: len(part)].astype(np.float32))
         return np.concatenate(parts)
 
-    def warm_up(self, sides: tuple[int, int], most: int) -> float:
+    def warm_up(self, sides: tuple[int, int], most: int, check: Callable[[tuple[int, ...]], None]) -> float:
         """Runs every way there is, so that no client pays for first allocations; returns the seconds of one image.
 
         Args:
             sides: height and width of the images that are expected.
             most: images that an execution may have, where they are stacked: TensorRT builds for one and for so many.
+            check: raises LoadError where a model of the task that is served has no output of such a shape.
 
         Raises:
-            LoadError: the model does not run, or its output is not that of a detector.
+            LoadError: the model does not run, or its output is not that of the task.
         """
         _, height, width = self.metadata.fixed
         pixels = np.full((1, 3, height or sides[0], width or sides[1]), 114, np.uint8)
@@ -118,12 +118,8 @@ class Engine:
                 f"the model does not run on an image of {images.shape[3]}x{images.shape[2]} ({one_line(error)[:300]}): "
                 "export it again with `dynamic=True`"
             ) from error
-        if output.ndim != 3 or (output.shape[2] != 6 and output.shape[1] < 5):
-            raise LoadError(
-                f"the model's output has shape {list(output.shape)}, but a detector's is [N, 4 + classes, anchors] or "
-                "[N, 300, 6]: export a detection model with `nms=False`"
-            )
-        self.end_to_end_rows = output.shape[1] if is_end_to_end(output.shape) else 0
+        check(output.shape)
+        self.output = output.shape
         started = time.perf_counter()
         self.run(images)
         return time.perf_counter() - started

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from yolo_server.choice import Choice
-from yolo_server.cpu import Threads
-from yolo_server.engine import Engine
-from yolo_server.errors import LoadError
-from yolo_server.gpu import Gpu, GpuRunner
-from yolo_server.onnx_metadata import OnnxMetadata, Sibling
-from yolo_server.runners import OnnxRuntimeRunner, OpenVinoRunner, Runner
+from model_server.choice import Choice
+from model_server.cpu import Threads
+from model_server.engine import Engine
+from model_server.errors import LoadError
+from model_server.gpu import Gpu, GpuRunner
+from model_server.onnx_metadata import OnnxMetadata, Sibling
+from model_server.runners import OnnxRuntimeRunner, OpenVinoRunner, Runner
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Source:
         gpu: the GPU, for the engines that need one.
         shapes: the most models that OpenVINO may compile for one shape alone.
         expected: (height, width) of images that will come, most of them first; not empty.
+        check: raises LoadError where a model of the task that is served has no output of such a shape.
     """
 
     content: bytes
@@ -31,6 +32,7 @@ class Source:
     gpu: Callable[[], Gpu]
     shapes: int
     expected: Sequence[tuple[int, int]]
+    check: Callable[[tuple[int, ...]], None]
 
 
 def start(
@@ -68,7 +70,7 @@ def _started(
 ) -> tuple[Engine, float]:
     engine = Engine(source.metadata, choice, _runner(source, choice, threads), threads, by_itself)
     try:
-        return engine, engine.warm_up(source.expected[0], most)
+        return engine, engine.warm_up(source.expected[0], most, source.check)
     except LoadError:
         engine.close()
         raise

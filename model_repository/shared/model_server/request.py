@@ -2,45 +2,39 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_server.errors import RequestError
-from yolo_server.onnx_metadata import OnnxMetadata
+from model_server.errors import RequestError
+from model_server.onnx_metadata import OnnxMetadata
 
 Images = NDArray[np.generic]
 Floats = NDArray[np.float32]
+# The inputs that are in a request, by name.
+Given = Mapping[str, NDArray[Any]]
 
 # A resize may overshoot 0-1 by a hair; values such as 0-255 are what this is to catch.
 TOLERANCE = 0.01
 # FP32 from 0 to 1 are, as integers, in the same order; those that are negative, infinite or no numbers are greater.
 BITS_OF_ONE = np.float32(1).view(np.uint32)
-ONE_INPUT = (
-    "the request must have one of the inputs 'images' (FP32, 0-1), 'pixels' (UINT8) and 'encoded' (files), not more"
-)
 
 
 class Opened(NamedTuple):
-    """One image as the model takes it, (1, 3, H, W), and what brings rows (n, 6) of it to where they were asked for."""
+    """One image as the model takes it, (1, 3, H, W), and what makes the model's output for it, (1, …), the answer.
+
+    The output is valid until the next run of the model: the answer is no view of it.
+    """
 
     images: Images
-    place: Callable[[Floats], Floats]
+    finish: Callable[[Floats], Floats]
 
 
 class Job(Protocol):
-    """A checked request: so many images, and its thresholds."""
-
-    @property
-    def confidence(self) -> float:
-        """Least confidence of a detection."""
-
-    @property
-    def iou(self) -> float:
-        """Overlap above which the less confident of two boxes goes."""
+    """A checked request: so many images."""
 
     def __len__(self) -> int:
         """How many images."""
@@ -55,11 +49,10 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class TensorJob:
-    """A request of ready images (b, 3, H, W), FP32 0-1 or bytes 0-255; its boxes are in pixels of these."""
+    """A request of ready images (b, 3, H, W), FP32 0-1 or bytes 0-255, and what makes the output of one the answer."""
 
     images: Images
-    confidence: float
-    iou: float
+    finish: Callable[[Floats], Floats]
 
     def __len__(self) -> int:
         """See Job."""
@@ -67,7 +60,7 @@ class TensorJob:
 
     def open(self, number: int) -> Opened:
         """See Job."""
-        return Opened(self.images[number : number + 1], lambda rows: rows)
+        return Opened(self.images[number : number + 1], self.finish)
 
 
 @dataclass(frozen=True)
@@ -86,31 +79,40 @@ class Limits:
         return cls(metadata.stride, max(max_side, trained), *metadata.fixed[1:])
 
 
-def check_images(images: NDArray[np.generic] | None, pixels: NDArray[np.generic] | None, limits: Limits) -> Images:
-    """Returns the images of a request as they are, FP32 or bytes, if the model can take them.
+def one_input(given: Given, known: Mapping[str, str]) -> str:
+    """The name of the one input of a request; `known`: what there is to choose from, with a word on each.
+
+    Raises:
+        RequestError: there is none, or several.
+    """
+    if len(given) != 1:
+        *others, last = (f"{name!r} ({kind})" for name, kind in known.items())
+        raise RequestError(f"the request must have one of the inputs {', '.join(others)} and {last}, not more")
+    return next(iter(given))
+
+
+def check_images(name: str, images: NDArray[np.generic], limits: Limits) -> Images:
+    """Returns the images of a request as they are, if the model can take them.
 
     Args:
-        images: input `images`, 0-1; None: not in the request.
-        pixels: input `pixels`, 0-255; None: not in the request.
+        name: of the input: `images` are FP32, 0-1, and `pixels` are bytes, 0-255.
+        images: it.
         limits: of the loaded model.
 
     Raises:
-        RequestError: they have the wrong type, shape or size, or values that are not 0-1; or not exactly one is given.
+        RequestError: they have the wrong type, shape or size, or values that are not 0-1.
     """
-    if (images is None) == (pixels is None):
-        raise RequestError(ONE_INPUT)
-    if pixels is not None:
-        _check_shape("pixels", pixels, np.uint8, limits)
-        return pixels
-    assert images is not None
-    _check_shape("images", images, np.float32, limits)
+    if name == "pixels":
+        _check_shape(name, images, np.uint8, limits)
+        return images
+    _check_shape(name, images, np.float32, limits)
     if images.view(np.uint32).max() <= BITS_OF_ONE:  # in one pass over some megabytes, what takes two
         return images
     least, most = float(images.min()), float(images.max())
     if not (math.isfinite(least) and math.isfinite(most)):
-        raise RequestError("'images' has values that are not finite (NaN or infinity)")
+        raise RequestError(f"{name!r} has values that are not finite (NaN or infinity)")
     if least < -TOLERANCE or most > 1 + TOLERANCE:
-        raise RequestError(f"'images' has values from {least:g} to {most:g}, but must be 0 to 1: divide pixels by 255")
+        raise RequestError(f"{name!r} has values from {least:g} to {most:g}, but must be 0 to 1: divide pixels by 255")
     return images
 
 
@@ -125,7 +127,7 @@ def _check_shape(name: str, images: NDArray[np.generic], dtype: type[np.generic]
     if (limits.height or height, limits.width or width) != (height, width):
         raise RequestError(
             f"{name!r} are {width}x{height} pixels, but this model was exported for "
-            f"{limits.width or 'any'}x{limits.height or 'any'} only: letterbox to that size"
+            f"{limits.width or 'any'}x{limits.height or 'any'} only: bring them to that size"
         )
     if height % limits.stride or width % limits.stride:
         raise RequestError(

@@ -7,12 +7,12 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
-from yolo_server.cache import Cache
-from yolo_server.errors import LoadError
-from yolo_server.onnx_metadata import Sibling
-from yolo_server.record import VersionRecord
-from yolo_server.registry import SIBLINGS, Registry
-from yolo_server.settings import Settings
+from model_server.cache import Cache
+from model_server.errors import LoadError
+from model_server.onnx_metadata import Sibling
+from model_server.record import VersionRecord
+from model_server.registry import SIBLINGS, Registry
+from model_server.settings import Settings
 
 Log = Callable[[str], None]
 
@@ -43,12 +43,7 @@ def load_artifact(settings: Settings, log: Log) -> tuple[bytes, VersionRecord]:
             return content, known
 
     registry = Registry(settings, log)
-    record = registry.find_version()
-    if settings.sha256 and record.sha256 and settings.sha256 != record.sha256:
-        raise LoadError(
-            f"{_title(settings)} has sha256 {record.sha256} in MLflow, but {settings.sha256} is expected (sha256 in "
-            "the values file, or MODEL_SHA256): correct it, or serve the version that it belongs to"
-        )
+    record = _found(settings, registry)
     expected = settings.sha256 or record.sha256
     content = cache.read(expected) if expected else None
     if content is not None:
@@ -58,6 +53,20 @@ def load_artifact(settings: Settings, log: Log) -> tuple[bytes, VersionRecord]:
     record = replace(record, sha256=expected)
     cache.remember(settings, record)
     return content, record
+
+
+def load_record(settings: Settings, log: Log) -> VersionRecord:
+    """What MLflow says about the version, from the cache where that has the pinned file.
+
+    Raises:
+        LoadError: it does not exist, MLflow did not answer in time, or it is another file than the settings say.
+    """
+    cache = cache_of(settings)
+    cache.open()
+    known = cache.record(settings)
+    if settings.sha256 and known is not None and known.sha256 == settings.sha256:
+        return known
+    return _found(settings, Registry(settings, log))
 
 
 def load_sibling(settings: Settings, sibling: Sibling, log: Log) -> bytes:
@@ -85,6 +94,16 @@ def load_sibling(settings: Settings, sibling: Sibling, log: Log) -> bytes:
         cache.write(actual, file)
     log(f"{_title(settings)}: {sibling.file} downloaded, {len(content)} bytes, sha256 {actual} as its ONNX file says")
     return content
+
+
+def _found(settings: Settings, registry: Registry) -> VersionRecord:
+    record = registry.find_version()
+    if settings.sha256 and record.sha256 and settings.sha256 != record.sha256:
+        raise LoadError(
+            f"{_title(settings)} has sha256 {record.sha256} in MLflow, but {settings.sha256} is expected (sha256 in "
+            "the values file, or MODEL_SHA256): correct it, or serve the version that it belongs to"
+        )
+    return record
 
 
 def _download(settings: Settings, registry: Registry, cache: Cache, expected: str, log: Log) -> tuple[bytes, str]:

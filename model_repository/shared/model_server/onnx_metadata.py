@@ -5,13 +5,15 @@ import json
 import re
 from dataclasses import dataclass
 
-from yolo_server.errors import LoadError
-from yolo_server.runners import open_session
+from model_server.errors import LoadError
+from model_server.runners import open_session
 
 # The note, in the FP32 file, that names its INT8 sibling: {"file": "model.int8.zip", "sha256": "…", "bytes": 123}.
 INT8_NOTE = "int8"
 # The note with the letterboxed shapes of the training's pictures, [[height, width], …], the most frequent first.
 SHAPES_NOTE = "shapes"
+# Ultralytics' note of the task.
+TASK_NOTE = "task"
 # What a note may ask for, pixels: memory grows with its square.
 LONGEST_SIDE = 4096
 
@@ -37,6 +39,7 @@ class OnnxMetadata:
         int8: where the same model in INT8 is; None: the training made none.
         shapes: (height, width) that pictures like the training's are letterboxed to, the most frequent first; empty
             where the training did not note them.
+        task: Ultralytics' word for what it is for, such as `detect`; empty where the export did not note it.
     """
 
     fixed: tuple[int | None, int | None, int | None]
@@ -45,6 +48,7 @@ class OnnxMetadata:
     image_size: int | None
     int8: Sibling | None
     shapes: list[tuple[int, int]]
+    task: str = ""
 
     def expected(self, size: int) -> list[tuple[int, int]]:
         """Shapes of inputs that will come: those of the notes that the export takes, or else the square of `size`."""
@@ -65,7 +69,7 @@ def read_metadata(content: bytes) -> OnnxMetadata:
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in ("tensor(float)", "tensor(float16)"):
         found = "; ".join(f"{item.name} {item.type} {item.shape}" for item in inputs)
         raise LoadError(
-            f"the model's inputs are {found}, but a detector takes one float tensor [N, 3, H, W]: export it with "
+            f"the model's inputs are {found}, but must be one float tensor [N, 3, H, W]: export it with "
             "`yolo export format=onnx dynamic=True`"
         )
     batch, _, height, width = (size if isinstance(size, int) else None for size in inputs[0].shape)
@@ -74,10 +78,11 @@ def read_metadata(content: bytes) -> OnnxMetadata:
     return OnnxMetadata(
         fixed=(batch, height, width),
         stride=stride,
-        class_names=_names(notes.get("names", "")),
+        class_names=names_in(notes.get("names", "")),
         image_size=_first_number(notes.get("imgsz", "")),
         int8=_sibling(notes.get(INT8_NOTE, "")),
         shapes=_shapes(notes.get(SHAPES_NOTE, ""), stride),
+        task=notes.get(TASK_NOTE, "").strip(),
     )
 
 
@@ -101,8 +106,8 @@ def _shapes(text: str, stride: int) -> list[tuple[int, int]]:
     return found if sound else []
 
 
-def _names(text: str) -> list[str]:
-    """Class names from Ultralytics' note `{0: 'person', 1: ...}`."""
+def names_in(text: str) -> list[str]:
+    """Class names from Ultralytics' note `{0: 'person', 1: ...}`; none: an empty list."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):

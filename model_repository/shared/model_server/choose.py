@@ -4,11 +4,12 @@ import importlib.util
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from yolo_server.choice import PROVIDERS, Choice
-from yolo_server.record import VersionRecord
-from yolo_server.settings import Settings
+from model_server.choice import PROVIDERS, Choice
+from model_server.record import VersionRecord
+from model_server.settings import Settings
 
-# Most that mAP50-95 may fall against FP32 on the held-out split, for a lower precision to be used.
+# Most that mAP50-95 (of a classifier: top-1) may fall against FP32 on the held-out split, for a lower precision to be
+# used.
 MOST_DROP = 0.005
 
 # Flags of processors that compute in a precision; on others it would be slower than FP32.
@@ -79,7 +80,7 @@ def _obstacle(choice: Choice, record: VersionRecord, cpu_info: Path) -> str | No
     if drop is None:
         return f"the version has no tag precision_drop with a figure for {name}; evaluate it in {name} first"
     if not drop <= MOST_DROP:
-        return f"the evaluation found a loss of {drop:g} in mAP50-95, and at most {MOST_DROP:g} is taken"
+        return f"the evaluation found a loss of {drop:g} against FP32, and at most {MOST_DROP:g} is taken"
     if choice.on_gpu:
         return None
     if importlib.util.find_spec("openvino") is None:

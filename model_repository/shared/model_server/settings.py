@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolo_server.errors import LoadError
+from model_server.errors import LoadError
 
 # Field: (parameter in config.pbtxt, environment variable).
 SOURCES = {

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TypeVar
 
-from yolo_server.errors import LoadError, one_line
-from yolo_server.record import VersionRecord
-from yolo_server.rest import Rest, Told, is_plain
-from yolo_server.retry import Deadline, pauses, within
-from yolo_server.settings import Settings
+from model_server.errors import LoadError, one_line
+from model_server.record import VersionRecord
+from model_server.rest import Rest, Told, is_plain
+from model_server.retry import Deadline, pauses, within
+from model_server.settings import Settings
 
 Result = TypeVar("Result")
 Log = Callable[[str], None]

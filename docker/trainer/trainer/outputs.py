@@ -10,7 +10,7 @@ import json
 from trainer.settings import Settings
 from trainer.tracking import Run
 
-# The tags of the run that each command leaves, each in a file of its name; `evaluate` leaves its metrics in one, as JSON.
+# Which tags of the run each command leaves in a file of its name; `evaluate` leaves its metrics in one, as JSON.
 TAGS = {"prepare": ("dataset_digest",), "train": ("model_uri", "sha256"), "evaluate": ()}
 FIGURES = "figures"
 MEASURED = ("test/", "live/", "verification_images")

@@ -21,10 +21,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docker" / "trainer"))
 
 from trainer import runtime
-from trainer.agreement import prove_agreement
-from trainer.detection import OnnxDetector, TorchDetector
 from trainer.errors import TrainerError
 from trainer.export import export_onnx
+from trainer.tasks.detect.agreement import prove_agreement
+from trainer.tasks.detect.detection import OnnxDetector, TorchDetector
 
 NOISE_IMAGES = 6
 

@@ -18,8 +18,8 @@ from trainer import runtime
 def main(source: Path, target: Path) -> None:
     """Answers everything."""
     runtime.start(target.parent)
-    from trainer.agreement import box_iou
-    from trainer.detection import letterbox, suppress
+    from trainer.tasks.detect.agreement import box_iou
+    from trainer.tasks.detect.detection import letterbox, suppress
 
     found: dict[str, np.ndarray] = {}
     with np.load(source) as arrays:

@@ -21,13 +21,13 @@ def test_the_trainer_measures_in_the_precisions_that_openvino_serves() -> None:
 
 
 def test_the_check_of_the_server_leaves_twice_the_room_that_its_images_were_chosen_with() -> None:
-    chosen = TRAINER / "verification.py"
+    chosen = TRAINER / "tasks/detect/verification.py"
     assert 1 - constant(VERIFY, "LEAST_IOU") == pytest.approx(2 * (1 - constant(chosen, "LEAST_IOU")))
     assert constant(VERIFY, "CONFIDENCE_TOLERANCE") == pytest.approx(2 * constant(chosen, "SCORE_TOLERANCE"))
 
 
 def test_the_trainer_takes_for_a_detection_what_the_server_does_by_default() -> None:
-    trainer, settings = TRAINER / "detection.py", SERVER / "settings.py"
+    trainer, settings = TRAINER / "tasks/detect/detection.py", SERVER / "settings.py"
     assert constant(trainer, "CONFIDENCE") == constant(settings, "Settings.confidence")
     assert constant(trainer, "IOU") == constant(settings, "Settings.iou")
     assert constant(trainer, "MOST_DETECTIONS") == constant(SERVER / "postprocess.py", "MAX_DETECTIONS")

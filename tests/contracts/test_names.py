@@ -75,7 +75,7 @@ def test_model_info_has_all_that_is_read_of_it() -> None:
 
 
 def test_the_verification_images_are_read_as_they_are_written() -> None:
-    reader, writer = LIFECYCLE / "verification/verify.py", TRAINER / "verification.py"
+    reader, writer = LIFECYCLE / "verification/verify.py", TRAINER / "tasks/detect/verification.py"
     assert {"images", "confidence", "iou"} == keys_read(reader, "told") <= keys_written(writer, "class_names")
     assert {"file", "detections"} == keys_read(reader, "entry") == keys_written(writer, "detections")
 
@@ -96,7 +96,7 @@ def test_the_model_and_the_client_read_the_parameters_that_the_chart_appends() -
 
 
 def test_the_server_finds_the_shapes_that_the_trainer_notes() -> None:
-    note = constant(TRAINER / "served_shapes.py", "NOTE")
+    note = constant(TRAINER / "tasks/detect/served_shapes.py", "NOTE")
     assert constant(SERVER / "onnx_metadata.py", "SHAPES_NOTE") == note
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from lifecycle.verification.verify import iou_matrix
 from trainer.runtime import cpu_count
-from trainer.served_shapes import letterboxed
+from trainer.tasks.detect.served_shapes import letterboxed
 from yolo_client.letterbox import letterbox
 from yolo_server.cpu import cpu_limit
 from yolo_server.postprocess import detections_of
@@ -140,7 +140,7 @@ def test_boxes_go_back_to_the_same_place_in_the_picture(name: str, of_triton: Ar
 
 
 def test_the_padding_is_the_same_grey() -> None:
-    grey = constant(TRAINER / "detection.py", "PADDING")
+    grey = constant(TRAINER / "tasks/detect/detection.py", "PADDING")
     assert constant(ROOT / "clients/python/yolo_client/letterbox.py", "PADDING") == grey
     assert constant(PICTURES / "letterbox.py", "PADDING") == (grey, grey, grey)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.detection import has_end_to_end_head
+from trainer.tasks.detect.detection import has_end_to_end_head
 
 
 def export_onnx(weights: Path, target: Path, image_size: int) -> Path:

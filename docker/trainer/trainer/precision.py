@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from trainer.datasets.model import Sample
-from trainer.measure import Measurement, measure
 from trainer.progress import say
 from trainer.quantization import unpack
 from trainer.runtime import cpu_count
+from trainer.tasks.detect.measure import Measurement, measure
 
 CPU_INFO = Path("/proc/cpuinfo")
 # Flags of processors that compute in a precision, as the server's choose.py has them; on others nothing is gained.

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from trainer.datasets.model import Sample
-from trainer.detection import read_letterboxed, to_batch
 from trainer.progress import say
+from trainer.tasks.detect.detection import read_letterboxed, to_batch
 
 FILE = "model.int8.zip"
 FOLDER = "extra_files"  # where MLflow's ONNX flavour keeps it, beside model.onnx

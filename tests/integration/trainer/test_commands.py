@@ -157,8 +157,8 @@ def test_the_verification_images_are_found_by_the_onnx_as_expected(trained: Pods
     from trainer import runtime
 
     runtime.register_nms()
-    from trainer.agreement import box_iou
-    from trainer.detection import OnnxDetector, suppress, to_batch
+    from trainer.tasks.detect.agreement import box_iou
+    from trainer.tasks.detect.detection import OnnxDetector, suppress, to_batch
 
     folder = trained.download("verification", tmp_path)
     expected = json.loads((folder / "expected.json").read_text())

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sklearn.datasets import load_digits, load_sample_images
 from trainer.architecture import SHIPPED, check_architecture, find_architecture
-from trainer.datasets.digits import Recipe, read_digits, read_photos
+from trainer.tasks.detect.digits import Recipe, read_digits, read_photos
 from trainer.training.arguments import check_hyperparameters
 from trainer.training.threads import threads_for_step
 

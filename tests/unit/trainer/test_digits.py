@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 from trainer.datasets.cache import materialise
-from trainer.datasets.digits import COLUMNS, CROP, Recipe, make_digits, split_sources
 from trainer.errors import InputError
+from trainer.tasks.detect.digits import COLUMNS, CROP, Recipe, make_digits, split_sources
 
 
 def _content(folder: Path) -> dict[str, str]:

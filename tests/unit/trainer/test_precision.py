@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from trainer.datasets.model import Sample
-from trainer.detection import OnnxDetector
-from trainer.measure import Measurement
 from trainer.precision import OpenVinoDetector, candidates, computes_in, measure_lower
 from trainer.quantization import add_int8
+from trainer.tasks.detect.detection import OnnxDetector
+from trainer.tasks.detect.measure import Measurement
 
 from conftest import ROW, write_image
 

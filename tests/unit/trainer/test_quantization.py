@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from trainer.datasets.model import Sample
-from trainer.detection import OnnxDetector
 from trainer.precision import OpenVinoDetector
 from trainer.quantization import FILE, FOLDER, NOTE, add_int8, calibration_samples, decoding, find_int8
+from trainer.tasks.detect.detection import OnnxDetector
 from watched import run_watched
 
 from conftest import write_image

@@ -14,11 +14,11 @@ import numpy as np
 from trainer import runtime
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import Dataset
-from trainer.detection import Detector
 from trainer.errors import TrackingError
 from trainer.live import download_live
 from trainer.progress import say
 from trainer.settings import Settings
+from trainer.tasks.detect.detection import Detector
 from trainer.tracking import Run
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def _measure_candidate(
     run: Run, dataset: Dataset, file: Path, image_size: int, folder: Path
 ) -> tuple[dict[str, float], dict[str, Lower]]:
     """The candidate's metrics, and what lower precisions cost it."""
-    from trainer.detection import OnnxDetector
-    from trainer.measure import measure
     from trainer.precision import candidates, measure_lower
     from trainer.quantization import find_int8
+    from trainer.tasks.detect.detection import OnnxDetector
+    from trainer.tasks.detect.measure import measure
 
     folder.mkdir()
     detector = OnnxDetector(file)
@@ -94,8 +94,8 @@ def _measure_candidate(
 
 def _measure_live(run: Run, settings: Settings, dataset: Dataset, folder: Path) -> tuple[str, dict[str, float]]:
     """A sentence for the tag ``live_comparison``, and the live version's metrics on the same images."""
-    from trainer.detection import OnnxDetector
-    from trainer.measure import measure
+    from trainer.tasks.detect.detection import OnnxDetector
+    from trainer.tasks.detect.measure import measure
 
     if not (settings.registered_model and settings.live_version):
         return "not compared: no version is live", {}
@@ -118,8 +118,8 @@ def _verify(
     run: Run, settings: Settings, dataset: Dataset, image_size: int, folder: Path, lower: dict[str, Lower]
 ) -> tuple[int, set[str]]:
     """Keep images to check the server with; return how many there are, and the precisions that are not to be served."""
-    from trainer.detection import TorchDetector
-    from trainer.verification import write_verification
+    from trainer.tasks.detect.detection import TorchDetector
+    from trainer.tasks.detect.verification import write_verification
 
     weights = settings.run_folder / "training/weights/best.pt"
     if not weights.exists():
@@ -142,8 +142,8 @@ def _draw_examples(detector: Detector, dataset: Dataset, image_size: int, file: 
     """Test images with what the ONNX finds at the server's threshold."""
     from PIL import Image
 
-    from trainer.detection import read_letterboxed, suppress, to_batch
     from trainer.drawing import draw_boxes, grid, scale_to_tile
+    from trainer.tasks.detect.detection import read_letterboxed, suppress, to_batch
 
     samples = dataset.splits["test"]
     tiles = []

@@ -10,12 +10,12 @@ from PIL import Image
 
 from trainer.class_names import ARTIFACT, names_tag
 from trainer.datasets.cache import materialise
-from trainer.datasets.labels import parse_labels
 from trainer.datasets.model import SPLITS, Dataset
 from trainer.drawing import draw_boxes, grid, load_image, scale_to_tile
 from trainer.logged_dataset import log_dataset
 from trainer.progress import say
 from trainer.settings import Settings
+from trainer.tasks.detect.labels import parse_labels
 from trainer.tracking import Run
 from trainer.training.arguments import check_hyperparameters
 from trainer.transfer import shown

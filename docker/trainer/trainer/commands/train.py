@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from trainer import runtime
-from trainer.agreement import Agreement, prove_agreement
 from trainer.class_names import names_tag
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import Dataset
-from trainer.detection import OnnxDetector, TorchDetector
 from trainer.devices import choose_device
 from trainer.export import export_onnx
 from trainer.logged_model import find_logged, log_onnx
 from trainer.metric_queue import MetricQueue
 from trainer.progress import say
 from trainer.quantization import add_int8
-from trainer.served_shapes import add_shapes
 from trainer.settings import Settings
+from trainer.tasks.detect.agreement import Agreement, prove_agreement
+from trainer.tasks.detect.detection import OnnxDetector, TorchDetector
+from trainer.tasks.detect.served_shapes import add_shapes
 from trainer.tracking import Run
 from trainer.training.arguments import check_hyperparameters, params_for_mlflow, train_arguments
 from trainer.weights.start import check_model, open_weights

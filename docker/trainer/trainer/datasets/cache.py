@@ -15,8 +15,6 @@ from pathlib import Path
 
 from trainer.datasets.check import check_tree
 from trainer.datasets.digest import dataset_digest
-from trainer.datasets.digits import Recipe, make_digits
-from trainer.datasets.formats import read
 from trainer.datasets.model import CheckedSample, Dataset
 from trainer.datasets.problems import Problems
 from trainer.datasets.source import fetch
@@ -25,6 +23,8 @@ from trainer.datasets.stored import CopyWriter, as_dataset, open_copy, publish, 
 from trainer.datasets.summary import summarise
 from trainer.errors import InputError, TrainerError
 from trainer.progress import say
+from trainer.tasks.detect.digits import Recipe, make_digits
+from trainer.tasks.detect.formats import read
 from trainer.transfer import shown
 
 PREPARED = ".prepared"  # in the workspace: an empty file for each URI that was

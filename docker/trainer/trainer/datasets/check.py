@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from trainer.datasets.files import read_file
 from trainer.datasets.image_file import BadImage, ImageFile, inspect, trimmed
-from trainer.datasets.labels import ParsedLabels, parse_labels
 from trainer.datasets.model import CheckedSample, Sample, Tree, label_path
 from trainer.datasets.problems import Problems
 from trainer.progress import Progress
 from trainer.runtime import cpu_count
+from trainer.tasks.detect.labels import ParsedLabels, parse_labels
 
 NO_LABEL = "-"  # stands for the hash of a label file that is not there
 CHUNK = 32  # samples that a thread takes at once

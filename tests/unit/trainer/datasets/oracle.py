@@ -47,7 +47,7 @@ def untouched(root: Path, beside: str = "for-ultralytics") -> Path:
 
 def our_boxes(samples: Iterable[Sample], classes: int) -> Boxes:
     """The boxes that evaluation reads of the workspace's copy."""
-    from trainer.datasets.labels import parse_labels
+    from trainer.tasks.detect.labels import parse_labels
 
     return {
         sample.image.name: _sorted(

@@ -466,7 +466,7 @@ def test_a_voc_file_that_is_broken_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_splits_are_told_by_whole_words(name: str, split: str | None) -> None:
-    from trainer.datasets.formats.splits import split_of_path
+    from trainer.datasets.split_names import split_of_path
 
     assert split_of_path(name) == split
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.agreement import box_iou
-from trainer.datasets.labels import parse_labels
 from trainer.datasets.model import Sample
-from trainer.detection import Detector, letterbox, suppress, to_batch
 from trainer.pictures import read_rgb
 from trainer.progress import Progress
+from trainer.tasks.detect.agreement import box_iou
+from trainer.tasks.detect.detection import Detector, letterbox, suppress, to_batch
+from trainer.tasks.detect.labels import parse_labels
 
 LEAST_CONFIDENCE = 0.001  # average precision needs the whole curve, far below what a server reports
 THRESHOLDS = np.linspace(0.5, 0.95, 10)

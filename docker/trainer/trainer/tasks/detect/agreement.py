@@ -7,8 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.detection import CONFIDENCE, Detector, has_margin, is_end_to_end, read_letterboxed, suppress, to_batch
 from trainer.errors import TrainerError
+from trainer.tasks.detect.detection import (
+    CONFIDENCE,
+    Detector,
+    has_margin,
+    is_end_to_end,
+    read_letterboxed,
+    suppress,
+    to_batch,
+)
 
 SCORE_TOLERANCE = 0.002
 BOX_TOLERANCE = 0.5  # pixels

@@ -8,14 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainer.datasets.folders import Folders, join
-from trainer.datasets.formats.finder import ImageFinder
-from trainer.datasets.formats.names import require_distinct
-from trainer.datasets.formats.splits import split_of, split_of_folders
-from trainer.datasets.layout import LabelFiles
 from trainer.datasets.model import Sample, Tree
 from trainer.datasets.problems import Problems
+from trainer.datasets.split_names import split_of, split_of_folders
 from trainer.errors import InputError
 from trainer.progress import say
+from trainer.tasks.detect.formats.finder import ImageFinder
+from trainer.tasks.detect.formats.names import require_distinct
+from trainer.tasks.detect.layout import LabelFiles
 
 NAMES = ("obj.names", "classes.txt", "predefined_classes.txt")
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trainer.agreement import box_iou
 from trainer.datasets.model import Sample
-from trainer.detection import CONFIDENCE, IOU, Detector, has_margin, read_letterboxed, suppress, to_batch
+from trainer.tasks.detect.agreement import box_iou
+from trainer.tasks.detect.detection import CONFIDENCE, IOU, Detector, has_margin, read_letterboxed, suppress, to_batch
 
 IMAGES = 8
 SEARCHED = 200  # images looked at, at most

@@ -57,7 +57,13 @@ def test_names_that_no_tag_can_hold_are_told_in_the_same_way_by_the_trainer_and_
 
 
 def test_airflow_reads_the_metrics_that_the_trainer_writes() -> None:
-    written = keys_written(TRAINER / "commands/evaluate.py", "test/mAP50") | literals(TRAINER / "commands/evaluate.py")
+    from trainer.tasks import find
+
+    command, measure = TRAINER / "commands/evaluate.py", TRAINER / "tasks/detect/measure.py"
+    figures = keys_written(measure, "mAP50")
+    assert set(find("detect").compared) <= figures
+    written = {f"{split}{name}" for split in ("test/", "live/") for name in figures} | literals(command)
+    assert {"test/", "live/"} <= literals(command)
     splits, scores = (names.CANDIDATE_SPLIT, names.LIVE_SPLIT), (names.MAP50, names.MAP50_95)
     read = {names.metric(split, score) for split in splits for score in scores}
     assert {*read, names.VERIFICATION_IMAGES} <= written

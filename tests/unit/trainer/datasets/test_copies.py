@@ -16,6 +16,7 @@ from trainer.datasets import stored
 from trainer.datasets.cache import materialise
 from trainer.errors import TrainerError
 from trainer.progress import Progress
+from trainer.tasks.detect.labelling import BOXES
 
 from conftest import MakeTree
 
@@ -36,62 +37,62 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_opening_a_copy_reads_no_image(make_tree: MakeTree, tmp_path: Path, hashed: list[str]) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
-    assert materialise(str(root), tmp_path / "workspace", expected=dataset.digest) == dataset
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
+    assert materialise(str(root), tmp_path / "workspace", BOXES, expected=dataset.digest) == dataset
     assert hashed == []
 
 
 def test_a_file_that_was_written_again_is_hashed_once(make_tree: MakeTree, tmp_path: Path, hashed: list[str]) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     touched = dataset.splits["train"][0]
     os.utime(touched.image, (1, 1))
     for _ in range(2):
-        assert materialise(str(root), tmp_path / "workspace", expected=dataset.digest) == dataset
+        assert materialise(str(root), tmp_path / "workspace", BOXES, expected=dataset.digest) == dataset
     assert hashed == ["images/train/0.png"]
 
 
 def test_a_copy_on_another_volume_is_hashed_whole(make_tree: MakeTree, tmp_path: Path, hashed: list[str]) -> None:
     """There every file has another inode and time."""
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     shutil.copytree(tmp_path / "workspace", tmp_path / "restored")
-    assert materialise("/nowhere", tmp_path / "restored", expected=dataset.digest).digest == dataset.digest
+    assert materialise("/nowhere", tmp_path / "restored", BOXES, expected=dataset.digest).digest == dataset.digest
     assert len(hashed) == 20
 
 
 @pytest.mark.parametrize("what", ["image", "label"])
 def test_damage_that_keeps_the_size_is_found(what: str, make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     sample = dataset.splits["train"][0]
     file = sample.image if what == "image" else sample.label
     assert file is not None
     content = bytearray(file.read_bytes())
     content[-3] ^= 1
     file.write_bytes(content)
-    again = materialise(str(root), tmp_path / "workspace", expected=dataset.digest)
+    again = materialise(str(root), tmp_path / "workspace", BOXES, expected=dataset.digest)
     assert sample.image.read_bytes() == (root / sample.key).read_bytes()
     assert again == dataset
 
 
 def test_an_index_that_was_changed_is_found(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     index = dataset.root / stored.INDEX
     content = json.loads(index.read_text())
     content["names"] = ["dog", "cat"]
     index.write_text(json.dumps(content))
-    assert materialise(str(root), tmp_path / "workspace", expected=dataset.digest) == dataset
+    assert materialise(str(root), tmp_path / "workspace", BOXES, expected=dataset.digest) == dataset
 
 
 def test_a_repair_takes_no_image_from_a_training_that_reads(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     folder = os.open(dataset.root / "images/train", os.O_RDONLY)
     try:
         dataset.splits["train"][0].image.unlink()
-        materialise(str(root), tmp_path / "workspace", expected=dataset.digest)
+        materialise(str(root), tmp_path / "workspace", BOXES, expected=dataset.digest)
         names = os.listdir(folder)  # noqa: PTH208 - of the folder that a reader has open, whatever its name is now
         assert sorted(names) == sorted(path.name for path in (root / "images/train").iterdir())
     finally:
@@ -100,9 +101,9 @@ def test_a_repair_takes_no_image_from_a_training_that_reads(make_tree: MakeTree,
 
 def test_preparing_the_same_dataset_again_writes_nothing(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     before = {path: path.stat().st_ino for path in dataset.root.rglob("*")}
-    assert materialise(str(root), tmp_path / "workspace") == dataset
+    assert materialise(str(root), tmp_path / "workspace", BOXES) == dataset
     assert {path: path.stat().st_ino for path in dataset.root.rglob("*")} == before
 
 
@@ -141,6 +142,6 @@ def test_a_full_workspace_is_told_and_may_be_retried(
 
     monkeypatch.setattr(stored, "write_file", full)
     with pytest.raises(TrainerError, match="has no room for the dataset") as caught:
-        materialise(str(make_tree()), tmp_path / "workspace")
+        materialise(str(make_tree()), tmp_path / "workspace", BOXES)
     assert caught.value.exit_status == 1
     assert not list((tmp_path / "workspace/datasets").iterdir())

@@ -7,7 +7,7 @@ from lifecycle.policy.retries import BAD_INPUT
 
 from tests.contracts.sources import ROOT, SERVER, TRAINER, constant
 
-VERIFY = ROOT / "plugins/lifecycle/verification/verify.py"
+VERIFY = ROOT / "plugins/lifecycle/kinds/detect/answers.py"
 
 
 @pytest.mark.parametrize("name", ["MOST_DROP", "FLAGS"])
@@ -36,3 +36,10 @@ def test_the_trainer_takes_for_a_detection_what_the_server_does_by_default() -> 
 def test_wrong_input_ends_the_trainer_with_the_exit_code_that_airflow_does_not_retry() -> None:
     assert constant(TRAINER / "errors.py", "InputError.exit_status") == BAD_INPUT
     assert constant(TRAINER / "errors.py", "TrainerError.exit_status") != BAD_INPUT
+
+
+def test_a_classifiers_verification_images_leave_the_server_twice_the_room() -> None:
+    allowed = constant(ROOT / "plugins/lifecycle/kinds/classify/answers.py", "TOLERANCE")
+    assert allowed == pytest.approx(2 * constant(TRAINER / "tasks/classify/verification.py", "TOLERANCE"))
+    # However far both classes move towards each other, the best one stays the best.
+    assert constant(TRAINER / "tasks/classify/verification.py", "MARGIN") > 2 * allowed

@@ -6,9 +6,12 @@ import json
 import re
 import runpy
 
+import pytest
+from lifecycle import kinds
 from lifecycle.mlflow import versions
 from lifecycle.mlflow.evaluation import NOT_COMPARED
 from lifecycle.model import names
+from trainer import tasks
 from yolo_server.onnx_metadata import Sibling, _sibling
 from yolo_server.settings import SOURCES
 
@@ -37,8 +40,8 @@ def test_the_server_and_the_evaluation_read_only_tags_that_a_version_has() -> No
     assert served == {"sha256", "run_id", "class_names", "image_size", "precision_drop"}
     assert served <= version_tags()
     compared = keys_read(TRAINER / "live.py", "tags")
-    assert compared == {"class_names", "image_size"}
-    assert compared <= set(versions.COPIED_TAGS)
+    assert compared == {"class_names", "image_size", "task"}
+    assert compared <= version_tags()
 
 
 def test_a_model_registered_by_hand_has_the_tags_that_the_server_reads() -> None:
@@ -56,17 +59,21 @@ def test_names_that_no_tag_can_hold_are_told_in_the_same_way_by_the_trainer_and_
         assert by_hand["names_tag"](class_names) == (trainer["names_tag"](class_names), count == 3)
 
 
-def test_airflow_reads_the_metrics_that_the_trainer_writes() -> None:
-    from trainer.tasks import find
+TASKS = sorted(kinds.every())
 
-    command, measure = TRAINER / "commands/evaluate.py", TRAINER / "tasks/detect/measure.py"
-    figures = keys_written(measure, "mAP50")
-    assert set(find("detect").compared) <= figures
-    written = {f"{split}{name}" for split in ("test/", "live/") for name in figures} | literals(command)
-    assert {"test/", "live/"} <= literals(command)
-    splits, scores = (names.CANDIDATE_SPLIT, names.LIVE_SPLIT), (names.MAP50, names.MAP50_95)
-    read = {names.metric(split, score) for split in splits for score in scores}
-    assert {*read, names.VERIFICATION_IMAGES} <= written
+
+def test_both_sides_know_the_same_tasks() -> None:
+    assert tasks.names() == TASKS and kinds.DEFAULT == tasks.DEFAULT
+    assert names.TASK == kinds.TAG
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_airflow_reads_the_metrics_that_the_trainer_writes(task: str) -> None:
+    command, measure = literals(TRAINER / "commands/evaluate.py"), TRAINER / f"tasks/{task}/measure.py"
+    decisive, *_ = read = kinds.find(task).figures
+    assert set(read) <= keys_written(measure, decisive)
+    assert set(read) <= set(tasks.find(task).compared)
+    assert {f"{names.CANDIDATE_SPLIT}/", f"{names.LIVE_SPLIT}/", names.VERIFICATION_IMAGES} <= command
 
 
 def test_an_evaluation_without_comparison_begins_as_the_gate_expects() -> None:
@@ -81,9 +88,13 @@ def test_model_info_has_all_that_is_read_of_it() -> None:
 
 
 def test_the_verification_images_are_read_as_they_are_written() -> None:
-    reader, writer = LIFECYCLE / "verification/verify.py", TRAINER / "tasks/detect/verification.py"
+    reader, writer = LIFECYCLE / "kinds/detect/answers.py", TRAINER / "tasks/detect/verification.py"
     assert {"images", "confidence", "iou"} == keys_read(reader, "told") <= keys_written(writer, "class_names")
     assert {"file", "detections"} == keys_read(reader, "entry") == keys_written(writer, "detections")
+    reader, writer = LIFECYCLE / "kinds/classify/answers.py", TRAINER / "tasks/classify/verification.py"
+    assert {"images", "class_names"} == keys_read(reader, "told") <= keys_written(writer, "class_names")
+    assert kinds.TAG in keys_written(writer, "class_names")
+    assert {"file", "probabilities"} == keys_read(reader, "entry") <= keys_written(writer, "probabilities")
 
 
 def test_the_server_finds_the_int8_file_that_the_trainer_notes() -> None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from airflow.sdk import get_current_context
 from airflow.sdk.configuration import conf
 
+from lifecycle.kinds import Kind
 from lifecycle.model import names
 from lifecycle.model.results import (
     CodeParams,
@@ -24,6 +25,11 @@ from lifecycle.policy.outcome import DELETED, Outcome
 def lifecycle_params() -> LifecycleParams:
     """The run's params, in a task of a pipeline's DAG; Airflow has checked them against `lifecycle.params`."""
     return cast(LifecycleParams, get_current_context()["params"])
+
+
+def least(kind: Kind) -> float:
+    """The least figure that the gate wants of a candidate, by the run's params."""
+    return float(get_current_context()["params"][kind.least])
 
 
 def rollback_params() -> RollbackParams:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from lifecycle import kinds
 from lifecycle.errors import BadParameter, RegistryError
 from lifecycle.hooks.gitops import repository
 from lifecycle.hooks.mlflow import MlflowHook
@@ -114,9 +115,8 @@ def _judge(opened: OpenedRun) -> GateDecision:
                 "is live. Clear the task `evaluate` to compare again."
             )
         candidate, live = evaluation.read_scores(run, live_version)
-        decision = policy.decide(
-            candidate, live, min_map50=params["min_map50"], max_regression=params["max_regression"]
-        )
+        least = context.least(kinds.tagged(run.data.tags))
+        decision = policy.decide(candidate, live, least=least, max_regression=params["max_regression"])
         if decision.passed:
             provable = policy.provable(evaluation.verification_images(run))
             decision = decision if provable.passed else provable

@@ -1,13 +1,11 @@
-"""A classifier, from data to what is served: ResNet-18 on handwritten digits, and what a retry and a live version do."""
+"""A classifier, from data to what is served: ResNet-18 on handwritten digits."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from pods import SEED, Pods, Server, make_pods
 
 # One server for all files of this folder, and trainings one after another: each takes all cores.

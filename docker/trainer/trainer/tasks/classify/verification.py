@@ -21,7 +21,7 @@ from trainer.tasks.classify.pictures import read_fitted
 IMAGES = 8
 SEARCHED = 200  # images looked at, at most
 
-# What the DAG lets a probability differ by (plugins/lifecycle/tasks_of/classify) is twice as much.
+# What the DAG lets a probability differ by (plugins/lifecycle/kinds/classify/answers.py) is twice as much.
 TOLERANCE = 0.05
 # By which the best class is ahead of the second: more than both may move towards each other there.
 MARGIN = 0.25

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lifecycle.verification.verify import iou_matrix
+from lifecycle.kinds.detect.answers import iou_matrix
 from trainer.runtime import cpu_count
 from trainer.tasks.detect.served_shapes import letterboxed
 from yolo_client.letterbox import letterbox

@@ -39,18 +39,26 @@ class Kind:
     Attributes:
         name: the pipeline's `task`, the trainer's `--task`.
         title: how a page calls such a model: "YOLO detector".
+        noun: the same as the end of a name: "detector".
+        start: what a new pipeline's file trains from.
+        image_size: that it trains at.
         figures: names of what `evaluate` measures, behind the split's; the gate decides on the first.
         least: the gate's key for the least of the first figure.
         gate: what a pipeline's file may say of it.
+        template: the folder of `model_repository/` that serves it; empty: the chart's own choice.
         output: of a served model, one that no other kind has.
     """
 
     name: str
     title: str
+    noun: str
+    start: str
+    image_size: int
     figures: tuple[str, ...]
     least: str
     gate: type[Gate]
     output: str
+    template: str = ""
 
     @property
     def decisive(self) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from trainer import runtime
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import Dataset
 from trainer.errors import InputError
@@ -63,6 +64,7 @@ def test_a_folder_a_class_in_a_folder_a_split_is_read_and_a_test_split_made(tree
 
 
 def test_the_copy_is_what_torchvision_reads(tree: Make, tmp_path: Path) -> None:
+    runtime.register_nms()
     from torchvision.datasets import ImageFolder
 
     dataset = materialise(str(tree()), tmp_path / "workspace", CLASSES)
@@ -240,6 +242,7 @@ def mnist(tmp_path: Path) -> Path:
 
 
 def test_mnists_files_are_read_as_torchvision_reads_them(mnist: Path, tmp_path: Path) -> None:
+    runtime.register_nms()
     from torchvision.datasets.mnist import read_image_file, read_label_file
 
     dataset = materialise(str(mnist), tmp_path / "workspace", CLASSES)

@@ -26,4 +26,15 @@ class ClassifyGate(Gate):
     )
 
 
-KIND = Kind("classify", "Image classifier", ("top1", "top5"), "min_top1", ClassifyGate, "scores")
+KIND = Kind(
+    name="classify",
+    title="Image classifier",
+    noun="classifier",
+    start="resnet18",
+    image_size=224,
+    figures=("top1", "top5"),
+    least="min_top1",
+    gate=ClassifyGate,
+    output="scores",
+    template="classifier",
+)

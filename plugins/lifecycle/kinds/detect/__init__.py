@@ -26,4 +26,14 @@ class DetectGate(Gate):
     )
 
 
-KIND = Kind("detect", "YOLO detector", ("mAP50", "mAP50-95"), "min_map50", DetectGate, "detections")
+KIND = Kind(
+    name="detect",
+    title="YOLO detector",
+    noun="detector",
+    start="yolo11n.pt",
+    image_size=640,
+    figures=("mAP50", "mAP50-95"),
+    least="min_map50",
+    gate=DetectGate,
+    output="detections",
+)

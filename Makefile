@@ -25,10 +25,10 @@ up: setup ## start the platform (Airflow, MLflow, git, Kubernetes and Argo CD st
 demo: setup ## start the platform, run the pipeline once, report (DEMO_PARAMS='{"epochs": 4}' changes its parameters)
 	@$(SANDBOX) demo
 
-pipeline: ## a new detector's files: NAME=letters (MODEL=letters-detector DATASET=s3://… STAGES="staging production")
+pipeline: ## a new pipeline's files: NAME=letters (TASK=classify MODEL=letters-detector DATASET=s3://… STAGES="staging production")
 	@$(PYTHON) -m tools.environments airflow
 	@PYTHONPATH=plugins .venv/airflow/bin/python -m tools.pipeline "$(NAME)" --model "$(MODEL)" --dataset "$(DATASET)" \
-		--stages "$(STAGES)"
+		--stages "$(STAGES)" --task "$(TASK)"
 
 status: setup ## addresses, and which version of each model is in git and which answers
 	@$(SANDBOX) status

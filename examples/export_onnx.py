@@ -21,10 +21,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docker" / "trainer"))
 
 from trainer import runtime
-from trainer.agreement import prove_agreement
-from trainer.detection import OnnxDetector, TorchDetector
 from trainer.errors import TrainerError
-from trainer.export import export_onnx
+from trainer.networks import OnnxNetwork
+from trainer.tasks.detect.agreement import prove_agreement
+from trainer.tasks.detect.detection import TorchDetector
+from trainer.tasks.detect.export import export_onnx
 
 NOISE_IMAGES = 6
 
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         file = export_onnx(chosen.weights, Path(name) / "model.onnx", chosen.image_size)
         images = chosen.images or noise_images(Path(name), chosen.image_size)
         try:
-            agreement = prove_agreement(TorchDetector(chosen.weights), OnnxDetector(file), images, chosen.image_size)
+            agreement = prove_agreement(TorchDetector(chosen.weights), OnnxNetwork(file), images, chosen.image_size)
         except TrainerError as error:
             print(f"ERROR: {error}", file=sys.stderr)
             return error.exit_status

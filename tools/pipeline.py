@@ -14,11 +14,12 @@ import re
 import sys
 from pathlib import Path
 
+from lifecycle import kinds
 from lifecycle.errors import BadPipeline
 from lifecycle.gitops.errors import FileRefused
 from lifecycle.gitops.file.entry import read_models
 from lifecycle.gitops.file.yamltree import parse_with_ruamel
-from lifecycle.pipelines import Stage, load
+from lifecycle.pipelines import Pipeline, Stage, load
 from lifecycle.pipelines.files import check_name
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,15 +34,15 @@ dag = pipeline_dag(__file__)
 '''
 FILE = """# yaml-language-server: $schema=./schema.json
 registered_model: {model}
-# A path in the workspace, https:// or s3://; docs/datasets.md has what is read. `digits` is made on the spot.
+{task}# A path in the workspace, https:// or s3://; docs/datasets.md has what is read. `digits` is made on the spot.
 dataset: {dataset}
 train:
-  model: yolo11n.pt
+  model: {start}
   epochs: 100
-  image_size: 640
+  image_size: {size}
   batch: 16
 gate:
-  min_map50: 0.5
+  {least}: {value}
   max_regression: 0.01
 run:
   # Cron in quotes, a preset such as @weekly, or none. `on_dataset_change: 15m` runs when the dataset is another one.
@@ -56,7 +57,7 @@ models: []
 """
 MODEL = """  - name: {name}
     registeredModel: {model}
-    version: null
+{template}    version: null
     sha256: ""
     runId: ""
     codeCommit: ""
@@ -68,7 +69,9 @@ class Refused(Exception):
     """The pipeline cannot be made; the message says why, and what to choose instead."""
 
 
-def make(root: Path, name: str, *, model: str, dataset: str, stages: list[str]) -> tuple[list[Path], tuple[Stage, ...]]:
+def make(
+    root: Path, name: str, *, model: str, dataset: str, stages: list[str], task: str = kinds.DEFAULT
+) -> tuple[list[Path], tuple[Stage, ...]]:
     """Write what is missing of a pipeline, or nothing at all.
 
     Args:
@@ -76,6 +79,7 @@ def make(root: Path, name: str, *, model: str, dataset: str, stages: list[str]) 
         name: of the pipeline: its DAG's id, and Triton's model name in a file that is new.
         model: the registered model, of a file that is new.
         dataset: its address, of a file that is new.
+        task: what is trained, of a file that is new.
         stages: `<environment>` or `<environment>/<app>` in their order, of a file that is new.
 
     Returns:
@@ -90,13 +94,14 @@ def make(root: Path, name: str, *, model: str, dataset: str, stages: list[str]) 
     if new:
         places = [(*stage.split("/", 1), APP)[:2] for stage in stages]
         address = dataset if re.fullmatch(PLAIN, dataset) else json.dumps(dataset)
-        file.write_text(FILE.format(model=model, dataset=address, stages=_stages(places, name)), encoding="utf-8")
+        text = FILE.format(model=model, dataset=address, stages=_stages(places, name), **_of_task(task))
+        file.write_text(text, encoding="utf-8")
     try:
         pipeline = load(file)
         wanted = {file.with_suffix(".py"): ENTRY.encode()}
         for stage in pipeline.stages:
             values = root / "argocd-apps" / stage.environment / stage.app / "values.yaml"
-            wanted[values] = _with_entry(root, values, stage, pipeline.registered_model)
+            wanted[values] = _with_entry(root, values, stage, pipeline)
     except (Refused, BadPipeline, FileRefused):
         if new:
             file.unlink()
@@ -110,14 +115,30 @@ def make(root: Path, name: str, *, model: str, dataset: str, stages: list[str]) 
     return written, pipeline.stages
 
 
+def _of_task(task: str) -> dict[str, str]:
+    """What a new file says because of its task."""
+    if task not in kinds.every():
+        raise Refused(f"There is no task {task!r}: choose {' or '.join(kinds.every())}.")
+    kind = kinds.find(task)
+    return {
+        "task": "" if task == kinds.DEFAULT else f"task: {task}\n",
+        "start": kind.start,
+        "size": str(kind.image_size),
+        "least": kind.least,
+        "value": str(kind.gate.model_fields[kind.least].default),
+    }
+
+
 def _stages(places: list[tuple[str, ...]], name: str) -> str:
     """The first stage gets what a run makes; a person lets it into the others."""
     lines = [f"  - {{environment: {place[0]}, app: {place[1]}, model: {name}}}" for place in places]
     return "\n".join([*lines[:1], *(f"{line[:-1]}, by: approval}}" for line in lines[1:])]) + "\n"
 
 
-def _with_entry(root: Path, values: Path, stage: Stage, model: str) -> bytes:
+def _with_entry(root: Path, values: Path, stage: Stage, pipeline: Pipeline) -> bytes:
     """The values file with the stage's entry; as it is, if it has it."""
+    model, served_by = pipeline.registered_model, kinds.find(pipeline.task).template
+    template = f"    template: {served_by}\n" if served_by else ""
     shown = values.relative_to(root).as_posix()
     environments = sorted(found.parent.name for found in root.glob("argocd-apps/*/environment.yaml"))
     if stage.environment not in environments:
@@ -135,7 +156,7 @@ def _with_entry(root: Path, values: Path, stage: Stage, model: str) -> bytes:
                     f"not {model!r}. Choose another name for the pipeline, or remove that entry."
                 )
             return content
-    added = _appended(content.decode(), MODEL.format(name=stage.model, model=model))
+    added = _appended(content.decode(), MODEL.format(name=stage.model, model=model, template=template))
     after = read_models(added.encode(), path=shown)
     if after[:-1] != there or (after[-1].name, after[-1].registered_model) != (stage.model, model):
         raise Refused(
@@ -165,25 +186,35 @@ def said(root: Path, name: str, written: list[Path], stages: tuple[Stage, ...]) 
     return (
         f"{files}\nNext:\n"
         f"  1. Put your dataset and training into dags/pipelines/{name}.yaml; `make pipeline NAME={name}` checks it.\n"
-        f"  2. git add dags/pipelines/{name}.* {values} && git commit -m 'A detector: {name}' && git push\n"
+        f"  2. git add dags/pipelines/{name}.* {values} && git commit -m 'A pipeline: {name}' && git push\n"
         f"  3. In Airflow, switch the DAG {name} on and press Trigger: it releases to {first.entry}.\n"
     )
+
+
+def _noun(task: str) -> str:
+    """What the registered model's name ends in, where none was given."""
+    kind = kinds.every().get(task or kinds.DEFAULT)
+    return kind.noun if kind else "model"
 
 
 def main(argv: list[str]) -> int:
     """Make the pipeline and say what is next; a refusal is one paragraph on stderr."""
     parser = argparse.ArgumentParser(prog="make pipeline", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("name", help="its DAG's id and Triton's model name: lower-case letters, digits, hyphens")
-    parser.add_argument("--model", default="", help="MLflow's registered model; without it, <name>-detector")
+    parser.add_argument(
+        "--model", default="", help="MLflow's registered model; without it, <name>-detector or the like"
+    )
     parser.add_argument("--dataset", default="", help="its address; without it digits, which is made on the spot")
+    parser.add_argument("--task", default="", help=f"{' or '.join(kinds.every())}; without it {kinds.DEFAULT}")
     parser.add_argument("--stages", default="", help="environments in their order; without it staging production")
     given = parser.parse_args(argv)
     try:
         written, stages = make(
             ROOT,
             given.name,
-            model=given.model or f"{given.name}-detector",
+            model=given.model or f"{given.name}-{_noun(given.task)}",
             dataset=given.dataset or "digits",
+            task=given.task or kinds.DEFAULT,
             stages=(given.stages or "staging production").split(),
         )
     except (Refused, BadPipeline, FileRefused) as error:

@@ -35,16 +35,18 @@ def ultralytics(root: Path, workspace: Path) -> Callable[[], object]:
 def prepare(root: Path, workspace: Path) -> Callable[[], object]:
     """What `prepare` does with a dataset that the workspace does not have: check all, hash all, copy all."""
     from trainer.datasets.cache import materialise
+    from trainer.tasks.detect.labelling import BOXES
 
-    return lambda: materialise(str(root), workspace)
+    return lambda: materialise(str(root), workspace, BOXES)
 
 
 def open_copy(root: Path, workspace: Path) -> Callable[[], object]:
     """What `train` and `evaluate` do with the workspace's copy."""
     from trainer.datasets.cache import materialise
+    from trainer.tasks.detect.labelling import BOXES
 
     (digest,) = (path.name for path in (workspace / "datasets").iterdir())
-    return lambda: materialise(str(root), workspace, expected=digest)
+    return lambda: materialise(str(root), workspace, BOXES, expected=digest)
 
 
 SUBJECTS = {"ultralytics": ultralytics, "prepare": prepare, "prepare again": prepare, "open": open_copy}

@@ -107,14 +107,16 @@ def quantize(file: Path, images: torch.Tensor, size: int) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docker" / "trainer"))
     from trainer.datasets.model import Sample
     from trainer.quantization import add_int8
+    from trainer.tasks import find
 
+    task = find("detect")
     with tempfile.TemporaryDirectory() as name:
         samples = []
         for number, image in enumerate(images):
             path = Path(name) / f"{number}.png"
             Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(path)
             samples.append(Sample(path.name, path, None))
-        if add_int8(file, samples, size) is None:
+        if add_int8(file, samples, size, task.read, task.in_floats) is None:
             sys.exit(1)
 
 

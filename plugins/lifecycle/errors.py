@@ -85,3 +85,25 @@ class RolloutReverted(LifecycleError):
 
 class RunFailed(LifecycleError):
     """A task of the DAG run failed: what the run's last task raises, so that the run is failed as well."""
+
+
+class ServingError(LifecycleError):
+    """The server answered, and the answer is a refusal, which another try would only repeat."""
+
+
+class ServingUnavailable(ServingError):
+    """Nothing answers at the address, the model is not ready, or the answer did not come in time."""
+
+    retryable = True
+
+
+class WrongVersionServed(ServingError):
+    """What answers is another version or other bytes than expected, or no model of this project."""
+
+
+class AnswersDiffer(LifecycleError):
+    """The served model says something else than the trained one did of the same picture."""
+
+
+class SamplesUnusable(LifecycleError):
+    """The folder of verification pictures is missing, or is not what the evaluation writes."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from lifecycle.pipelines.spec import Gate, Part, Pipeline, Stage, Train
+from lifecycle.kinds import Part
+from lifecycle.pipelines.spec import Pipeline, Stage, Train
 
 # The target of a run, as operators take it: templates over these parameters.
 TARGET: dict[str, Any] = {
@@ -32,7 +33,7 @@ def lifecycle(pipeline: Pipeline) -> dict[str, Param]:
         **_form(pipeline.train, tuple(Train.model_fields), data),
         **_form(pipeline.run, ("skip_unchanged",), data),
         **_form(pipeline, ("registered_model",), live),
-        **_form(pipeline.gate, tuple(Gate.model_fields), live),
+        **_form(pipeline.gate, tuple(type(pipeline.gate).model_fields), live),
         # For one run only: in a file it would let every later change through, unseen.
         "allow_class_change": Param(
             False,

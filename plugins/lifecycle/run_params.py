@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from lifecycle.errors import BadParameter
 from lifecycle.model.results import LifecycleParams
 from lifecycle.pipelines.files import problems_of
-from lifecycle.pipelines.spec import Pipeline
+from lifecycle.pipelines.spec import Pipeline, of_task
 
-# Parts of the file that are no params: where pods run, when the run starts, and the stages but the first one's entry.
+# Parts of the file that are no params: what is trained, where pods run, when the run starts, and the stages but the
+# first one's entry.
 PARTS = ("train", "gate")
-NO_PARAMS = ("run", "resources", "stages")
+NO_PARAMS = ("task", "run", "resources", "stages")
 
 
 def run_params(pipeline: Pipeline, changes: Mapping[str, Any] | None = None) -> LifecycleParams:
@@ -68,7 +69,9 @@ def _checked(pipeline: Pipeline, wanted: Mapping[str, Any]) -> Pipeline:
     stage = {"environment": wanted["environment"], "app": wanted["app"], "model": wanted["served_model"]}
     run = {"skip_unchanged": wanted["skip_unchanged"]}
     try:
-        return Pipeline.model_validate({**whole, **parts, "run": run, "stages": [stage]})
+        return of_task(pipeline.task).model_validate(
+            {**whole, **parts, "task": pipeline.task, "run": run, "stages": [stage]}
+        )
     except ValidationError as error:
         problems = "; ".join(problems_of(error))
         raise BadParameter(f"The run's parameters cannot be used: {problems}. Nothing was trained.") from None

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule, chain
 
-from lifecycle import params, pipelines
+from lifecycle import kinds, params, pipelines
 from lifecycle.assets import watched_dataset
 from lifecycle.candidate import candidate_tasks
 from lifecycle.catalog import stages_of
@@ -31,14 +31,14 @@ from lifecycle.tasks.serving import set_alias, verify_serving
 DOC = """
 ### {name}
 
-Trains a YOLO detector and puts it live: `prepare`, `train` and `evaluate` run as pods, `register` makes the version in
-MLflow, `promote` writes it into `argocd-apps/<environment>/<app>/values.yaml` by **one commit**, Argo CD rolls it
-out, and `verify_serving` asks Triton itself which version answers and whether its boxes are right.
+Trains a model ({title}) and puts it live: `prepare`, `train` and `evaluate` run as pods, `register` makes the version
+in MLflow, `promote` writes it into `argocd-apps/<environment>/<app>/values.yaml` by **one commit**, Argo CD rolls it
+out, and `verify_serving` asks Triton itself which version answers and whether its answers are right.
 
 With `proof: candidate`, the version first proves itself on a server that no client reaches, and one that fails is taken
 away by `discard_candidate`: what is live is never touched.
 
-A candidate below the least mAP50, or worse than the live version, is not promoted: the run ends with skipped tasks.
+A candidate below the least {figure}, or worse than the live version, is not promoted: the run ends with skipped tasks.
 A rollout that fails is taken back by `restore`, and the run fails. `close_run` ends the MLflow run in the same state.
 To go back by hand: `yolo_rollback`.
 
@@ -70,7 +70,7 @@ def pipeline_dag(entry: str) -> DAG:
         description=" → ".join(
             [pipeline.dataset, pipeline.registered_model, *(stage.entry for stage in pipeline.stages)]
         ),
-        doc_md=DOC.format(name=file.stem, text=file.read_text(encoding="utf-8")),
+        doc_md=_doc(file, kinds.find(pipeline.task)),
         schedule=_schedule(file.stem, pipeline),
         start_date=datetime(2026, 1, 1),
         catchup=False,
@@ -83,6 +83,12 @@ def pipeline_dag(entry: str) -> DAG:
         # After all others, whatever the file and the settings make of them.
         dag.leaves >> close_run()
     return dag
+
+
+def _doc(file: Path, kind: kinds.Kind) -> str:
+    """What Airflow shows of the DAG."""
+    text = file.read_text(encoding="utf-8")
+    return DOC.format(name=file.stem, title=kind.title, figure=kind.decisive, text=text)
 
 
 def _check_requests(file: Path, pipeline: Pipeline, chosen: Settings) -> None:
@@ -127,7 +133,7 @@ def _wire(pipeline: Pipeline, chosen: Settings) -> None:
         delivery=delivery,
         trigger_rule=TriggerRule.ONE_FAILED,
     )
-    prepare, train, evaluate = trainer_pods(chosen, run_id=opened["run_id"])
+    prepare, train, evaluate = trainer_pods(chosen, run_id=opened["run_id"], task=pipeline.task)
     changes: Any = find_changes(opened, image=chosen.trainer_image)
     proof = pipeline.stages[0].proof or chosen.proof
     candidate = candidate_tasks(proof, registered, promoted, delivery=delivery)

@@ -20,8 +20,8 @@ from trainer import runtime
 def main(source: Path, target: Path) -> None:
     """Answers everything."""
     runtime.start(target.parent)
-    from trainer.agreement import box_iou
-    from trainer.detection import letterbox, suppress
+    from trainer.tasks.detect.agreement import box_iou
+    from trainer.tasks.detect.detection import letterbox, suppress
     from ultralytics.data.augment import classify_transforms
 
     found: dict[str, np.ndarray] = {}

@@ -7,7 +7,7 @@ from lifecycle.policy.retries import BAD_INPUT
 
 from tests.contracts.sources import ROOT, SERVER, TRAINER, YOLO, constant
 
-VERIFY = ROOT / "plugins/lifecycle/verification/verify.py"
+VERIFY = ROOT / "plugins/lifecycle/kinds/detect/answers.py"
 
 
 @pytest.mark.parametrize("name", ["MOST_DROP", "FLAGS"])
@@ -21,13 +21,13 @@ def test_the_trainer_measures_in_the_precisions_that_openvino_serves() -> None:
 
 
 def test_the_check_of_the_server_leaves_twice_the_room_that_its_images_were_chosen_with() -> None:
-    chosen = TRAINER / "verification.py"
+    chosen = TRAINER / "tasks/detect/verification.py"
     assert 1 - constant(VERIFY, "LEAST_IOU") == pytest.approx(2 * (1 - constant(chosen, "LEAST_IOU")))
     assert constant(VERIFY, "CONFIDENCE_TOLERANCE") == pytest.approx(2 * constant(chosen, "SCORE_TOLERANCE"))
 
 
 def test_the_trainer_takes_for_a_detection_what_the_server_does_by_default() -> None:
-    trainer, settings = TRAINER / "detection.py", SERVER / "settings.py"
+    trainer, settings = TRAINER / "tasks/detect/detection.py", SERVER / "settings.py"
     assert constant(trainer, "CONFIDENCE") == constant(settings, "Settings.confidence")
     assert constant(trainer, "IOU") == constant(settings, "Settings.iou")
     assert constant(trainer, "MOST_DETECTIONS") == constant(YOLO / "detector/postprocess.py", "MAX_DETECTIONS")
@@ -36,3 +36,10 @@ def test_the_trainer_takes_for_a_detection_what_the_server_does_by_default() -> 
 def test_wrong_input_ends_the_trainer_with_the_exit_code_that_airflow_does_not_retry() -> None:
     assert constant(TRAINER / "errors.py", "InputError.exit_status") == BAD_INPUT
     assert constant(TRAINER / "errors.py", "TrainerError.exit_status") != BAD_INPUT
+
+
+def test_a_classifiers_verification_images_leave_the_server_twice_the_room() -> None:
+    allowed = constant(ROOT / "plugins/lifecycle/kinds/classify/answers.py", "TOLERANCE")
+    assert allowed == pytest.approx(2 * constant(TRAINER / "tasks/classify/verification.py", "TOLERANCE"))
+    # However far both classes move towards each other, the best one stays the best.
+    assert constant(TRAINER / "tasks/classify/verification.py", "MARGIN") > 2 * allowed

@@ -6,11 +6,14 @@ import json
 import re
 import runpy
 
+import pytest
+from lifecycle import kinds
 from lifecycle.mlflow import versions
 from lifecycle.mlflow.evaluation import NOT_COMPARED
 from lifecycle.model import names
 from model_server.onnx_metadata import Sibling, _sibling
 from model_server.settings import SOURCES
+from trainer import tasks
 
 from tests.contracts.sources import MODELS, ROOT, SERVER, TRAINER, YOLO, constant, keys_read, keys_written, literals
 
@@ -37,8 +40,8 @@ def test_the_server_and_the_evaluation_read_only_tags_that_a_version_has() -> No
     assert served == {"sha256", "run_id", "class_names", "image_size", "precision_drop"}
     assert served <= version_tags()
     compared = keys_read(TRAINER / "live.py", "tags")
-    assert compared == {"class_names", "image_size"}
-    assert compared <= set(versions.COPIED_TAGS)
+    assert compared == {"class_names", "image_size", "task"}
+    assert compared <= version_tags()
 
 
 def test_a_model_registered_by_hand_has_the_tags_that_the_server_reads() -> None:
@@ -56,11 +59,21 @@ def test_names_that_no_tag_can_hold_are_told_in_the_same_way_by_the_trainer_and_
         assert by_hand["names_tag"](class_names) == (trainer["names_tag"](class_names), count == 3)
 
 
-def test_airflow_reads_the_metrics_that_the_trainer_writes() -> None:
-    written = keys_written(TRAINER / "commands/evaluate.py", "test/mAP50") | literals(TRAINER / "commands/evaluate.py")
-    splits, scores = (names.CANDIDATE_SPLIT, names.LIVE_SPLIT), (names.MAP50, names.MAP50_95)
-    read = {names.metric(split, score) for split in splits for score in scores}
-    assert {*read, names.VERIFICATION_IMAGES} <= written
+TASKS = sorted(kinds.every())
+
+
+def test_both_sides_know_the_same_tasks() -> None:
+    assert tasks.names() == TASKS and kinds.DEFAULT == tasks.DEFAULT
+    assert names.TASK == kinds.TAG
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_airflow_reads_the_metrics_that_the_trainer_writes(task: str) -> None:
+    command, measure = literals(TRAINER / "commands/evaluate.py"), TRAINER / f"tasks/{task}/measure.py"
+    decisive, *_ = read = kinds.find(task).figures
+    assert set(read) <= keys_written(measure, decisive)
+    assert set(read) <= set(tasks.find(task).compared)
+    assert {f"{names.CANDIDATE_SPLIT}/", f"{names.LIVE_SPLIT}/", names.VERIFICATION_IMAGES} <= command
 
 
 def test_an_evaluation_without_comparison_begins_as_the_gate_expects() -> None:
@@ -78,9 +91,13 @@ def test_model_info_has_all_that_is_read_of_it() -> None:
 
 
 def test_the_verification_images_are_read_as_they_are_written() -> None:
-    reader, writer = LIFECYCLE / "verification/verify.py", TRAINER / "verification.py"
+    reader, writer = LIFECYCLE / "kinds/detect/answers.py", TRAINER / "tasks/detect/verification.py"
     assert {"images", "confidence", "iou"} == keys_read(reader, "told") <= keys_written(writer, "class_names")
     assert {"file", "detections"} == keys_read(reader, "entry") == keys_written(writer, "detections")
+    reader, writer = LIFECYCLE / "kinds/classify/answers.py", TRAINER / "tasks/classify/verification.py"
+    assert {"images", "class_names"} == keys_read(reader, "told") <= keys_written(writer, "class_names")
+    assert kinds.TAG in keys_written(writer, "class_names")
+    assert {"file", "probabilities"} == keys_read(reader, "entry") <= keys_written(writer, "probabilities")
 
 
 def test_the_server_finds_the_int8_file_that_the_trainer_notes() -> None:
@@ -99,7 +116,7 @@ def test_the_model_and_the_client_read_the_parameters_that_the_chart_appends() -
 
 
 def test_the_server_finds_the_shapes_that_the_trainer_notes() -> None:
-    note = constant(TRAINER / "served_shapes.py", "NOTE")
+    note = constant(TRAINER / "tasks/detect/served_shapes.py", "NOTE")
     assert constant(SERVER / "onnx_metadata.py", "SHAPES_NOTE") == note
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from detector.postprocess import detections_of
-from lifecycle.verification.verify import iou_matrix
+from lifecycle.kinds.detect.answers import iou_matrix
 from model_server.cpu import cpu_limit
 from trainer.runtime import cpu_count
-from trainer.served_shapes import letterboxed
+from trainer.tasks.detect.served_shapes import letterboxed
 from yolo_client.letterbox import letterbox
 
 from tests.contracts.sources import CLASSIFIER, ROOT, SERVER, SHARED, TRAINER, YOLO, constant
@@ -159,7 +159,7 @@ def test_boxes_go_back_to_the_same_place_in_the_picture(name: str, of_triton: Ar
 
 
 def test_the_padding_is_the_same_grey() -> None:
-    grey = constant(TRAINER / "detection.py", "PADDING")
+    grey = constant(TRAINER / "tasks/detect/detection.py", "PADDING")
     assert constant(ROOT / "clients/python/yolo_client/letterbox.py", "PADDING") == grey
     assert constant(YOLO / "detector/letterbox.py", "PADDING") == (grey, grey, grey)
 

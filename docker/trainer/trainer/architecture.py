@@ -1,4 +1,4 @@
-"""Finds out, without importing torch, whether an architecture is a detector that can be trained."""
+"""Finds an architecture's file, and what it ends in, without importing torch."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import difflib
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from trainer.errors import InputError
 from trainer.weights.reference import find_file
 
-END_TO_END_LEAST_SIZE = 128  # pixels: 16² + 8² + 4² = 336 anchors, the first size with 300
 SHIPPED = Path(__file__).parent / "architectures"
-DETECTION_HEADS = frozenset({"Detect", "v10Detect"})
 
 
 def find_architecture(model: str, workspace: Path) -> str:
@@ -24,38 +23,30 @@ def find_architecture(model: str, workspace: Path) -> str:
     return str(SHIPPED / model) if (SHIPPED / model).is_file() else model
 
 
-def check_architecture(model: str, image_size: int, workspace: Path) -> None:
-    """Raise InputError where ``model`` is not a known detection architecture.
+def read_architecture(model: str, workspace: Path, example: str) -> tuple[str, dict[str, Any]]:
+    """The head's name, and the content, of an architecture's file.
 
     Args:
         model: its name or path, which may be relative to the workspace.
-        image_size: in pixels; an end-to-end architecture needs as many anchors as it gives boxes.
         workspace: in which a team's own file may be.
+        example: an architecture of the task, for messages.
+
+    Raises:
+        InputError: there is none of that name, or it is none.
     """
     path = Path(find_architecture(model, workspace))
-    file = path if path.is_file() else _builtin(path.name)
+    file = path if path.is_file() else _builtin(path.name, example)
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        head = content["head"][-1][-2]
+        return str(content["head"][-1][-2]), content
     except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError) as error:
         raise InputError(
             f"The architecture {path.name!r} is not an Ultralytics model file with a head "
-            f"({type(error).__name__}). Mend it, or give yolo11n.yaml."
+            f"({type(error).__name__}). Mend it, or give {example}."
         ) from error
-    if head not in DETECTION_HEADS:
-        raise InputError(
-            f"The architecture {path.name!r} ends in {head}: it is not a plain detector, which is what "
-            "is trained and served here. Give one such as yolo11n.yaml."
-        )
-    if image_size < END_TO_END_LEAST_SIZE and (content.get("end2end") or head == "v10Detect"):
-        raise InputError(
-            f"The architecture {path.name!r} gives 300 boxes an image without suppression, and one of {image_size} "
-            f"pixels has fewer places than that. Set --image-size to {END_TO_END_LEAST_SIZE} or more, or train another "
-            "architecture, such as yolo11n.yaml."
-        )
 
 
-def _builtin(name: str) -> Path:
+def _builtin(name: str, example: str) -> Path:
     """The file of an architecture that Ultralytics brings; the letter of its size is no part of the file's name."""
     spec = importlib.util.find_spec("ultralytics")
     if spec is None or spec.origin is None:
@@ -70,5 +61,5 @@ def _builtin(name: str) -> Path:
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     raise InputError(
         f"The architecture {name!r} is unknown: it is no file in the pod, and neither Ultralytics nor this image has "
-        f"one of that name.{hint} Give yolo11n.yaml, for example."
+        f"one of that name.{hint} Give {example}, for example."
     )

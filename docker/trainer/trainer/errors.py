@@ -16,6 +16,12 @@ class InputError(TrainerError):
     exit_status = 2
 
 
+class Disagreement(TrainerError):
+    """The ONNX does not say what the PyTorch model says; it must not be served."""
+
+    exit_status = 2
+
+
 class TrackingError(TrainerError):
     """The MLflow server cannot be reached, or refused what it was given."""
 

@@ -7,13 +7,13 @@ The server computes in bf16 or INT8 only where the version says that this was me
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from trainer.datasets.model import Sample
-from trainer.measure import Measurement, measure
+from trainer.networks import Network
 from trainer.progress import say
 from trainer.quantization import unpack
 from trainer.runtime import cpu_count
@@ -23,11 +23,12 @@ CPU_INFO = Path("/proc/cpuinfo")
 FLAGS = {"int8": {"avx512_vnni", "avx_vnni", "amx_int8"}, "bf16": {"avx512_bf16", "amx_bf16"}}
 # INT8 is in the quantized file itself; the hint is for what that file leaves in floats.
 HINTS = {"int8": "f32", "bf16": "bf16"}
-# Most that mAP50-95 may fall for the server to compute so, as its choose.py has it.
+# Most that the decisive figure of a task (of detectors, mAP50-95) may fall for the server to compute so, as its
+# choose.py has it.
 MOST_DROP = 0.005
 
 
-class OpenVinoDetector:
+class OpenVinoNetwork:
     """A model file in OpenVINO, on the CPU; with the options of model_repository/yolo's runners.py."""
 
     def __init__(self, file: Path, precision: str = "bf16", side: int | None = None) -> None:
@@ -60,7 +61,7 @@ class OpenVinoDetector:
         self._request = core.compile_model(model, "CPU", options).create_infer_request()
 
     def raw(self, batch: np.ndarray) -> np.ndarray:
-        """See ``Detector``."""
+        """See ``Network``."""
         parts = np.split(batch, len(batch)) if self._one_by_one else [batch]
         return np.concatenate([np.array(self._request.infer({0: part})[0]) for part in parts])
 
@@ -80,12 +81,12 @@ def candidates(file: Path, int8: Path | None) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Lower:
-    """The model in a lower precision, in both ways that the server compiles it, and how much mAP50-95 falls at most.
+    """The model in a lower precision, in both ways that the server compiles it, and how much worse it is at most.
 
-    Negative where it rises.
+    ``drop``: of the task's decisive figure; negative where it rises.
     """
 
-    detectors: tuple[OpenVinoDetector, ...]
+    networks: tuple[OpenVinoNetwork, ...]
     drop: float
 
     @property
@@ -96,9 +97,9 @@ class Lower:
 
 def measure_lower(
     files: dict[str, Path],
-    reference: Measurement,
-    samples: list[Sample],
-    names: list[str],
+    reference: float,
+    measure: Callable[[Network], float],
+    figure: str,
     image_size: int,
     cpu_info: Path = CPU_INFO,
 ) -> dict[str, Lower]:
@@ -106,8 +107,10 @@ def measure_lower(
 
     Args:
         files: the ONNX for each precision.
-        reference: the measurement in FP32 on the same samples.
-        samples, names, image_size: see ``measure``.
+        reference: the figure in FP32 on the same samples.
+        measure: measures a network.
+        figure: the figure's name.
+        image_size: of the training, in pixels.
         cpu_info: what the kernel says of the processor.
     """
     found = {}
@@ -116,12 +119,12 @@ def measure_lower(
             say(f"Not measured in {precision}, which this processor does not compute in: it will not be served so")
             continue
         try:
-            detectors = tuple(OpenVinoDetector(file, precision, side) for side in (None, image_size))
+            networks = tuple(OpenVinoNetwork(file, precision, side) for side in (None, image_size))
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:300]
             say(f"Not measured in {precision}, because OpenVINO cannot load the ONNX ({reason}): not served so")
             continue
-        least = min(measure(detector, samples, names, image_size).map50_95 for detector in detectors)
-        found[precision] = Lower(detectors, round(reference.map50_95 - least, 6))
-        say(f"candidate in {precision}: mAP50-95 {least:.4f} ({reference.map50_95:.4f} in FP32)")
+        least = min(measure(network) for network in networks)
+        found[precision] = Lower(networks, round(reference - least, 6))
+        say(f"candidate in {precision}: {figure} {least:.4f} ({reference:.4f} in FP32)")
     return found

@@ -13,18 +13,18 @@ import hashlib
 import io
 import json
 import logging
-import re
 import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trainer.datasets.model import Sample
-from trainer.detection import read_letterboxed, to_batch
+from trainer.networks import to_batch
 from trainer.progress import say
 
 FILE = "model.int8.zip"
@@ -37,7 +37,13 @@ LEAST_IMAGES = 32
 SEED = 0
 
 
-def add_int8(file: Path, samples: list[Sample], image_size: int) -> Path | None:
+def add_int8(
+    file: Path,
+    samples: list[Sample],
+    image_size: int,
+    read: Callable[[Path, int], np.ndarray],
+    in_floats: Callable[[list[str]], list[str]],
+) -> Path | None:
     """Quantize an ONNX and note the result in it; return the INT8 file, beside it.
 
     A model that cannot be quantized is no failure of the training: the log says why, and there is no INT8.
@@ -45,14 +51,16 @@ def add_int8(file: Path, samples: list[Sample], image_size: int) -> Path | None:
     Args:
         file: the ONNX in FP32; gets the note.
         samples: of the training split.
-        image_size: the images are letterboxed to it, as a client would.
+        image_size: of the training, in pixels.
+        read: an image file of that size as the network is given it, (h, w, 3) of bytes.
+        in_floats: those operations of a graph that INT8 is not enough for, besides all that are no convolutions.
     """
     target = file.with_name(FILE)
     target.unlink(missing_ok=True)
     started = time.monotonic()
     chosen = calibration_samples(samples, image_size)
     try:
-        _quantize(file, target, chosen, image_size)
+        _quantize(file, target, lambda path: read(path, image_size), chosen, in_floats)
     except Exception as error:  # whatever a model's graph makes the quantization raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         say(f"No INT8, because the model cannot be quantized ({reason}): the version will be served without")
@@ -100,14 +108,20 @@ def import_nncf() -> Any:
     return nncf
 
 
-def _quantize(file: Path, target: Path, samples: list[Sample], image_size: int) -> None:
+def _quantize(
+    file: Path,
+    target: Path,
+    read: Callable[[Path], np.ndarray],
+    samples: list[Sample],
+    in_floats: Callable[[list[str]], list[str]],
+) -> None:
     nncf = import_nncf()
     import openvino
 
     model = openvino.Core().read_model(str(file))
 
     def prepared(sample: Sample) -> np.ndarray:
-        return to_batch([read_letterboxed(sample.image, image_size, image_size)])
+        return to_batch([read(sample.image)])
 
     with contextlib.redirect_stdout(io.StringIO()):  # progress bars
         quantized = nncf.quantize(
@@ -115,7 +129,7 @@ def _quantize(file: Path, target: Path, samples: list[Sample], image_size: int) 
             nncf.Dataset(samples, prepared),
             preset=nncf.QuantizationPreset.PERFORMANCE,
             subset_size=len(samples),
-            ignored_scope=nncf.IgnoredScope(names=_in_floats(model), validate=False),
+            ignored_scope=nncf.IgnoredScope(names=_in_floats(model, in_floats), validate=False),
         )
     with tempfile.TemporaryDirectory() as name:
         openvino.save_model(quantized, str(Path(name) / "model.xml"), compress_to_fp16=False)
@@ -124,25 +138,16 @@ def _quantize(file: Path, target: Path, samples: list[Sample], image_size: int) 
                 archive.writestr(zipfile.ZipInfo(part), (Path(name) / part).read_bytes(), zipfile.ZIP_DEFLATED)
 
 
-def _in_floats(model: Any) -> list[str]:
+def _in_floats(model: Any, more: Callable[[list[str]], list[str]]) -> list[str]:
     """Everything but convolutions: the rest costs more in INT8, by conversions to and fro, than it gains."""
     operations = model.get_ordered_ops()
-    end = set(decoding([operation.get_friendly_name() for operation in operations]))
+    end = set(more([operation.get_friendly_name() for operation in operations]))
     return [
         operation.get_friendly_name()
         for operation in operations
         if operation.get_type_name() not in ("Constant", "Parameter", "Result", "Convolution", "GroupConvolution")
         or (operation.get_type_name() != "Constant" and operation.get_friendly_name() in end)
     ]
-
-
-def decoding(operations: list[str]) -> list[str]:
-    """Those that turn the head's convolutions into boxes and scores: coordinates of pixels do not fit in 8 bits."""
-    layers = [int(found[1]) for name in operations if (found := re.match(r"/model\.(\d+)/", name))]
-    if not layers:
-        return []
-    head = f"/model.{max(layers)}/"
-    return [name for name in operations if name.startswith(head) and not re.search(r"/(one2one_)?cv[23]\b", name)]
 
 
 def unpack(file: Path) -> tuple[bytes, bytes]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from trainer.errors import InputError
-from trainer.weights.reference import FORMS
+from trainer.tasks import DEFAULT, names
 
 COMMANDS = {
     "prepare": "fetch and check the dataset, record its digest",
-    "train": "train the detector, export it to ONNX, log it to the MLflow run",
+    "train": "train the model, export it to ONNX, log it to the MLflow run",
     "evaluate": "measure the ONNX on the test split, beside the version that is live",
 }
 
@@ -31,6 +31,7 @@ class Settings:
     workspace: Path
     tracking_uri: str
     run_id: str
+    task: str = DEFAULT
     model: str = "yolo11n.yaml"
     epochs: int = 8
     image_size: int = 160
@@ -64,10 +65,11 @@ def _parser() -> _Parser:
             "--dataset",
             required=True,
             help="directory, zip or tar by path, file://, http(s):// or "
-            "s3://; or digits, digits?images=1200&size=128&seed=0",
+            "s3://; or digits, which the trainer makes: digits?images=1200&size=128&seed=0",
         )
+        command.add_argument("--task", default=DEFAULT, choices=names(), help="what is trained")
         command.add_argument("--workspace", type=Path, default=Path("/workspace"), help="dataset cache and checkpoints")
-        command.add_argument("--model", default="yolo11n.yaml", help=f"what to start from: {FORMS}")
+        command.add_argument("--model", default="yolo11n.yaml", help="an architecture, or weights to start from")
         command.add_argument("--epochs", type=int, default=8)
         command.add_argument("--image-size", type=int, default=160, help="side in pixels, a multiple of 32")
         command.add_argument("--batch", type=int, default=16, help="images in a training step")
@@ -111,7 +113,7 @@ def _check(options: argparse.Namespace) -> None:
         if not least <= value <= most:
             raise InputError(f"--{name.replace('_', '-')} is {value}; it must be from {least} to {most}.")
     if options.image_size % 32:
-        raise InputError(f"--image-size is {options.image_size}; it must be a multiple of 32, the detector's stride.")
+        raise InputError(f"--image-size is {options.image_size}; it must be a multiple of 32, the networks' stride.")
     _check_device(options.device, options.gpus, options.batch)
 
 

@@ -14,14 +14,14 @@ from lifecycle.model import names
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-MODEL = "YOLO detector of the DAG"
+OF = "of the DAG"
 VERSION = "Trained by"
 LIVE = "Went live in"
 DIGEST = 12  # characters of a digest or a commit that people compare
 
 
 def of_version(run: Run, dag_run_page: str) -> str:
-    """Dataset, mAP and DAG run of the version that a run made; `dag_run_page`: its address, empty if not known."""
+    """Dataset, figures and DAG run of the version that a run made; `dag_run_page`: its address, empty if not known."""
     facts = describe(run)
     trained = f"[{facts.dag_run}]({dag_run_page})" if dag_run_page else f"`{facts.dag_run}`"
     size = run.data.tags.get(names.IMAGE_SIZE, "?")
@@ -29,8 +29,8 @@ def of_version(run: Run, dag_run_page: str) -> str:
         f"{VERSION} {trained} on `{facts.dataset}` (digest `{facts.dataset_digest[:DIGEST]}`): "
         f"{facts.classes} classes, images of {size} pixels."
     ]
-    if facts.map50 is not None and facts.map50_95 is not None:
-        lines.append(f"On the test split: mAP50 {facts.map50:.4f}, mAP50-95 {facts.map50_95:.4f}.")
+    if facts.measured:
+        lines.append(f"On the test split: {facts.measured}.")
     return "\n\n".join(lines)
 
 
@@ -41,15 +41,16 @@ def live(description: str, environment: str, commit: str, since: str) -> str:
     return f"{kept}\n\n{line}" if kept else line
 
 
-def of_model(former: str, dag: str, version: int, description: str) -> str:
+def of_model(former: str, title: str, dag: str, version: int, description: str) -> str:
     """A registered model's description, which tells of one version; a person's own is returned as it is.
 
     Args:
         former: what is there now.
+        title: what such a model is: "YOLO detector".
         dag: id of the DAG that makes versions.
         version: the one to tell of.
         description: that version's.
     """
-    if former and not former.startswith(MODEL):
+    if former and not former.startswith(f"{title} {OF}"):
         return former
-    return f"{MODEL} `{dag}`.\n\n**Version {version}.** {description}"
+    return f"{title} {OF} `{dag}`.\n\n**Version {version}.** {description}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle import kinds
 from lifecycle.mlflow.runs import required_metric
 from lifecycle.model import names
 from lifecycle.policy.gate import Scores
@@ -37,7 +38,5 @@ def verification_images(run: Run) -> float:
 
 
 def _scores(run: Run, split: str) -> Scores:
-    map50, map50_95 = (
-        required_metric(run, names.metric(split, name), EVALUATE) for name in (names.MAP50, names.MAP50_95)
-    )
-    return Scores(map50, map50_95)
+    kind = kinds.tagged(run.data.tags)
+    return {name: required_metric(run, names.metric(split, name), EVALUATE) for name in kind.figures}

@@ -27,14 +27,11 @@ def ask(url: str, model: str, protocol: str = "http") -> ServedModel:
     """Ask a running server what it serves.
 
     Raises:
-        ServingError: nothing answers, the server refuses, or it is no detector of this project.
+        ServingError: nothing answers, the server refuses, or it is no model of this project.
     """
-    from yolo_client import Detector
+    from lifecycle.verification import ask_served
 
-    from lifecycle.verification import typed_errors
-
-    with typed_errors(), Detector(url, model, "grpc" if protocol == "grpc" else "http") as detector:
-        return detector.served()
+    return ask_served(url, model, "grpc" if protocol == "grpc" else "http")
 
 
 def trace(client: MlflowClient, served: ServedModel, url: str, model: str) -> list[Link]:
@@ -69,7 +66,7 @@ def trace(client: MlflowClient, served: ServedModel, url: str, model: str) -> li
                 "parent_version": tags.get(names.PARENT_VERSION, ""),
             },
         ),
-        Link("run", served.run_id, {names.MAP50: told.map50, names.MAP50_95: told.map50_95}),
+        Link("run", served.run_id, dict(told.figures)),
         Link("dataset", told.dataset_digest, {"dataset": told.dataset, "classes": told.classes}),
         Link("dag_run", told.dag_run, {}),
         Link("commit", tags.get(names.COMMIT, ""), {}),

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lifecycle import kinds
 from lifecycle.errors import RegistryError
+from lifecycle.kinds import Kind
 from lifecycle.model import names
 from lifecycle.model.pin import Pin
 from lifecycle.policy.promotion import Shown
@@ -28,14 +30,19 @@ LEFT_RUNNING = 20
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Where a run came from, and how good its model was on the held-out split (None: not measured)."""
+    """Where a run came from, and how good its model was on the held-out split (none: not measured)."""
 
     dag_run: str
     dataset: str
     dataset_digest: str
     classes: int
-    map50: float | None
-    map50_95: float | None
+    kind: Kind
+    figures: dict[str, float]
+
+    @property
+    def measured(self) -> str:
+        """The figures in words; empty: not measured."""
+        return ", ".join(f"{name} {value:.4f}" for name, value in self.figures.items())
 
 
 def open_run(
@@ -73,8 +80,8 @@ def _described_end(run: Run, ended: Outcome) -> str:
     kept = run.data.tags.get(names.DESCRIPTION, "").partition(f"\n\n{OUTCOME}")[0]
     facts = describe(run)
     said = f"{OUTCOME} {ended.text}."
-    if facts.map50 is not None and facts.map50_95 is not None:
-        said += f" On the test split of `{facts.dataset}`: mAP50 {facts.map50:.4f}, mAP50-95 {facts.map50_95:.4f}."
+    if facts.measured:
+        said += f" On the test split of `{facts.dataset}`: {facts.measured}."
     return f"{kept}\n\n{said}"
 
 
@@ -194,13 +201,15 @@ def download(client: MlflowClient, run_id: str, path: str, into: Path) -> Path:
 def describe(run: Run) -> RunFacts:
     """What lineage shows of a run."""
     tags, metrics = run.data.tags, run.data.metrics
+    kind = kinds.tagged(tags)
+    measured = {name: metrics.get(names.metric(names.CANDIDATE_SPLIT, name)) for name in kind.figures}
     return RunFacts(
         dag_run=f"{tags.get(names.DAG_ID, '?')}/{tags.get(names.DAG_RUN_ID, '?')}",
         dataset=tags.get(names.DATASET, ""),
         dataset_digest=tags.get(names.DATASET_DIGEST, ""),
         classes=_classes(tags.get(names.CLASS_NAMES, "[]")),
-        map50=metrics.get(names.metric(names.CANDIDATE_SPLIT, names.MAP50)),
-        map50_95=metrics.get(names.metric(names.CANDIDATE_SPLIT, names.MAP50_95)),
+        kind=kind,
+        figures={name: value for name, value in measured.items() if value is not None},
     )
 
 
@@ -210,8 +219,7 @@ def shown(client: MlflowClient, pin: Pin) -> Shown:
     return Shown(
         version=pin.number,
         run_id=pin.run_id,
-        map50=facts.map50,
-        map50_95=facts.map50_95,
+        figures={name: facts.figures.get(name) for name in facts.kind.figures},
         dataset=facts.dataset,
         dataset_digest=facts.dataset_digest,
         dag_run=facts.dag_run,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from lifecycle import kinds
 from lifecycle.errors import BadParameter, RegistryError
 from lifecycle.mlflow import descriptions
 from lifecycle.mlflow.runs import required_tag
@@ -25,6 +26,7 @@ from lifecycle.model.names import (
     PRECISION_DROP,
     RUN_ID,
     SHA256,
+    TASK,
 )
 from lifecycle.model.pin import Pin
 
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
 
 # What a version takes over from its run, and the task that writes it there.
 COPIED_TAGS = {SHA256: "train", DATASET_DIGEST: "prepare", IMAGE_SIZE: "train", CLASS_NAMES: "train"}
-# A run may lack these. Without the figure, the server stays at FP32; without the parent, it began from no version.
-OPTIONAL_TAGS = (PRECISION_DROP, PARENT_VERSION)
+# A run may lack these. Without the figure, the server stays at FP32; without the parent, it began from no version;
+# without the task, it is a detector, as all were before there were others.
+OPTIONAL_TAGS = (PRECISION_DROP, PARENT_VERSION, TASK)
 
 
 def register(client: MlflowClient, name: str, run: Run, page: str = "") -> ModelVersion:
@@ -70,7 +73,9 @@ def _describe_model(client: MlflowClient, name: str, run: Run, version: ModelVer
     """Let the registered model's page tell of a version, unless a person wrote it."""
     former = str(client.get_registered_model(name).description or "")
     dag = str(run.data.tags.get(DAG_ID, "?"))
-    text = descriptions.of_model(former, dag, int(version.version), str(version.description or ""))
+    text = descriptions.of_model(
+        former, kinds.tagged(run.data.tags).title, dag, int(version.version), str(version.description or "")
+    )
     if text != former:
         client.update_registered_model(name, text)
 

@@ -13,6 +13,7 @@ DATASET_DIGEST = "dataset_digest"
 CLASS_NAMES = "class_names"
 MODEL_URI = "model_uri"
 SHA256 = "sha256"
+TASK = "task"  # what kind of model it is (lifecycle.kinds)
 IMAGE_SIZE = "image_size"
 PRECISION_DROP = "precision_drop"
 PARENT_VERSION = "parent_version"  # <registered model>/<version> whose weights a training began from
@@ -37,8 +38,6 @@ LIVE_SINCE = "live_since"
 WEIGHTS_SHA256 = "weights_sha256"  # of the weights that a training starts from; none for an architecture
 
 # MLflow: metrics, artifacts and the alias
-MAP50 = "mAP50"
-MAP50_95 = "mAP50-95"
 CANDIDATE_SPLIT = "test"
 LIVE_SPLIT = "live"
 VERIFICATION_IMAGES = "verification_images"
@@ -106,5 +105,5 @@ def beside(task_id: str, name: str) -> str:
 
 
 def metric(split: str, name: str) -> str:
-    """A metric of `evaluate`, such as `test/mAP50`."""
+    """A metric of `evaluate`, such as `test/mAP50` or `test/top1`."""
     return f"{split}/{name}"

@@ -20,7 +20,10 @@ class TargetParams(TypedDict):
 
 
 class LifecycleParams(TargetParams):
-    """The params of a pipeline's run that Python tasks read; the pods get theirs by template."""
+    """The params of a pipeline's run that Python tasks read; the pods get theirs by template.
+
+    Besides, the least figure of the gate, whose name is the kind's (`min_map50`, `min_top1`).
+    """
 
     dataset: str
     model: str
@@ -32,7 +35,6 @@ class LifecycleParams(TargetParams):
     device: str
     skip_unchanged: bool
     registered_model: str
-    min_map50: float
     max_regression: float
     allow_class_change: bool
 
@@ -165,7 +167,7 @@ class RolledOut(TypedDict):
 
 
 class ServedVersion(VersionDict):
-    """`verify_serving`: what answers, where, and on how many images its boxes were compared."""
+    """`verify_serving`: what answers, where, and on how many images its answers were compared."""
 
     url: str
     grpc_url: str

@@ -9,6 +9,7 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from kubernetes.client import models as k8s
 
 from lifecycle.hooks.pending import SayWhyPending
+from lifecycle.kinds import DEFAULT
 from lifecycle.model import names
 from lifecycle.settings import Settings
 from lifecycle.trainer_pods import (
@@ -34,14 +35,17 @@ OPTIONS = (
 DEFAULT_POOL = "default_pool"  # Airflow's own, of tasks of every kind
 
 
-def trainer_pods(settings: Settings, run_id: Any) -> list[KubernetesPodOperator]:
-    """Make the operators of `prepare`, `train` and `evaluate`, in this order; `run_id`: see `trainer_pod`."""
+def trainer_pods(settings: Settings, run_id: Any, task: str) -> list[KubernetesPodOperator]:
+    """Make the operators of `prepare`, `train` and `evaluate`, in this order; for the arguments see `trainer_pod`."""
     steps = (
         ("prepare", LIMIT, "Fetches the dataset, checks it before any training, and records its digest."),
         ("train", settings.train_timeout, "Trains, exports to ONNX, logs metrics per epoch, weights and the ONNX."),
         ("evaluate", LIMIT, "Measures candidate and live version on the held-out split."),
     )
-    return [trainer_pod(settings, step, run_id=run_id, seconds=seconds, doc_md=doc) for step, seconds, doc in steps]
+    return [
+        trainer_pod(settings, step, run_id=run_id, task=task, seconds=seconds, doc_md=doc)
+        for step, seconds, doc in steps
+    ]
 
 
 def trainer_pod(
@@ -50,6 +54,7 @@ def trainer_pod(
     *,
     run_id: Any,
     seconds: int,
+    task: str = DEFAULT,
     **kwargs: Any,
 ) -> KubernetesPodOperator:
     """Make the operator that runs `python -m trainer <step>`.
@@ -59,6 +64,7 @@ def trainer_pod(
         step: `prepare`, `train` or `evaluate`; also the task's id.
         run_id: the MLflow run to write to (a value from an earlier task).
         seconds: time limit of the pod.
+        task: what is trained.
         kwargs: for the operator (documentation and the like).
     """
     return KubernetesPodOperator(
@@ -68,7 +74,7 @@ def trainer_pod(
         name=f"yolo-{step}",
         image=settings.trainer_image,
         cmds=["python", "-m", "trainer", step],
-        arguments=[*OPTIONS, f"--gpus={settings.trainer_gpus}", "--workspace", WORKSPACE],
+        arguments=[f"--task={task}", *OPTIONS, f"--gpus={settings.trainer_gpus}", "--workspace", WORKSPACE],
         env_vars={"MLFLOW_RUN_ID": run_id, "YOLO_WEIGHTS_URL": settings.weights_url},
         env_from=[k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=names.MLFLOW_SECRET))],
         labels={

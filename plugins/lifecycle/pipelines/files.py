@@ -11,11 +11,13 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from lifecycle import kinds
 from lifecycle.errors import BadPipeline
-from lifecycle.pipelines.spec import Pipeline
+from lifecycle.pipelines.spec import Pipeline, of_task
 from lifecycle.pipelines.values import DNS_LABEL
 
 NAME_LIMIT = 63
+UNUSABLE = "cannot be used; schema.json beside it has every key."
 # Pydantic's words, where a person who writes YAML needs others.
 WORDS = {
     "missing": "is missing",
@@ -80,11 +82,14 @@ def parse_text(text: str, shown: str) -> Pipeline:
         raise BadPipeline(f"{shown} is not valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise BadPipeline(f"{shown} must be a mapping with registered_model, dataset, train and stages.")
+    task = content.get("task", kinds.DEFAULT)
+    if not isinstance(task, str) or task not in kinds.every():
+        raise BadPipeline(f"{shown} {UNUSABLE}\n- task: there are {' and '.join(kinds.every())} (it is {_shown(task)})")
     try:
-        return Pipeline.model_validate(content)
+        return of_task(task).model_validate(content)
     except ValidationError as error:
-        problems = "\n".join(f"- {problem}" for problem in problems_of(error))
-        raise BadPipeline(f"{shown} cannot be used; schema.json beside it has every key.\n{problems}") from None
+        problems = "\n".join(f"- {problem}" for problem in (*problems_of(error), *_foreign_gates(task, content)))
+        raise BadPipeline(f"{shown} {UNUSABLE}\n{problems}") from None
 
 
 def problems_of(error: ValidationError) -> Iterable[str]:
@@ -96,6 +101,14 @@ def problems_of(error: ValidationError) -> Iterable[str]:
         if isinstance(found["input"], str | int | float | bool | None) and found["type"] != "missing":
             said = f"{said} (it is {_shown(found['input'])})"
         yield f"{where}: {said}" if where else said
+
+
+def _foreign_gates(task: str, content: dict[str, Any]) -> Iterable[str]:
+    """What to write in place of another task's figure."""
+    gate, own = content.get("gate"), kinds.find(task)
+    for kind in kinds.every().values():
+        if kind is not own and isinstance(gate, dict) and kind.least in gate:
+            yield f"gate.{kind.least} is for task: {kind.name}; of task: {task} it is gate.{own.least}"
 
 
 def _shown(value: Any) -> str:

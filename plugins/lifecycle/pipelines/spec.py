@@ -5,12 +5,15 @@ The trigger form (`lifecycle.params`) and `dags/pipelines/schema.json` are made 
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationInfo, create_model, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from lifecycle import kinds
+from lifecycle.kinds import Gate, Part
 from lifecycle.pipelines.values import (
     Duration,
     Label,
@@ -29,19 +32,14 @@ RESERVED = "champion|latest|v[0-9]+"
 MADE = "digits"
 
 
-class Part(BaseModel):
-    """A mapping of the file: no key but those that are known, and no guess at a value of another type."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
 class Train(Part):
     """How the candidate is trained. The options of one run are the form's."""
 
     model: str = Field(
         title="Architecture or weights",
         min_length=1,
-        description="A `.yaml` architecture is trained from scratch, `.pt` weights are fine-tuned: a name that "
+        description="A `.yaml` architecture, or of a classifier a network of torchvision (`resnet18`), is trained from "
+        "scratch, `.pt` weights are fine-tuned: a name that "
         "Ultralytics has, a path in the workspace, `https://` or `s3://`. `models:/<name>/<version>` or "
         "`models:/<name>@<alias>` continues from a registered version. `yolo-pico.yaml` is a small one in the image.",
         examples=[
@@ -51,6 +49,8 @@ class Train(Part):
             "yolo11n.pt",
             "s3://bucket/best.pt",
             "models:/digits-detector@champion",
+            "resnet18",
+            "yolo11n-cls.pt",
         ],
     )
     epochs: int = Field(title="Epochs", ge=1, le=10000, description="1 to 10000.")
@@ -60,7 +60,8 @@ class Train(Part):
         ge=32,
         le=4096,
         multiple_of=32,
-        description="Side of the square that images are letterboxed to, in pixels: a multiple of 32.",
+        description="Side of the square that images are brought to, in pixels: a multiple of 32. Detectors get the "
+        "whole image with a grey border, classifiers its middle.",
     )
     batch: int = Field(default=16, title="Batch", ge=1, le=4096, description="Images per training step.")
     seed: int = Field(
@@ -82,25 +83,6 @@ class Train(Part):
         description="`auto`: all GPUs of the training pod (`resources.gpus`), else its CPUs. Or `cpu`, or numbers of "
         "GPUs: `0`, `0,1,2,3`.",
         examples=["auto", "cpu", "0", "0,1,2,3"],
-    )
-
-
-class Gate(Part):
-    """What a candidate has to reach on the held-out split before it is registered."""
-
-    min_map50: float = Field(
-        default=0.5,
-        title="Least mAP50",
-        ge=0,
-        le=1,
-        description="A candidate below this on the held-out split is not promoted.",
-    )
-    max_regression: float = Field(
-        default=0.01,
-        title="Largest loss against the live version",
-        ge=0,
-        le=1,
-        description="A candidate whose mAP50 is lower than the live version's by more than this is not promoted.",
     )
 
 
@@ -221,16 +203,23 @@ def _check_order(stages: tuple[Stage, ...]) -> None:
 
 
 class Pipeline(Part):
-    """One detector: from its dataset to the stages that serve it."""
+    """One model: from its dataset to the stages that serve it. `of_task` gives the class with the task's gate."""
 
     registered_model: RegisteredModel = Field(
         title="Registered model", description="MLflow's registered model, and the name of its experiment."
     )
+    task: str = Field(
+        default=kinds.DEFAULT,
+        title="Task",
+        description="detect: objects in boxes. classify: one class an image.",
+        json_schema_extra={"enum": list(kinds.every())},
+    )
     dataset: str = Field(
         title="Dataset",
         min_length=1,
-        description="`digits` (made on the spot), or an Ultralytics-format `data.yaml` tree: directory, zip or tar, by "
-        "path, `http(s)://` or `s3://`.",
+        description="`digits` (made on the spot), or a directory, zip or tar, by path, `http(s)://` or `s3://`. Of "
+        "detectors, an Ultralytics-format `data.yaml` tree, COCO or Pascal VOC; of classifiers, a folder of images for "
+        "each class, or MNIST's IDX files.",
         examples=[
             "digits",
             "s3://bucket/dataset.zip",
@@ -239,7 +228,7 @@ class Pipeline(Part):
         ],
     )
     train: Train = Field(description="How the candidate is trained.")
-    gate: Gate = Field(default=Gate(), description="What a candidate has to reach.")
+    gate: SerializeAsAny[Gate] = Field(default=Gate(), description="What a candidate has to reach.")
     run: Run = Field(default=Run(), description="When the DAG runs by itself.")
     resources: Resources = Field(default=Resources(), description="What the pods ask for and where they run.")
     stages: Annotated[tuple[Stage, ...], Field(strict=False)] = Field(
@@ -293,3 +282,12 @@ class Pipeline(Part):
         if reason is not None:
             raise PydanticCustomError("on_dataset_change", "run.on_dataset_change: {reason}", {"reason": reason})
         return self
+
+
+@functools.cache
+def of_task(name: str) -> type[Pipeline]:
+    """What the file of a pipeline of this task may say: its gate knows the task's own figure."""
+    kind = kinds.find(name)
+    gate = (SerializeAsAny[kind.gate], Field(default=kind.gate(), description="What a candidate has to reach."))  # type: ignore[name-defined,misc]
+    made: type[Pipeline] = create_model("Pipeline", __base__=Pipeline, __doc__=Pipeline.__doc__, gate=gate)
+    return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 NOTHING = "–"
@@ -13,15 +14,14 @@ class Shown:
 
     version: int
     run_id: str
-    map50: float | None
-    map50_95: float | None
+    figures: Mapping[str, float | None]
     dataset: str
     dataset_digest: str
     dag_run: str
 
 
 def side_by_side(new: Shown, live: Shown | None, source: str, to: str) -> str:
-    """Markdown: a table with a column a version, and under it the boxes that each one's server found.
+    """Markdown: a table with a column a version, and under it what each one's server said of pictures.
 
     Args:
         new: what is to go on.
@@ -31,12 +31,14 @@ def side_by_side(new: Shown, live: Shown | None, source: str, to: str) -> str:
     """
     former = "nothing is live" if live is None else f"version {live.version}"
     rows = [
-        ("mAP50", _number(new.map50), _number(live.map50 if live else None)),
-        ("mAP50-95", _number(new.map50_95), _number(live.map50_95 if live else None)),
+        *(
+            (name, _number(value), _number(live.figures.get(name) if live else None))
+            for name, value in new.figures.items()
+        ),
         ("dataset", _dataset(new), _dataset(live)),
         ("DAG run", _code(new.dag_run), _code(live.dag_run if live else "")),
         ("MLflow run", _code(new.run_id), _code(live.run_id if live else "")),
-        ("boxes found", _picture(new), _picture(live)),
+        ("answers", _picture(new), _picture(live)),
     ]
     lines = [f"| | from {source}: version {new.version} | live in {to}: {former} |", "|---|---|---|"]
     return "\n".join([*lines, *(f"| {name} | {first} | {second} |" for name, first, second in rows)])

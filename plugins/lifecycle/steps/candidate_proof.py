@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 
 def prove(target: Target, pin: Pin, live: Pin) -> ProvedCandidate:
-    """Ask the candidate's server for identity and boxes, then by turns with the live one for the time that it takes.
+    """Ask the candidate's server for identity and answers, then by turns with the live one for the time that it takes.
 
     Raises:
-        RolloutFailed: another version answers, its boxes are wrong, or nothing answers, as long as the setting says.
+        RolloutFailed: another version answers, its answers are wrong, or nothing answers, as long as the setting says.
         CandidateRefused: it is too slow, or its server ended or came near its memory limit.
         RegistryError: the run has no images to verify with.
     """
@@ -39,7 +39,9 @@ def prove(target: Target, pin: Pin, live: Pin) -> ProvedCandidate:
         why_too_big(cluster.pods(target.as_candidate), memory),
     ):
         if problem:
-            raise CandidateRefused(f"The candidate {pin.words} of {target.model} finds the right boxes, but {problem}.")
+            raise CandidateRefused(
+                f"The candidate {pin.words} of {target.model} answers as in training, but {problem}."
+            )
     return {
         **served,
         "latency_ms": latency.candidate_ms,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from typing import Any, cast
 
+from lifecycle import kinds
 from lifecycle.errors import RegistryError
 from lifecycle.hooks.mlflow import MlflowHook
 from lifecycle.mlflow import classes, evaluation, versions
@@ -28,9 +30,10 @@ def judge(params: LifecycleParams, opened: OpenedRun) -> GateDecision:
                 "is live. Clear the task `evaluate` to compare again."
             )
         candidate, live = evaluation.read_scores(run, live_version)
-        decision = policy.decide(
-            candidate, live, min_map50=params["min_map50"], max_regression=params["max_regression"]
-        )
+        kind = kinds.tagged(run.data.tags)
+        # Each task has a key of its own for the least figure.
+        least = float(cast("dict[str, Any]", params)[kind.least])
+        decision = policy.decide(candidate, live, least=least, max_regression=params["max_regression"])
         if decision.passed:
             provable = policy.provable(evaluation.verification_images(run))
             decision = decision if provable.passed else provable

@@ -1,4 +1,4 @@
-"""Proof that a version is what answers: asked of Triton itself, with images whose boxes are known."""
+"""Proof that a version is what answers: asked of Triton itself, with images whose answers are known."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ POLL = 1.0
 
 
 def prove(target: Target, pin: Pin) -> ServedVersion:
-    """Ask the server until it answers with the version, and compare its boxes with those of the training.
+    """Ask the server until it answers with the version, and compare its answers with those of the training.
 
     Raises:
-        RolloutFailed: another version answers, its boxes are wrong, or nothing answers, as long as the setting says.
+        RolloutFailed: another version answers, its answers are wrong, or nothing answers, as long as the setting says.
         RegistryError: the run has no images to verify with.
     """
     from lifecycle.verification import verify_served
@@ -45,8 +45,8 @@ def prove(target: Target, pin: Pin) -> ServedVersion:
         address, report = _ask(target, pin, lambda url: verify_served(url, target.model, pin, samples))
         _keep(pin.run_id, report, folder)
     log.info(
-        "%s serves %s: %d boxes in %d images as in training, %.2f s",
-        *(address.url, pin.words_with_code, report.boxes, report.images, report.seconds),
+        "%s serves %s: %s as in training, %.2f s",
+        *(address.url, pin.words_with_code, report.words, report.seconds),
     )
     if pin.code_commit and not report.served.code_commit:
         log.warning("%s does not tell the commit of its code, which is not from Git there", address.url)
@@ -65,13 +65,10 @@ def prove_identity(target: Target, pin: Pin) -> Endpoint:
     Raises:
         RolloutFailed: another version answers, or nothing answers, for as long as the setting says.
     """
-    from yolo_client import Detector
-
-    from lifecycle.verification import check_identity, typed_errors
+    from lifecycle.verification import ask_served, check_identity
 
     def ask(url: str) -> None:
-        with typed_errors(), Detector(url, target.model) as detector:
-            check_identity(detector.served(), pin, url)
+        check_identity(ask_served(url, target.model), pin, url)
 
     return _ask(target, pin, ask)[0]
 
@@ -124,4 +121,4 @@ def _keep(run_id: str, report: VerificationReport, folder: Path) -> None:
     report.picture.save(picture)
     with MlflowHook.from_settings().session() as client:
         client.log_artifact(run_id, str(picture), str(where.parent))
-        client.set_tag(run_id, names.SERVED, f"{report.boxes} boxes in {report.images} images as in training")
+        client.set_tag(run_id, names.SERVED, f"{report.words} as in training")

@@ -66,7 +66,7 @@ def commit_candidate(
     task_id=names.PROVE_CANDIDATE,
     multiple_outputs=True,
     execution_timeout=QUICK,
-    doc_md="Asks the candidate's server: which version, the right boxes, how long beside the live one, what memory.",
+    doc_md="Asks the candidate's server: which version, the right answers, how long beside the live one, what memory.",
 )
 def prove_candidate(tried: DeliveredCommit, where: TargetParams | None = None) -> ProvedCandidate:
     """Prove the version at the candidate's own Service; leave the reason for `discard_candidate` if it fails."""

@@ -51,7 +51,7 @@ def history(environment: str, app: str, model: str) -> list[dict[str, Any]]:
 
 
 def picture(run_id: str) -> bytes:
-    """The PNG with the boxes that the server found, which the proof left in the MLflow run.
+    """The PNG with what the server said of pictures, which the proof left in the MLflow run.
 
     Raises:
         LifecycleError: MLflow does not have it, or does not answer.
@@ -110,6 +110,5 @@ def _registry(model: PinnedModel) -> dict[str, Any]:
         "page": page,
         "page_note": note,
         "class_change": run.data.tags.get(names.CLASS_CHANGE, ""),
-        "map50": facts.map50,
-        "map50_95": facts.map50_95,
+        "figures": facts.figures,
     }

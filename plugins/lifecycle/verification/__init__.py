@@ -1,23 +1,18 @@
-"""Whether a rollout really serves: asks the server itself, and compares its boxes with those of the training."""
+"""Whether a rollout really serves: asks the server itself, and compares its answers with those of the training."""
 
-from lifecycle.verification.errors import (
-    DetectionsDiffer,
-    SamplesUnusable,
-    ServingError,
-    ServingUnavailable,
-    WrongVersionServed,
-    typed_errors,
-)
+from lifecycle.errors import AnswersDiffer, SamplesUnusable, ServingError, ServingUnavailable, WrongVersionServed
+from lifecycle.verification.errors import typed_errors
 from lifecycle.verification.latency import compare_latency
-from lifecycle.verification.verify import VerificationReport, check_identity, verify_served
+from lifecycle.verification.verify import VerificationReport, ask_served, check_identity, verify_served
 
 __all__ = [
-    "DetectionsDiffer",
+    "AnswersDiffer",
     "SamplesUnusable",
     "ServingError",
     "ServingUnavailable",
     "VerificationReport",
     "WrongVersionServed",
+    "ask_served",
     "check_identity",
     "compare_latency",
     "typed_errors",

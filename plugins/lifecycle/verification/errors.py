@@ -1,4 +1,4 @@
-"""What can go wrong while a served model is asked, and what the client raises, as this package's errors."""
+"""What the client raises while a served model is asked, as this project's errors."""
 
 from __future__ import annotations
 
@@ -7,29 +7,7 @@ from contextlib import contextmanager
 
 from yolo_client import DetectorError, NotServing, WrongModelServed
 
-from lifecycle.errors import LifecycleError
-
-
-class ServingError(LifecycleError):
-    """The server answered, and the answer is a refusal, which another try would only repeat."""
-
-
-class ServingUnavailable(ServingError):
-    """Nothing answers at the address, the model is not ready, or the answer did not come in time."""
-
-    retryable = True
-
-
-class WrongVersionServed(ServingError):
-    """What answers is another version or other bytes than expected, or no detector of this project."""
-
-
-class DetectionsDiffer(LifecycleError):
-    """The served model finds something else than the trained one did on the same picture."""
-
-
-class SamplesUnusable(LifecycleError):
-    """The folder of verification pictures is missing, or is not what the evaluation writes."""
+from lifecycle.errors import ServingError, ServingUnavailable, WrongVersionServed
 
 
 @contextmanager

@@ -1,19 +1,20 @@
 """How long two servers take for the same pictures, asked by turns so that a busy machine slows both alike."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from yolo_client import Detector
-from yolo_client.letterbox import Floats
-
+from lifecycle.errors import ServingError
+from lifecycle.kinds.kind import Server
 from lifecycle.policy.candidate import Latency
-from lifecycle.verification.errors import ServingError, typed_errors
-from lifecycle.verification.verify import read_samples
+from lifecycle.verification.errors import typed_errors
+from lifecycle.verification.verify import kind_of_samples
 
 # Of all pictures. The first ones of a server are slower, so that one more round goes before and does not count.
 ROUNDS = 5
+TIMEOUT = 30.0  # seconds of one call
 
 
 def compare_latency(candidate_url: str, live_url: str | None, model: str, samples_dir: Path) -> Latency:
@@ -25,37 +26,37 @@ def compare_latency(candidate_url: str, live_url: str | None, model: str, sample
         ServingUnavailable, ServingError: the candidate does not answer, or refuses.
         SamplesUnusable: the folder is not what the evaluation writes.
     """
-    tensors = [
-        sample.pixels.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
-        for sample in read_samples(samples_dir).samples
-    ]
+    kind = kind_of_samples(samples_dir)
+    samples = kind.answers.read_samples(samples_dir).samples
     with ExitStack() as stack:
-        candidate = stack.enter_context(Detector(candidate_url, model))
-        live = stack.enter_context(Detector(live_url, model)) if live_url is not None else None
-        _time(candidate, tensors)
-        if live is not None and not _answers(live, tensors):
+        candidate = stack.enter_context(kind.answers.connect(candidate_url, model, "http", TIMEOUT))
+        live = None
+        if live_url is not None:
+            live = stack.enter_context(kind.answers.connect(live_url, model, "http", TIMEOUT))
+        _time(candidate, samples)
+        if live is not None and not _answers(live, samples):
             live = None
         took: tuple[list[float], list[float]] = ([], [])
         for _ in range(ROUNDS):
-            took[0].extend(_time(candidate, tensors))
+            took[0].extend(_time(candidate, samples))
             if live is not None:
-                took[1].extend(_time(live, tensors))
+                took[1].extend(_time(live, samples))
     return Latency(*took)
 
 
-def _time(detector: Detector, tensors: list[Floats]) -> list[float]:
+def _time(server: Server, samples: Sequence[Any]) -> list[float]:
     seconds = []
-    for tensor in tensors:
+    for sample in samples:
         started = time.perf_counter()
         with typed_errors():
-            detector.infer(tensor)
+            server.time(sample)
         seconds.append(time.perf_counter() - started)
     return seconds
 
 
-def _answers(detector: Detector, tensors: list[Floats]) -> bool:
+def _answers(server: Server, samples: Sequence[Any]) -> bool:
     try:
-        _time(detector, tensors)
+        _time(server, samples)
     except ServingError:
         return False
     return True

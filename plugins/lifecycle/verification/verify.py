@@ -1,58 +1,27 @@
-"""Asks the server itself whether the new version answers, and whether its boxes are right.
+"""Asks the server itself whether the new version answers, and whether its answers are right.
 
-The evaluation step keeps a few pictures with what the trained PyTorch model finds in them (`verification/` of the
-MLflow run). A rollout counts only when the served model says that it is the expected version and finds the same.
+The evaluation step keeps a few pictures with what the trained PyTorch model says of them (`verification/` of the
+MLflow run). A rollout counts only when the served model says that it is the expected version and answers the same.
 """
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-from yolo_client import Detector, Protocol, ServedModel, draw_detections
+from PIL import Image
+from yolo_client import Protocol, ServedModel
 from yolo_client.draw import contact_sheet
-from yolo_client.letterbox import Floats, Pixels
+from yolo_client.transport import Call, Transport
 
+from lifecycle import kinds
+from lifecycle.errors import SamplesUnusable, WrongVersionServed
+from lifecycle.kinds import Kind
+from lifecycle.kinds.kind import Compared, Server
 from lifecycle.model.pin import Pin
-from lifecycle.verification.errors import DetectionsDiffer, SamplesUnusable, WrongVersionServed, typed_errors
-
-# The sha256 proves which file is served, the boxes that the server computes it rightly. So the limits leave room for
-# another engine and bfloat16 (0.054 in IoU and 0.032 in confidence at most, on 84 images of the demo).
-LEAST_IOU = 0.85
-CONFIDENCE_TOLERANCE = 0.1
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One verification picture: its file name, RGB pixels, and the rows (n, 6) that are expected."""
-
-    file: str
-    pixels: Pixels
-    expected: Floats
-
-
-@dataclass(frozen=True)
-class SampleSet:
-    """Everything in `verification/`, with the thresholds that the expected rows were found with."""
-
-    confidence: float
-    iou: float
-    samples: tuple[Sample, ...]
-
-
-@dataclass(frozen=True)
-class ImageReport:
-    """What was found in one picture: `detections` (n, 6), in its pixels; `boxes` of them pair with expected ones."""
-
-    sample: Sample
-    detections: Floats
-    boxes: int
-    least_iou: float
-    most_confidence_difference: float
+from lifecycle.verification.errors import typed_errors
 
 
 @dataclass(frozen=True)
@@ -63,11 +32,13 @@ class VerificationReport:
         served: what answered, by its own account.
         details: one entry a picture.
         seconds: how long the server took for all answers.
+        things: what was compared in the pictures.
     """
 
     served: ServedModel
-    details: tuple[ImageReport, ...]
+    details: tuple[Compared, ...]
     seconds: float
+    things: str = ""
 
     @property
     def images(self) -> int:
@@ -76,23 +47,23 @@ class VerificationReport:
 
     @property
     def matched(self) -> int:
-        """How many pictures came back with the expected boxes: all of them, or there would be an error instead."""
+        """How many pictures came back with the expected answer: all of them, or there would be an error instead."""
         return len(self.details)
 
     @property
-    def boxes(self) -> int:
-        """Pairs of an expected and a served box, over all pictures."""
-        return sum(detail.boxes for detail in self.details)
+    def matches(self) -> int:
+        """How much was compared, over all pictures: of a detector, boxes."""
+        return sum(detail.matches for detail in self.details)
+
+    @property
+    def words(self) -> str:
+        """What was compared: "12 boxes in 8 images"."""
+        return f"{self.matches} {self.things} in {self.images} images"
 
     @property
     def picture(self) -> Image.Image:
-        """The pictures with the served boxes drawn, side by side."""
-        return contact_sheet(
-            [
-                draw_detections(Image.fromarray(detail.sample.pixels), detail.detections, self.served.class_names)
-                for detail in self.details
-            ]
-        )
+        """The pictures with the served answers on them, side by side."""
+        return contact_sheet([detail.picture(self.served) for detail in self.details])
 
 
 def verify_served(
@@ -116,23 +87,67 @@ def verify_served(
 
     Raises:
         WrongVersionServed: another version, other bytes or other code answer, to any of the requests.
-        DetectionsDiffer: a picture's boxes are not the expected ones; the message names it and them.
+        AnswersDiffer: what is said of a picture is not what is expected; the message names it and the difference.
         ServingUnavailable, ServingError: nothing answers, or the server refuses the request.
         SamplesUnusable: the folder is not what the evaluation writes.
     """
-    wanted = read_samples(samples_dir)
-    with typed_errors(), Detector(url, model, protocol, timeout) as detector:
-        served = detector.served()
+    answers = kind_of_samples(samples_dir).answers
+    wanted = answers.read_samples(samples_dir)
+    with typed_errors(), answers.connect(url, model, protocol, timeout) as server:
+        served = server.served()
         check_identity(served, expected, url)
         reports, started = [], time.perf_counter()
         for sample in wanted.samples:
-            tensor = sample.pixels.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
-            answer = detector.infer_and_tell(tensor, wanted.confidence, wanted.iou)
+            found, by = server.ask(sample, wanted)
             # Each answer says who gave it: behind a Service, another pod may answer the next request.
-            check_identity(answer.served, expected, url)
-            reports.append(compare(sample, answer.rows[0], wanted.confidence))
+            check_identity(by, expected, url)
+            reports.append(answers.compare(sample, found, wanted))
         seconds = time.perf_counter() - started
-    return VerificationReport(served, tuple(reports), seconds)
+    return VerificationReport(served, tuple(reports), seconds, answers.THINGS)
+
+
+def ask_served(url: str, model: str, protocol: Protocol = "http", timeout: float = 30.0) -> ServedModel:
+    """Ask a server of any kind of model which version is loaded.
+
+    Raises:
+        ServingError: nothing answers, the server refuses, or it is no model of this project.
+    """
+    with typed_errors(), connect(url, model, protocol, timeout) as server:
+        return server.served()
+
+
+def connect(url: str, model: str, protocol: Protocol, timeout: float) -> Server:
+    """A served model, whose kind its configuration tells."""
+    transport, call = Transport(url, protocol, timeout), Call("get_model_config", model)
+    try:
+        answer: dict[str, Any] = transport.start(call)
+    except Exception as error:
+        if known := transport.explain(error, model):
+            raise known from error
+        raise
+    finally:
+        if client := transport.release():
+            client.close()
+    config = answer["config"] if protocol == "grpc" else answer
+    outputs: Sequence[dict[str, Any]] = config.get("output") or ()
+    kind = kinds.of_outputs([str(output["name"]) for output in outputs])
+    return kind.answers.connect(url, model, protocol, timeout)
+
+
+def kind_of_samples(folder: Path) -> Kind:
+    """The kind of model that the pictures in `verification/` are of.
+
+    Raises:
+        SamplesUnusable: they do not tell.
+    """
+    index = folder / "expected.json"
+    try:
+        return kinds.find(str(json.loads(index.read_text(encoding="utf-8")).get(kinds.TAG, kinds.DEFAULT)))
+    except (OSError, ValueError, AttributeError, ImportError) as error:
+        raise SamplesUnusable(
+            f"the verification pictures in {folder} cannot be read ({type(error).__name__}: {error}): run the "
+            "evaluation step again, which writes them to the MLflow run's artifacts under verification/"
+        ) from error
 
 
 def check_identity(served: ServedModel, pin: Pin, url: str) -> None:
@@ -157,103 +172,3 @@ def check_identity(served: ServedModel, pin: Pin, url: str) -> None:
             f"of {pin.code_commit[:12]} is expected: the rollout has not reached this address, or the values file was "
             "changed since"
         )
-
-
-def read_samples(folder: Path) -> SampleSet:
-    """Reads `verification/`.
-
-    Raises:
-        SamplesUnusable: a file is missing or is not what the evaluation writes.
-    """
-    index = folder / "expected.json"
-    try:
-        told: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
-        samples = tuple(_sample(folder, entry) for entry in told["images"])
-        thresholds = float(told["confidence"]), float(told["iou"])
-    except (OSError, ValueError, KeyError, TypeError, UnidentifiedImageError) as error:
-        raise SamplesUnusable(
-            f"the verification pictures in {folder} cannot be read ({type(error).__name__}: {error}): run the "
-            "evaluation step again, which writes them to the MLflow run's artifacts under verification/"
-        ) from error
-    if not samples:
-        raise SamplesUnusable(f"{index} names no pictures, so nothing can be verified: run the evaluation step again")
-    return SampleSet(*thresholds, samples)
-
-
-def _sample(folder: Path, entry: dict[str, Any]) -> Sample:
-    with Image.open(folder / entry["file"]) as picture:
-        pixels = np.asarray(picture.convert("RGB"))
-    rows = np.asarray(entry["detections"], np.float32).reshape(-1, 6)
-    return Sample(str(entry["file"]), pixels, rows)
-
-
-def compare(sample: Sample, found: Floats, confidence: float) -> ImageReport:
-    """Pairs expected and found boxes one to one: same class, IoU >= LEAST_IOU, confidence within CONFIDENCE_TOLERANCE.
-
-    A box whose confidence is within that tolerance of the threshold may be on one side only: rounding decides there.
-
-    Raises:
-        DetectionsDiffer: a box on either side has no partner; the message names it.
-    """
-    height, width = sample.pixels.shape[:2]
-    expected, clipped = (_clip(rows, width, height) for rows in (sample.expected, found))
-    pairs = list(_pairs(expected, clipped))
-    sure = confidence + CONFIDENCE_TOLERANCE
-    for rows, used, whose in (
-        (sample.expected, {expected for expected, _, _ in pairs}, "the trained model finds"),
-        (found, {other for _, other, _ in pairs}, "the served model finds"),
-    ):
-        alone = [row for index, row in enumerate(rows) if index not in used and row[4] > sure]
-        if alone:
-            raise DetectionsDiffer(
-                f"{sample.file}: {whose} {_describe(alone[0])}, and the other one finds no box of that class with "
-                f"IoU >= {LEAST_IOU} and a confidence within {CONFIDENCE_TOLERANCE} ({len(alone)} such boxes, "
-                f"{len(pairs)} matched): do not use this version; compare onnx_agreement in its MLflow run"
-            )
-    return ImageReport(
-        sample=sample,
-        detections=found,
-        boxes=len(pairs),
-        least_iou=min((overlap for _, _, overlap in pairs), default=1.0),
-        most_confidence_difference=max(
-            (abs(float(sample.expected[a, 4] - found[b, 4])) for a, b, _ in pairs), default=0.0
-        ),
-    )
-
-
-def _pairs(expected: Floats, found: Floats) -> Iterator[tuple[int, int, float]]:
-    """One-to-one pairs (expected index, found index, IoU) that agree, best overlap first."""
-    overlaps = iou_matrix(expected[:, :4], found[:, :4])
-    agree = (expected[:, None, 5] == found[None, :, 5]) & (
-        np.abs(expected[:, None, 4] - found[None, :, 4]) <= CONFIDENCE_TOLERANCE
-    )
-    overlaps = np.where(agree, overlaps, 0)
-    while overlaps.size:
-        first, second = (int(index) for index in np.unravel_index(overlaps.argmax(), overlaps.shape))
-        best = float(overlaps[first, second])
-        if best < LEAST_IOU:
-            return
-        yield first, second, best
-        overlaps[first, :] = 0
-        overlaps[:, second] = 0
-
-
-def iou_matrix(first: Floats, second: Floats) -> Floats:
-    """Intersection over union of every box (n, 4) with every other (m, 4); 0 where both are empty."""
-    top_left = np.maximum(first[:, None, :2], second[None, :, :2])
-    bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(bottom_right - top_left, 0, None).prod(axis=2)
-    areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1][None, :] - shared
-    overlaps: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return overlaps
-
-
-def _clip(rows: Floats, width: int, height: int) -> Floats:
-    """Boxes cut to the picture: Ultralytics' predictions are, the server's are not."""
-    return np.concatenate([np.clip(rows[:, :4], 0, np.array([width, height] * 2, np.float32)), rows[:, 4:]], axis=1)
-
-
-def _describe(row: Floats) -> str:
-    x1, y1, x2, y2, confidence, index = (float(value) for value in row)
-    return f"class {index:.0f} at [{x1:.1f}, {y1:.1f}, {x2:.1f}, {y2:.1f}] with confidence {confidence:.2f}"

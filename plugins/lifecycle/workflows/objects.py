@@ -144,7 +144,7 @@ def _steps(name: str, text: str, pipeline: Pipeline, chosen: Settings) -> list[T
     requests = (pipeline.stages[0].delivery or chosen.gitops_delivery) != "push"
     return [
         step(chosen, "open", opens),
-        *(trainer(chosen, each) for each in TRAINER),
+        *(trainer(chosen, each, pipeline.task) for each in TRAINER),
         step(chosen, "changes", [f"--image={chosen.trainer_image}"]),
         *(step(chosen, each) for each in ("gate", "register")),
         *([{"name": APPROVE, "suspend": {}}] if chosen.require_approval else []),

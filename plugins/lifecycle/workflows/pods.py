@@ -48,8 +48,8 @@ def plain(value: Any) -> Any:
     return ApiClient().sanitize_for_serialization(value)
 
 
-def trainer(settings: Settings, step: str) -> Template:
-    """The template of `prepare`, `train` or `evaluate`."""
+def trainer(settings: Settings, step: str, task: str) -> Template:
+    """The template of `prepare`, `train` or `evaluate`; `task`: what is trained."""
     options = [f"--{name.replace('_', '-')}={{{{workflow.parameters.{name}}}}}" for name in TEXT_OPTIONS + JSON_OPTIONS]
     where = placement(settings, step)
     variables = {"MLFLOW_RUN_ID": "{{inputs.parameters.run_id}}", "YOLO_WEIGHTS_URL": settings.weights_url}
@@ -66,6 +66,7 @@ def trainer(settings: Settings, step: str) -> Template:
             "image": settings.trainer_image,
             "command": ["python", "-m", "trainer", step],
             "args": [
+                f"--task={task}",
                 *options,
                 "--live-version={{inputs.parameters.live_version}}",
                 f"--gpus={settings.trainer_gpus}",

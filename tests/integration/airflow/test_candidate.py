@@ -111,7 +111,7 @@ def test_slow_candidate_is_refused_with_both_times(
     ended = prove(**platform.params())
     assert states(ended, "prove_candidate", "promote", "discard_candidate") == ["failed", "upstream_failed", "failed"]
     said = one_line(ended.text)
-    assert "finds the right boxes, but it takes" in said and "at most 0.0001 times is allowed" in said
+    assert "answers as in training, but it takes" in said and "at most 0.0001 times is allowed" in said
     assert (platform.repository.pin()["version"], "candidate" in platform.repository.pin()) == (1, False)
 
 

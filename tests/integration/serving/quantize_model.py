@@ -14,6 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "docker" / "trainer
 
 from trainer.datasets.model import Sample
 from trainer.quantization import add_int8
+from trainer.tasks import find
+
+DETECT = find("detect")
 
 
 def main(file: Path, arrays: Path) -> int:
@@ -24,7 +27,7 @@ def main(file: Path, arrays: Path) -> int:
             path = Path(name) / f"{number}.png"
             Image.fromarray(np.rint(picture.transpose(1, 2, 0) * 255).astype(np.uint8)).save(path)
             samples.append(Sample(path.name, path, None))
-        return 0 if add_int8(file, samples, 160) else 1
+        return 0 if add_int8(file, samples, 160, DETECT.read, DETECT.in_floats) else 1
 
 
 if __name__ == "__main__":

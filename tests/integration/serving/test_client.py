@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lifecycle.model.pin import Pin
-from lifecycle.verification import DetectionsDiffer, SamplesUnusable, WrongVersionServed, verify_served
+from lifecycle.verification import AnswersDiffer, SamplesUnusable, WrongVersionServed, verify_served
 from PIL import Image
 from yolo_client import Detector, NotServing, Protocol, RequestRefused
 
@@ -139,7 +139,7 @@ def write(folder: Path, images: list[dict[str, Any]]) -> None:
 def test_verification_passes(serving: Triton, toy: Registered, samples: Path, protocol: Protocol) -> None:
     url = address(serving, protocol)
     report = verify_served(url, "toy", pin_of(toy), samples, protocol=protocol)
-    assert (report.images, report.matched, report.boxes) == (3, 3, 3)
+    assert (report.images, report.matched, report.matches) == (3, 3, 3)
     assert report.served.run_id == toy.run_id
     assert report.picture.size == (3 * 640 + 2 * 8, 640)
 
@@ -154,7 +154,7 @@ def test_verification_names_what_is_wrong(serving: Triton, toy: Registered, samp
     told = json.loads((samples / "expected.json").read_text())
     told["images"][2]["detections"][0][5] = 0
     write(samples, told["images"])
-    with pytest.raises(DetectionsDiffer, match=r"2\.png: the trained model finds class 0 at \[35\.0, 30\.0"):
+    with pytest.raises(AnswersDiffer, match=r"2\.png: the trained model finds class 0 at \[35\.0, 30\.0"):
         verify_served(serving.http, "toy", pin_of(toy), samples)
 
 

@@ -107,7 +107,7 @@ def test_the_int8_file_travels_with_the_model_and_its_checksum_is_in_the_pinned_
     trained: Pods, tmp_path: Path
 ) -> None:
     import onnx
-    from trainer.precision import OpenVinoDetector
+    from trainer.precision import OpenVinoNetwork
 
     file = trained.onnx(tmp_path)
     notes = {entry.key: entry.value for entry in onnx.load(str(file)).metadata_props}
@@ -115,7 +115,7 @@ def test_the_int8_file_travels_with_the_model_and_its_checksum_is_in_the_pinned_
     int8 = file.parent / "extra_files" / told["file"]
     assert hashlib.sha256(int8.read_bytes()).hexdigest() == told["sha256"]
     assert int8.stat().st_size == told["bytes"] < file.stat().st_size / 2
-    detector = OpenVinoDetector(int8, "int8")
+    detector = OpenVinoNetwork(int8, "int8")
     for count, height, width in SHAPES:
         raw = detector.raw(np.zeros((count, 3, height, width), np.float32))
         assert raw.shape == (count, CHANNELS, _anchors(height, width))
@@ -123,7 +123,7 @@ def test_the_int8_file_travels_with_the_model_and_its_checksum_is_in_the_pinned_
 
 def _measurable(file: Path) -> set[str]:
     """The precisions that this processor computes in and that OpenVINO, which a variable may hold back, can load."""
-    from trainer.precision import OpenVinoDetector
+    from trainer.precision import OpenVinoNetwork
     from trainer.quantization import find_int8
 
     flags = set(Path("/proc/cpuinfo").read_text().split())
@@ -132,7 +132,7 @@ def _measurable(file: Path) -> set[str]:
     for precision, path in {"bf16": file, "int8": find_int8(file)}.items():
         assert path is not None
         with contextlib.suppress(RuntimeError):
-            OpenVinoDetector(path, precision)
+            OpenVinoNetwork(path, precision)
             found |= {precision} if flags & needed[precision] else set()
     return found
 
@@ -166,8 +166,9 @@ def test_the_verification_images_are_found_by_the_onnx_as_expected(trained: Pods
     from trainer import runtime
 
     runtime.register_nms()
-    from trainer.agreement import box_iou
-    from trainer.detection import OnnxDetector, suppress, to_batch
+    from trainer.networks import OnnxNetwork, to_batch
+    from trainer.tasks.detect.agreement import box_iou
+    from trainer.tasks.detect.detection import suppress
 
     folder = trained.download("verification", tmp_path)
     expected = json.loads((folder / "expected.json").read_text())
@@ -176,7 +177,7 @@ def test_the_verification_images_are_found_by_the_onnx_as_expected(trained: Pods
     assert len(expected["images"]) == COUNTS["test"]
     pictures = [np.asarray(Image.open(folder / image["file"])) for image in expected["images"]]
     assert {picture.shape for picture in pictures} == {(SIDE, SIDE, 3)}
-    found = suppress(OnnxDetector(trained.onnx(tmp_path)).raw(to_batch(pictures)))
+    found = suppress(OnnxNetwork(trained.onnx(tmp_path)).raw(to_batch(pictures)))
     for rows, image in zip(found, expected["images"], strict=True):
         wanted = np.array(image["detections"])
         assert len(rows) == len(wanted) > 0

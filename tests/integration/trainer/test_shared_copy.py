@@ -15,6 +15,7 @@ from colours import STILL, Colours
 from PIL import Image
 from pods import Pods, Server, make_pods
 from trainer.datasets.cache import materialise
+from trainer.tasks.detect.labelling import BOXES
 
 # With test_commands.py, one after another.
 pytestmark = pytest.mark.xdist_group("trainer")
@@ -69,7 +70,7 @@ def test_the_copy_outlives_a_killed_training_and_a_repair_while_another_one_read
             time.sleep(0.02)
         process.kill()
         _damage(copy)
-        materialise(str(source), killed.workspace)
+        materialise(str(source), killed.workspace, BOXES)
 
     beside = threading.Thread(target=meanwhile)
     beside.start()

@@ -158,3 +158,30 @@ def test_the_command_says_in_a_sentence_what_is_wrong() -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("pipeline: 'Digits' cannot be a pipeline's name")
     assert ENTRY.read_text() == pipeline.ENTRY
+
+
+def test_a_new_classifier_says_its_task_and_what_serves_it(root: Path) -> None:
+    dataset = "digits?task=classify"
+    _, stages = make(root, "shapes", model="shapes-classifier", dataset=dataset, stages=["staging"], task="classify")
+    read = load(root / "dags/pipelines/shapes.yaml")
+    assert (read.task, read.train.model, read.dataset, len(stages)) == ("classify", "resnet18", dataset, 1)
+    assert read.gate.model_dump().keys() == {"min_top1", "max_regression"}
+    entries = yaml.safe_load((root / STAGING).read_text())["models"]
+    assert [entry.get("template") for entry in entries if entry["name"] == "shapes"] == ["classifier"]
+
+
+def test_a_task_that_there_is_not_is_refused(root: Path) -> None:
+    before = files(root)
+    with pytest.raises(Refused, match="no task 'segment': choose classify or detect"):
+        make(root, "shapes", model="shapes", dataset="digits", stages=["staging"], task="segment")
+    assert files(root) == before
+
+
+def test_the_example_of_a_classifier_becomes_a_pipeline(root: Path) -> None:
+    """As docs/tasks.md has it."""
+    shutil.copy(ROOT / "dags/examples/digits-classes.yaml", root / "dags/pipelines")
+    written, stages = make(root, "digits-classes", model="unused", dataset="unused", stages=["unused"])
+    assert [path.name for path in written] == ["digits-classes.py", "values.yaml"]
+    assert [stage.entry for stage in stages] == ["staging/detector/digits-classes"]
+    entry = yaml.safe_load((root / STAGING).read_text())["models"][-1]
+    assert (entry["registeredModel"], entry["template"]) == ("digits-classifier", "classifier")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from trainer.datasets.cache import materialise
 from trainer.errors import InputError
+from trainer.tasks.detect.labelling import BOXES
 
 from conftest import ROW, MakeTree, write_image
 
@@ -107,7 +108,7 @@ def test_broken_dataset_is_refused_with_its_files_named(case: str, make_tree: Ma
     root = make_tree()
     damage(root)
     with pytest.raises(InputError) as caught:
-        materialise(str(root), tmp_path / "workspace")
+        materialise(str(root), tmp_path / "workspace", BOXES)
     for part in expected:
         assert part.lower() in str(caught.value).lower()
     assert not list((tmp_path / "workspace/datasets").iterdir()), "nothing half made may stay"
@@ -118,7 +119,7 @@ def test_the_first_ten_files_are_named_and_all_are_counted(make_tree: MakeTree, 
     for number in range(14):
         (root / f"labels/train/{number}.txt").write_text("5 0.5 0.5 0.1 0.1\n")
     with pytest.raises(InputError) as caught:
-        materialise(str(root), tmp_path / "workspace")
+        materialise(str(root), tmp_path / "workspace", BOXES)
     message = str(caught.value)
     assert "Labels of unknown class (14)" in message
     assert message.count("images/train/") == 10
@@ -131,7 +132,7 @@ def test_every_problem_is_told_at_once_in_one_paragraph(make_tree: MakeTree, tmp
     (root / "labels/train/1.txt").write_text("9 0.5 0.5 0.1 0.1\n")
     shutil.copyfile(root / "images/train/2.png", root / "images/val/9.png")
     with pytest.raises(InputError) as caught:
-        materialise(str(root), tmp_path / "workspace")
+        materialise(str(root), tmp_path / "workspace", BOXES)
     message = str(caught.value)
     for part in (
         "Zero-byte images (1)",
@@ -148,4 +149,4 @@ def test_an_image_that_is_listed_and_not_there_is_named(make_tree: MakeTree, tmp
     (root / "train.txt").write_text("images/train/0.png\nimages/train/lost.png\n")
     (root / "data.yaml").write_text("train: train.txt\nval: images/val\ntest: images/test\nnames: [cat, dog]\n")
     with pytest.raises(InputError, match=r"Missing images \(1\): images/train/lost\.png"):
-        materialise(str(root), tmp_path / "workspace")
+        materialise(str(root), tmp_path / "workspace", BOXES)

@@ -16,6 +16,7 @@ from trainer.datasets.cache import materialise
 from trainer.datasets.digest import Entry, dataset_digest
 from trainer.datasets.model import label_path
 from trainer.errors import InputError
+from trainer.tasks.detect.labelling import BOXES
 
 from conftest import MakeTree, write_image
 
@@ -49,7 +50,7 @@ def test_the_same_content_has_one_digest_in_any_form_and_place(make_tree: MakeTr
         str(_zip(root, tmp_path / "a.zip", shuffled)),
         str(_tar(root, tmp_path / "a.tar.gz", shuffled)),
     ]
-    digests = {materialise(uri, tmp_path / f"workspace{number}").digest for number, uri in enumerate(uris)}
+    digests = {materialise(uri, tmp_path / f"workspace{number}", BOXES).digest for number, uri in enumerate(uris)}
     assert len(digests) == 1
     assert len(digests.pop()) == 64
 
@@ -72,7 +73,7 @@ def test_the_digest_depends_on_content_and_not_on_order(seed: int) -> None:
 @pytest.mark.parametrize("change", ["label", "image", "name", "split"])
 def test_a_change_of_content_changes_the_digest(change: str, make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    before = materialise(str(root), tmp_path / "workspace").digest
+    before = materialise(str(root), tmp_path / "workspace", BOXES).digest
     if change == "label":
         (root / "labels/train/0.txt").write_text("1 0.5 0.5 0.25 0.25\n")
     elif change == "image":
@@ -82,7 +83,7 @@ def test_a_change_of_content_changes_the_digest(change: str, make_tree: MakeTree
     else:
         (root / "images/train/0.png").rename(root / "images/test/moved.png")
         (root / "labels/train/0.txt").rename(root / "labels/test/moved.txt")
-    assert materialise(str(root), tmp_path / "workspace").digest != before
+    assert materialise(str(root), tmp_path / "workspace", BOXES).digest != before
 
 
 @pytest.mark.parametrize(("have", "made"), [({"train": 20}, ["val", "test"]), ({"train": 20, "val": 4}, ["test"])])
@@ -90,7 +91,7 @@ def test_missing_splits_are_made_and_said(
     have: dict[str, int], made: list[str], make_tree: MakeTree, tmp_path: Path
 ) -> None:
     root = make_tree(splits=have)
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     assert dataset.summary["splits_made"] == {"splits": made, "from": "train", "share_each": 0.1, "seed": 0}
     counts = {split: len(samples) for split, samples in dataset.splits.items()}
     assert counts == {"train": 20 - 2 * len(made), "val": have.get("val", 2), "test": 2}
@@ -109,7 +110,7 @@ def test_made_splits_follow_the_content_and_not_the_names(make_tree: MakeTree, t
             (folder / f"{number}.{suffix}").rename(folder / f"x{renamed[number]}.{suffix}")
     chosen = []
     for root in (first, second):
-        dataset = materialise(str(root), tmp_path / "workspace")
+        dataset = materialise(str(root), tmp_path / "workspace", BOXES)
         chosen.append({sample.image.read_bytes() for sample in dataset.splits["test"]})
     assert chosen[0] == chosen[1]
 
@@ -119,7 +120,7 @@ def test_equal_images_stay_in_one_split(make_tree: MakeTree, tmp_path: Path) -> 
     for number in range(10):
         shutil.copyfile(root / f"images/train/{number}.png", root / f"images/train/copy{number}.png")
         shutil.copyfile(root / f"labels/train/{number}.txt", root / f"labels/train/copy{number}.txt")
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     train, val, test = ({sample.image.read_bytes() for sample in samples} for samples in dataset.splits.values())
     assert not (train & val or train & test or val & test)
     assert "The same image twice in a split (10)" in dataset.summary["warnings"][0]
@@ -130,7 +131,7 @@ def test_images_without_objects_are_counted(make_tree: MakeTree, tmp_path: Path)
     (root / "labels/train/0.txt").unlink()
     (root / "labels/train/1.txt").write_text("")
     (root / "labels/train/2.txt").write_text("0 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1 0.1\n1 0.2 0.2 0.1 0.1\n")
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     train = dataset.summary["splits"]["train"]
     assert (train["images"], train["background_images"], train["images_without_label_file"]) == (6, 2, 1)
     assert train["boxes_by_class"] == {"cat": 4, "dog": 1}
@@ -170,7 +171,7 @@ def _several_folders(root: Path) -> str:
 def test_the_layouts_that_people_have_are_read(layout: Any, make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
     (root / "data.yaml").write_text(layout(root))
-    dataset = materialise(str(root), tmp_path / "images" / "workspace")
+    dataset = materialise(str(root), tmp_path / "images" / "workspace", BOXES)
     assert sum(len(samples) for samples in dataset.splits.values()) == 10
     for samples in dataset.splits.values():
         for sample in samples:
@@ -184,35 +185,37 @@ def test_the_layouts_that_people_have_are_read(layout: Any, make_tree: MakeTree,
 def test_polygons_become_boxes(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
     (root / "labels/train/0.txt").write_text("1 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6\n")
-    assert materialise(str(root), tmp_path / "workspace").summary["splits"]["train"]["boxes_by_class"]["dog"] == 1
+    assert (
+        materialise(str(root), tmp_path / "workspace", BOXES).summary["splits"]["train"]["boxes_by_class"]["dog"] == 1
+    )
 
 
 def test_the_workspaces_copy_is_used_without_the_source(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    first = materialise(str(root), tmp_path / "workspace")
+    first = materialise(str(root), tmp_path / "workspace", BOXES)
     shutil.rmtree(root)
-    again = materialise(str(root), tmp_path / "workspace", expected=first.digest)
+    again = materialise(str(root), tmp_path / "workspace", BOXES, expected=first.digest)
     assert again == first
 
 
 def test_a_damaged_copy_is_made_again(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    first = materialise(str(root), tmp_path / "workspace")
+    first = materialise(str(root), tmp_path / "workspace", BOXES)
     first.splits["train"][0].image.write_bytes(b"damaged")
-    again = materialise(str(root), tmp_path / "workspace", expected=first.digest)
+    again = materialise(str(root), tmp_path / "workspace", BOXES, expected=first.digest)
     assert again.splits["train"][0].image.read_bytes() == (root / again.splits["train"][0].key).read_bytes()
 
 
 def test_a_dataset_that_has_changed_since_prepare_is_refused(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    digest = materialise(str(root), tmp_path / "one").digest
+    digest = materialise(str(root), tmp_path / "one", BOXES).digest
     (root / "labels/train/0.txt").write_text("1 0.5 0.5 0.1 0.1\n")
     with pytest.raises(InputError, match=f"changed since prepare.*{digest}"):
-        materialise(str(root), tmp_path / "two", expected=digest)
+        materialise(str(root), tmp_path / "two", BOXES, expected=digest)
 
 
 def _materialise(uri: str, workspace: Path, answers: Any) -> None:
-    answers.put(materialise(uri, workspace).digest)
+    answers.put(materialise(uri, workspace, BOXES).digest)
 
 
 def test_several_pods_may_make_the_same_copy_at_once(make_tree: MakeTree, tmp_path: Path) -> None:

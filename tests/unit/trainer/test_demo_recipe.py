@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import yaml
 from sklearn.datasets import load_digits, load_sample_images
-from trainer.architecture import SHIPPED, check_architecture, find_architecture
-from trainer.datasets.digits import Recipe, read_digits, read_photos
+from trainer.architecture import SHIPPED, find_architecture
+from trainer.datasets.handwriting import read_digits
+from trainer.tasks.detect.architecture import check_architecture
+from trainer.tasks.detect.digits import Recipe, read_photos
 from trainer.training.arguments import check_hyperparameters
 from trainer.training.threads import threads_for_step
 

@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 from trainer.datasets.cache import materialise
-from trainer.datasets.digits import COLUMNS, CROP, Recipe, make_digits, split_sources
+from trainer.datasets.handwriting import split_sources
 from trainer.errors import InputError
+from trainer.tasks.detect.digits import COLUMNS, CROP, Recipe, make_digits
+from trainer.tasks.detect.labelling import BOXES
 
 
 def _content(folder: Path) -> dict[str, str]:
@@ -29,7 +31,7 @@ def test_the_same_recipe_makes_the_same_files(tmp_path: Path) -> None:
 
 def test_the_digest_is_the_one_that_other_machines_get(tmp_path: Path) -> None:
     # Recorded on one machine: a library that decodes, scales or compresses otherwise would show here.
-    digest = materialise("digits?images=30&size=64&seed=1", tmp_path).digest
+    digest = materialise("digits?images=30&size=64&seed=1", tmp_path, BOXES).digest
     assert digest == "56dcb35d015c6c06ee777e28475522f2de8744b047f5495c5c23b27b8062e626"
 
 
@@ -49,7 +51,7 @@ def test_no_part_of_a_photo_is_in_two_splits() -> None:
 
 
 def test_scenes_have_several_digits_of_different_sizes_with_tight_boxes(tmp_path: Path) -> None:
-    dataset = materialise("digits?images=60&size=160", tmp_path)
+    dataset = materialise("digits?images=60&size=160", tmp_path, BOXES)
     assert [len(samples) for samples in dataset.splits.values()] == [48, 6, 6]
     counts, heights = [], []
     for sample in dataset.splits["train"]:

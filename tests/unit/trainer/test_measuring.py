@@ -12,10 +12,12 @@ from trainer import runtime
 
 runtime.register_nms()
 
-from trainer.agreement import Disagreement, box_iou, prove_agreement  # noqa: E402
 from trainer.datasets.model import Sample  # noqa: E402
-from trainer.detection import has_margin, letterbox, suppress, to_batch  # noqa: E402
-from trainer.measure import match, measure  # noqa: E402
+from trainer.errors import Disagreement  # noqa: E402
+from trainer.networks import to_batch  # noqa: E402
+from trainer.tasks.detect.agreement import box_iou, prove_agreement  # noqa: E402
+from trainer.tasks.detect.detection import has_margin, letterbox, suppress  # noqa: E402
+from trainer.tasks.detect.measure import match, measure  # noqa: E402
 
 GREY = 114
 

@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from trainer.architecture import check_architecture
 from trainer.errors import InputError
 from trainer.settings import read_settings
+from trainer.tasks import find
+from trainer.tasks.detect.architecture import check_architecture
 from trainer.training.arguments import check_hyperparameters
 from trainer.weights.reference import Kind, starting_weights
 
 TRAINER = Path(__file__).resolve().parents[3] / "docker" / "trainer"
+FORMS = find("detect").forms
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +110,7 @@ def test_each_gpu_needs_an_image_of_the_batch(option: str) -> None:
 @pytest.mark.parametrize("model", ["yolo11n.yaml", "yolo11x.yaml", "yolov8s.yaml", "yolo26n.yaml"])
 def test_known_detectors_are_accepted(model: str, tmp_path: Path) -> None:
     check_architecture(model, 640, tmp_path)
-    assert starting_weights(model, {}, tmp_path) is None
+    assert starting_weights(model, {}, tmp_path, FORMS) is None
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_kinds_of_weights_are_told_apart(model: str, kind: Kind, tmp_path: Path)
     for file in ("old/best.pt", "best.pt"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).touch()
-    reference = starting_weights(model, {}, tmp_path)
+    reference = starting_weights(model, {}, tmp_path, FORMS)
     assert reference is not None and reference.kind is kind
     assert "secret" not in reference.shown
 
@@ -178,15 +180,15 @@ def test_kinds_of_weights_are_told_apart(model: str, kind: Kind, tmp_path: Path)
 )
 def test_other_weights_are_refused(model: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        starting_weights(model, {}, tmp_path)
+        starting_weights(model, {}, tmp_path, FORMS)
     assert "secret" not in str(caught.value)
 
 
 def test_an_architecture_of_ones_own_takes_what_fits_of_other_weights(tmp_path: Path) -> None:
-    reference = starting_weights("yolo11n.yaml", {"pretrained": "s3://bucket/best.pt"}, tmp_path)
+    reference = starting_weights("yolo11n.yaml", {"pretrained": "s3://bucket/best.pt"}, tmp_path, FORMS)
     assert reference is not None and reference.kind is Kind.REMOTE
     with pytest.raises(InputError, match="Give one of them"):
-        starting_weights("yolo11n.pt", {"pretrained": "s3://bucket/best.pt"}, tmp_path)
+        starting_weights("yolo11n.pt", {"pretrained": "s3://bucket/best.pt"}, tmp_path, FORMS)
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from trainer.datasets.model import Sample
-from trainer.detection import OnnxDetector
-from trainer.measure import Measurement
-from trainer.precision import OpenVinoDetector, candidates, computes_in, measure_lower
+from trainer.networks import Network, OnnxNetwork
+from trainer.precision import OpenVinoNetwork, candidates, computes_in, measure_lower
 from trainer.quantization import add_int8
+from trainer.tasks import find
 
 from conftest import ROW, write_image
 
-REFERENCE = Measurement(0.9, 0.7, 0.9, 0.9, 1, [])
+DETECT = find("detect")
+REFERENCE = 0.7
 # The variable keeps oneDNN, and so OpenVINO, from what the processor has.
 needs_bf16 = pytest.mark.skipif(
     not computes_in("bf16") or "ONEDNN_MAX_CPU_ISA" in os.environ, reason="nothing here computes in bf16"
@@ -31,10 +33,15 @@ def samples(tmp_path: Path) -> list[Sample]:
     return [Sample(image.name, image, label)]
 
 
+def _figure(samples: list[Sample]) -> Callable[[Network], float]:
+    """mAP50-95 on the samples."""
+    return lambda network: DETECT.measure(network, samples, ["cat", "dog"], 32).figures["mAP50-95"]
+
+
 @needs_bf16
 def test_it_computes_in_bf16(network: Path) -> None:
     batch = np.random.default_rng(1).random((2, 3, 32, 64), np.float32)
-    exact, rounded = OnnxDetector(network).raw(batch), OpenVinoDetector(network).raw(batch)
+    exact, rounded = OnnxNetwork(network).raw(batch), OpenVinoNetwork(network).raw(batch)
     assert rounded.shape == exact.shape == (2, 6, 32)
     error = np.abs(rounded - exact).max() / np.abs(exact).max()
     assert 2**-16 < error < 2**-5, "bf16 keeps 8 bits, FP32 24"
@@ -43,18 +50,18 @@ def test_it_computes_in_bf16(network: Path) -> None:
 @needs_bf16
 def test_compiled_for_one_size_it_finds_the_same_in_images_of_it(network: Path) -> None:
     batch = np.random.default_rng(1).random((3, 3, 64, 64), np.float32)
-    of_any, of_one = OpenVinoDetector(network).raw(batch), OpenVinoDetector(network, side=64).raw(batch)
+    of_any, of_one = OpenVinoNetwork(network).raw(batch), OpenVinoNetwork(network, side=64).raw(batch)
     assert of_one.shape == of_any.shape
     assert np.abs(of_one - of_any).max() / np.abs(of_any).max() < 2**-5
     with pytest.raises(RuntimeError):
-        OpenVinoDetector(network, side=64).raw(batch[..., :32])
+        OpenVinoNetwork(network, side=64).raw(batch[..., :32])
 
 
 @needs_bf16
 def test_the_drop_is_the_difference_to_the_measurement_in_fp32(network: Path, samples: list[Sample]) -> None:
     # What the network finds in noise is never right: all of the reference is lost.
-    found = measure_lower({"bf16": network}, REFERENCE, samples, ["cat", "dog"], 32)
-    assert {precision: lower.drop for precision, lower in found.items()} == {"bf16": REFERENCE.map50_95}
+    found = measure_lower({"bf16": network}, REFERENCE, _figure(samples), "mAP50-95", 32)
+    assert {precision: lower.drop for precision, lower in found.items()} == {"bf16": REFERENCE}
     assert not found["bf16"].served
 
 
@@ -64,7 +71,7 @@ def test_what_openvino_cannot_load_is_not_claimed(
 ) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
-    assert measure_lower({"bf16": broken}, REFERENCE, samples, ["cat", "dog"], 32) == {}
+    assert measure_lower({"bf16": broken}, REFERENCE, _figure(samples), "mAP50-95", 32) == {}
     assert "OpenVINO cannot load" in capsys.readouterr().out
 
 
@@ -91,9 +98,9 @@ def test_the_processors_flags(tmp_path: Path, precision: str, flags: str, expect
 def test_nothing_is_claimed_that_the_processor_does_not_compute_in(
     network: Path, samples: list[Sample], tmp_path: Path
 ) -> None:
-    files = candidates(network, add_int8(network, samples, 32))
+    files = candidates(network, add_int8(network, samples, 32, DETECT.read, DETECT.in_floats))
     assert set(files) == {"bf16", "int8"}
-    assert measure_lower(files, REFERENCE, samples, ["cat", "dog"], 32, tmp_path / "none") == {}
+    assert measure_lower(files, REFERENCE, _figure(samples), "mAP50-95", 32, tmp_path / "none") == {}
     (tmp_path / "cpuinfo").write_text("flags : avx512_vnni")
-    found = measure_lower(files, REFERENCE, samples, ["cat", "dog"], 32, tmp_path / "cpuinfo")
-    assert {precision: lower.drop for precision, lower in found.items()} == {"int8": REFERENCE.map50_95}
+    found = measure_lower(files, REFERENCE, _figure(samples), "mAP50-95", 32, tmp_path / "cpuinfo")
+    assert {precision: lower.drop for precision, lower in found.items()} == {"int8": REFERENCE}

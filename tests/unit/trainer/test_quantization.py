@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from trainer.datasets.model import Sample
-from trainer.detection import OnnxDetector
-from trainer.precision import OpenVinoDetector
-from trainer.quantization import FILE, FOLDER, NOTE, add_int8, calibration_samples, decoding, find_int8
+from trainer.networks import OnnxNetwork
+from trainer.precision import OpenVinoNetwork
+from trainer.quantization import FILE, FOLDER, NOTE, add_int8, calibration_samples, find_int8
+from trainer.tasks import find
+from trainer.tasks.detect.decoding import decoding
 from watched import run_watched
 
 from conftest import write_image
+
+DETECT = find("detect")
 
 
 @pytest.fixture
@@ -45,16 +49,16 @@ def test_the_int8_file_computes_the_same_roughly_and_the_fp32_file_names_it(
     network: Path, training: list[Sample], tmp_path: Path
 ) -> None:
     batch = np.random.default_rng(1).random((2, 3, 32, 32), np.float32)
-    exact = OnnxDetector(network).raw(batch)
-    int8 = add_int8(network, training, 32)
+    exact = OnnxNetwork(network).raw(batch)
+    int8 = add_int8(network, training, 32, DETECT.read, DETECT.in_floats)
     assert int8 is not None and int8.name == FILE
     assert json.loads(notes(network)[NOTE]) == {
         "file": FILE,
         "sha256": hashlib.sha256(int8.read_bytes()).hexdigest(),
         "bytes": int8.stat().st_size,
     }
-    assert (OnnxDetector(network).raw(batch) == exact).all(), "the note changes nothing"
-    error = np.abs(OpenVinoDetector(int8, "int8").raw(batch) - exact).max() / np.abs(exact).max()
+    assert (OnnxNetwork(network).raw(batch) == exact).all(), "the note changes nothing"
+    error = np.abs(OpenVinoNetwork(int8, "int8").raw(batch) - exact).max() / np.abs(exact).max()
     assert 1e-5 < error < 0.05, "it computes in 8 bits"
     assert find_int8(stored(network, int8, tmp_path / "stored")) is not None
 
@@ -63,7 +67,7 @@ def test_an_int8_file_that_was_changed_is_not_measured(
     network: Path, training: list[Sample], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert find_int8(network) is None, "none is named yet"
-    int8 = add_int8(network, training, 32)
+    int8 = add_int8(network, training, 32, DETECT.read, DETECT.in_floats)
     assert int8 is not None
     file = stored(network, int8, tmp_path / "stored")
     (file.parent / FOLDER / FILE).write_bytes(int8.read_bytes()[:-1])
@@ -78,7 +82,7 @@ def test_a_model_that_cannot_be_quantized_is_no_failure(
 ) -> None:
     broken = tmp_path / "model.onnx"
     broken.write_bytes(b"no model")
-    assert add_int8(broken, training, 32) is None
+    assert add_int8(broken, training, 32, DETECT.read, DETECT.in_floats) is None
     assert broken.read_bytes() == b"no model"
     assert "No INT8, because the model cannot be quantized (" in capsys.readouterr().out
 
@@ -105,8 +109,10 @@ QUANTIZE = """
 import sys
 from trainer.quantization import add_int8
 from trainer.datasets.model import Sample
+from trainer.tasks import find
 from pathlib import Path
-add_int8(Path(sys.argv[1]), [Sample("0", Path(sys.argv[2]), None)], 32)
+task = find("detect")
+add_int8(Path(sys.argv[1]), [Sample("0", Path(sys.argv[2]), None)], 32, task.read, task.in_floats)
 """
 
 

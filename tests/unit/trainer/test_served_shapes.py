@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 from PIL import Image
 from trainer.datasets.model import Sample
-from trainer.served_shapes import NOTE, add_shapes, most_frequent
+from trainer.tasks.detect.served_shapes import NOTE, add_shapes, most_frequent
 
 
 def test_the_most_frequent_shapes_of_the_pictures_are_noted(network: Path, tmp_path: Path) -> None:

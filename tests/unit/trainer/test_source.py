@@ -22,6 +22,7 @@ from trainer import transfer
 from trainer.datasets.archive import unpack
 from trainer.datasets.cache import materialise
 from trainer.errors import InputError, TrainerError
+from trainer.tasks.detect.labelling import BOXES
 from trainer.transfer import shown
 
 from conftest import MakeTree
@@ -73,8 +74,8 @@ def _zipped(root: Path) -> bytes:
 def test_an_archive_over_http_is_the_same_dataset(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
     with _serve(_zipped(root)) as (url, _):
-        fetched = materialise(f"{url}?signature=secret", tmp_path / "one")
-    assert fetched.digest == materialise(str(root), tmp_path / "two").digest
+        fetched = materialise(f"{url}?signature=secret", tmp_path / "one", BOXES)
+    assert fetched.digest == materialise(str(root), tmp_path / "two", BOXES).digest
     assert "secret" not in str(fetched.summary)
 
 
@@ -90,7 +91,7 @@ def test_a_server_that_fails_for_a_while_is_asked_again_ever_later(
     make_tree: MakeTree, tmp_path: Path, pauses: list[float]
 ) -> None:
     with _serve(_zipped(make_tree()), failures=3) as (url, requests):
-        assert materialise(url, tmp_path / "workspace").digest
+        assert materialise(url, tmp_path / "workspace", BOXES).digest
     assert len(requests) > 3
     assert pauses
     for attempt, pause in enumerate(pauses):
@@ -99,7 +100,7 @@ def test_a_server_that_fails_for_a_while_is_asked_again_ever_later(
 
 def test_a_server_that_goes_on_failing_may_be_retried_later(tmp_path: Path, pauses: list[float]) -> None:
     with _serve(b"", failures=1000) as (url, _), pytest.raises(TrainerError, match="in 4 attempts") as caught:
-        materialise(f"{url}?signature=secret", tmp_path / "workspace")
+        materialise(f"{url}?signature=secret", tmp_path / "workspace", BOXES)
     assert not isinstance(caught.value, InputError)
     assert "secret" not in str(caught.value)
     assert len(pauses) == 3
@@ -111,13 +112,13 @@ def test_an_address_that_is_wrong_is_not_retried(status: int, tmp_path: Path) ->
         _serve(b"", failures=1000, status=status) as (url, requests),
         pytest.raises(InputError, match="Check the address"),
     ):
-        materialise(url, tmp_path / "workspace")
+        materialise(url, tmp_path / "workspace", BOXES)
     assert requests.count("GET") <= 1
 
 
 def test_something_else_than_an_archive_is_refused(tmp_path: Path) -> None:
     with _serve(b"<html>sign in</html>") as (url, _), pytest.raises(InputError, match="neither a zip nor a tar"):
-        materialise(url, tmp_path / "workspace")
+        materialise(url, tmp_path / "workspace", BOXES)
 
 
 @pytest.fixture(scope="module")
@@ -170,12 +171,12 @@ def test_a_dataset_in_s3_is_the_same_dataset(bucket: str, form: str, make_tree: 
     else:
         filesystem.pipe("datasets/tree.zip", _zipped(root))
         uri = "s3://datasets/tree.zip"
-    assert materialise(uri, tmp_path / "one").digest == materialise(str(root), tmp_path / "two").digest
+    assert materialise(uri, tmp_path / "one", BOXES).digest == materialise(str(root), tmp_path / "two", BOXES).digest
 
 
 def test_an_object_that_is_not_there_is_not_retried(bucket: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"s3://datasets/none\.zip cannot be read"):
-        materialise("s3://datasets/none.zip", tmp_path / "workspace")
+        materialise("s3://datasets/none.zip", tmp_path / "workspace", BOXES)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_an_object_that_is_not_there_is_not_retried(bucket: str, tmp_path: Path)
 )
 def test_a_uri_that_leads_nowhere_says_so(uri: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
-        materialise(uri, tmp_path / "workspace")
+        materialise(uri, tmp_path / "workspace", BOXES)
 
 
 def test_credentials_and_signatures_are_never_shown() -> None:
@@ -260,4 +261,4 @@ def test_a_downloaded_data_yaml_cannot_name_local_files(make_tree: MakeTree, tmp
     for split in ("train", "val", "test"):
         shutil.rmtree(public / "images" / split)
     with _serve(_zipped(public)) as (url, _), pytest.raises(InputError, match="do not exist"):
-        materialise(url, tmp_path / "workspace")
+        materialise(url, tmp_path / "workspace", BOXES)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from trainer.datasets.model import Sample
-from trainer.verification import same_detections, write_verification
+from trainer.tasks.detect.verification import same_detections, write_verification
 
 from conftest import write_image
 

@@ -10,12 +10,13 @@ from PIL import Image
 
 from trainer.class_names import ARTIFACT, names_tag
 from trainer.datasets.cache import materialise
-from trainer.datasets.labels import parse_labels
 from trainer.datasets.model import SPLITS, Dataset
-from trainer.drawing import draw_boxes, grid, load_image, scale_to_tile
+from trainer.drawing import grid
 from trainer.logged_dataset import log_dataset
 from trainer.progress import say
 from trainer.settings import Settings
+from trainer.tasks import find
+from trainer.tasks.task import Task
 from trainer.tracking import Run
 from trainer.training.arguments import check_hyperparameters
 from trainer.transfer import shown
@@ -23,7 +24,7 @@ from trainer.weights.start import Weights, check_model, prepare_weights
 
 SAMPLES_A_SPLIT = 4
 OPTIONS = "options.json"
-KEPT = ("epochs", "image_size", "batch", "seed", "device", "gpus", "registered_model", "live_version")
+KEPT = ("task", "epochs", "image_size", "batch", "seed", "device", "gpus", "registered_model", "live_version")
 
 
 def prepare(settings: Settings) -> None:
@@ -39,17 +40,15 @@ def prepare(settings: Settings) -> None:
     run.log_json(_options(settings), OPTIONS)
     # Before the dataset, which may take an hour.
     weights = prepare_weights(reference, settings, run) if reference else None
-    dataset = materialise(settings.dataset, settings.workspace)
+    task = find(settings.task)
+    dataset = materialise(settings.dataset, settings.workspace, task.labelling)
     for split, counts in dataset.summary["splits"].items():
-        say(
-            f"{split}: {counts['images']} images, {counts['boxes']} boxes, "
-            f"{counts['background_images']} images without objects"
-        )
+        say(f"{split}: {task.labelling.words(counts)}")
     if made := dataset.summary["splits_made"]:
         say(f"Made {' and '.join(made['splits'])} from train, {made['share_each']:.0%} each")
     for warning in dataset.summary["warnings"]:
         say(f"Warning: {warning}")
-    _record(run, dataset, shown(settings.model), weights)
+    _record(run, task, dataset, shown(settings.model), weights)
     say(f"Dataset digest: {dataset.digest}")
 
 
@@ -59,41 +58,29 @@ def _options(settings: Settings) -> dict[str, object]:
     return {name: getattr(settings, name) for name in KEPT} | addresses
 
 
-def _record(run: Run, dataset: Dataset, model: str, weights: Weights | None) -> None:
+def _record(run: Run, task: Task, dataset: Dataset, model: str, weights: Weights | None) -> None:
     params = {"dataset": dataset.summary["dataset"], "model": model} | (weights.params if weights else {})
     for split, counts in dataset.summary["splits"].items():
-        params |= {f"dataset_{split}_{what}": str(counts[what]) for what in ("images", "boxes")}
+        params |= {f"dataset_{split}_{what}": str(count) for what, count in task.labelling.params(counts).items()}
     run.log_params(params)
     run.log_json(dataset.summary, "dataset/summary.json")
     run.log_json(dataset.names, ARTIFACT)
     log_dataset(run, dataset)
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "samples.png"
-        draw_samples(dataset).save(picture)
+        draw_samples(task, dataset).save(picture)
         run.log_file(picture, "dataset")
     if weights and weights.parent_version:
         run.set_tags({"parent_version": weights.parent_version})
     # Last: with these, the next command knows that this one is done.
-    run.set_tags({"dataset_digest": dataset.digest, "class_names": names_tag(dataset.names)})
+    run.set_tags({"task": task.name, "dataset_digest": dataset.digest, "class_names": names_tag(dataset.names)})
 
 
-def draw_samples(dataset: Dataset) -> Image.Image:
-    """A grid, a row for each split: images spread over it, with their boxes."""
+def draw_samples(task: Task, dataset: Dataset) -> Image.Image:
+    """A grid, a row for each split: images spread over it, with their labels."""
     tiles = []
     for split in SPLITS:
         samples = dataset.splits[split]
         for number in np.unique(np.linspace(0, len(samples) - 1, SAMPLES_A_SPLIT).astype(int)):
-            sample = samples[number]
-            image = load_image(sample.image)
-            text = sample.label.read_text(encoding="utf-8") if sample.label else ""
-            boxes = to_pixels(parse_labels(text, len(dataset.names)).boxes, image.size)
-            names = [dataset.names[int(row[0])] for row in boxes]
-            tiles.append(draw_boxes(image, boxes, names, scale_to_tile(image)))
+            tiles.append(task.draw_sample(samples[number], dataset.names))
     return grid(tiles, SAMPLES_A_SPLIT)
-
-
-def to_pixels(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Boxes (n, 5) class cx cy w h in 0–1 to class x1 y1 x2 y2 in pixels of an image of ``size`` (width, height)."""
-    scale = np.array([*size, *size], dtype=np.float64)
-    center, half = boxes[:, 1:3], boxes[:, 3:5] / 2
-    return np.concatenate([boxes[:, :1], np.concatenate([center - half, center + half], 1) * scale], 1)

@@ -1,4 +1,4 @@
-"""``train``: from a prepared dataset to an ONNX in MLflow that finds what the PyTorch model finds."""
+"""``train``: from a prepared dataset to an ONNX in MLflow that says what the PyTorch model says."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from trainer import runtime
-from trainer.agreement import Agreement, prove_agreement
 from trainer.class_names import names_tag
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import Dataset
-from trainer.detection import OnnxDetector, TorchDetector
 from trainer.devices import choose_device
-from trainer.export import export_onnx
 from trainer.logged_model import find_logged, log_onnx
 from trainer.metric_queue import MetricQueue
 from trainer.progress import say
 from trainer.quantization import add_int8
-from trainer.served_shapes import add_shapes
 from trainer.settings import Settings
+from trainer.tasks import find
+from trainer.tasks.task import Agreement, Task
 from trainer.tracking import Run
 from trainer.training.arguments import check_hyperparameters, params_for_mlflow, train_arguments
 from trainer.weights.start import check_model, open_weights
@@ -41,7 +39,8 @@ def train(settings: Settings) -> None:
     reference = check_model(settings)
     check_hyperparameters(settings.hyperparameters)
     run = Run(settings.tracking_uri, settings.run_id)
-    dataset = materialise(settings.dataset, settings.workspace, run.required_tag("dataset_digest", "prepare"))
+    task, digest = find(settings.task), run.required_tag("dataset_digest", "prepare")
+    dataset = materialise(settings.dataset, settings.workspace, task.labelling, digest)
     say("Starting torch and Ultralytics")
     runtime.start(settings.workspace)
     device = choose_device(settings.device, settings.gpus)
@@ -49,7 +48,7 @@ def train(settings: Settings) -> None:
     folder = settings.run_folder
     folder.mkdir(parents=True, exist_ok=True)
     file = weights.file if weights else None
-    arguments = train_arguments(settings, dataset.data_yaml, folder / "training", file, device)
+    arguments = train_arguments(settings, task, task.data(dataset), folder / "training", file, device)
     run.log_params(params_for_mlflow(arguments, settings) | (weights.params if weights else {}))
 
     from trainer.training.loop import run_training
@@ -57,7 +56,7 @@ def train(settings: Settings) -> None:
     with MetricQueue(run) as queue:
         best = run_training(arguments, folder, queue)
     _store(run, folder / "training", best)
-    _export(run, settings, dataset, best)
+    _export(run, settings, task, dataset, best)
 
 
 def _store(run: Run, training: Path, best: Path) -> None:
@@ -67,19 +66,19 @@ def _store(run: Run, training: Path, best: Path) -> None:
         run.log_file(picture, "plots")
 
 
-def _export(run: Run, settings: Settings, dataset: Dataset, best: Path) -> None:
+def _export(run: Run, settings: Settings, task: Task, dataset: Dataset, best: Path) -> None:
     """Export, prove and log the ONNX; one that an earlier attempt logged is proved and kept."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if logged := find_logged(run, folder):
             say(f"The run's model is already in MLflow: {logged.uri}")
-            agreement = _prove(best, logged.file, dataset, settings.image_size)
+            agreement = _prove(task, best, logged.file, dataset, settings.image_size)
         else:
             say("Exporting to ONNX")
-            file = export_onnx(best, settings.run_folder / "model.onnx", settings.image_size)
-            agreement = _prove(best, file, dataset, settings.image_size)
-            add_shapes(file, dataset.splits["train"], settings.image_size)
-            int8 = add_int8(file, dataset.splits["train"], settings.image_size)
+            file = task.export(best, settings.run_folder / "model.onnx", settings.image_size)
+            agreement = _prove(task, best, file, dataset, settings.image_size)
+            task.note(file, dataset.splits["train"], settings.image_size)
+            int8 = add_int8(file, dataset.splits["train"], settings.image_size, task.read, task.in_floats)
             logged = log_onnx(run, file, dataset.names, settings.image_size, folder, [int8] if int8 else [])
     run.set_tags(
         {
@@ -93,13 +92,9 @@ def _export(run: Run, settings: Settings, dataset: Dataset, best: Path) -> None:
     say(f"Model {logged.uri}, sha256 {logged.sha256}")
 
 
-def _prove(weights: Path, file: Path, dataset: Dataset, image_size: int) -> Agreement:
+def _prove(task: Task, weights: Path, file: Path, dataset: Dataset, image_size: int) -> Agreement:
     samples = dataset.splits["val"]
     chosen = np.unique(np.linspace(0, len(samples) - 1, PROOF_IMAGES).astype(int))
-    images = [samples[number].image for number in chosen]
-    agreement = prove_agreement(TorchDetector(weights), OnnxDetector(file), images, image_size)
-    say(
-        f"The ONNX agrees with the PyTorch model: {agreement.comparisons} comparisons, {agreement.detections} boxes, "
-        f"scores within {agreement.largest_score_difference:.6f}"
-    )
+    agreement = task.prove(weights, file, [samples[number].image for number in chosen], image_size)
+    say(f"The ONNX agrees with the PyTorch model: {agreement.words}")
     return agreement

@@ -12,14 +12,13 @@ from pathlib import Path
 
 from trainer.datasets.check import check_tree
 from trainer.datasets.digest import dataset_digest
-from trainer.datasets.digits import Recipe, make_digits
-from trainer.datasets.formats import read
+from trainer.datasets.labelling import Labelling
 from trainer.datasets.model import CheckedSample, Dataset
 from trainer.datasets.problems import Problems
 from trainer.datasets.scratch import scratch_folder
 from trainer.datasets.source import fetch
 from trainer.datasets.splits import make_missing_splits
-from trainer.datasets.stored import CopyWriter, as_dataset, open_copy, publish, refuse_same_places
+from trainer.datasets.stored import CopyWriter, as_dataset, open_copy, publish
 from trainer.datasets.summary import summarise
 from trainer.errors import InputError, TrainerError
 from trainer.progress import say
@@ -28,12 +27,13 @@ from trainer.transfer import shown
 PREPARED = ".prepared"  # in the workspace: an empty file for each URI that was
 
 
-def materialise(uri: str, workspace: Path, expected: str | None = None) -> Dataset:
+def materialise(uri: str, workspace: Path, labelling: Labelling, expected: str | None = None) -> Dataset:
     """A checked copy of the dataset at ``uri``.
 
     Args:
         uri: what ``--dataset`` names.
         workspace: the volume that the pods of a run share.
+        labelling: what its labels are.
         expected: the digest that ``prepare`` recorded; its copy is used where there is one.
 
     Raises:
@@ -47,7 +47,7 @@ def materialise(uri: str, workspace: Path, expected: str | None = None) -> Datas
         return dataset
     try:
         with scratch_folder(folder) as scratch:
-            return _make(uri, folder, scratch, expected)
+            return _make(uri, folder, scratch, expected, labelling)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TrainerError(
@@ -57,23 +57,23 @@ def materialise(uri: str, workspace: Path, expected: str | None = None) -> Datas
         raise
 
 
-def _make(uri: str, folder: Path, scratch: Path, expected: str | None) -> Dataset:
+def _make(uri: str, folder: Path, scratch: Path, expected: str | None, labelling: Labelling) -> Dataset:
     """Fetch and check into ``scratch``; copy to ``folder``, unless it is there."""
     if uri.partition("?")[0] == "digits":
-        make_digits(Recipe.parse(uri), scratch / "source")
-        place, own = scratch / "source" / "data.yaml", True
+        place, own = labelling.make(uri, scratch / "source"), True
     else:
         place, own = fetch(uri, scratch)
     problems, warnings = Problems(), Problems()
-    tree = read(place, problems, warnings, confined=own)
+    tree = labelling.read(place, scratch / "made", problems, warnings, confined=own)
+    own = own or tree.ours
     say(f"Format: {tree.format}")
-    refuse_same_places(tree)
-    writer = CopyWriter(scratch / "copy")
+    labelling.refuse_same_places(tree)
+    writer = CopyWriter(scratch / "copy", labelling)
     # A dataset that was prepared before is probably the same: then nothing has to be copied.
     hint = folder.parent / PREPARED / hashlib.sha256(uri.encode()).hexdigest()[:32]
-    written = not own and not hint.exists()
-    checked = check_tree(tree, problems, warnings, writer.write if written else None)
-    made = make_missing_splits(checked, problems)
+    written = not own and not hint.exists() and labelling.files
+    checked = check_tree(tree, labelling, problems, warnings, writer.write if written else None)
+    made = make_missing_splits(checked, labelling, problems)
     problems.raise_if_any(shown(uri))
     digest = dataset_digest(tree.names, _entries(checked))
     if expected and digest != expected:
@@ -86,12 +86,12 @@ def _make(uri: str, folder: Path, scratch: Path, expected: str | None) -> Datase
         return dataset
     if not written:
         writer.write_all(checked, writer.take if own else writer.copy)
-    summary = summarise(shown(uri), digest, tree, checked, made, warnings.lines())
+    summary = summarise(shown(uri), digest, tree, labelling, checked, made, warnings.lines())
     index = writer.finish(tree.names, checked, summary)
     hint.parent.mkdir(exist_ok=True)
     hint.touch()
     if publish(scratch / "copy", folder / digest):
-        return as_dataset(folder / digest, tree.names, index, summary)
+        return as_dataset(folder / digest, tree.names, index, summary, labelling.files)
     if dataset := open_copy(folder / digest):
         return dataset
     raise OSError(f"The copy of dataset {digest} in {folder} was damaged while it was written.")

@@ -19,7 +19,7 @@ class Sample:
 
     Attributes:
         key: path relative to the dataset's root, with ``/``.
-        rows: the text of a label file, where the boxes come from a file of another format.
+        rows: the text of a label file, where the labels come from elsewhere; of a classifier, the number of the class.
         told: width and height in pixels that such a file gives the image.
     """
 
@@ -79,6 +79,7 @@ class Tree:
         splits: those that the owner made; others are absent.
         format: what it was recognised as, for the log.
         keypoint_values: numbers behind the box in a row of a pose label file; 0 where there are none.
+        ours: whether its files were made of the owner's, and may be moved.
     """
 
     root: Path
@@ -86,6 +87,7 @@ class Tree:
     splits: dict[str, list[Sample]]
     format: str
     keypoint_values: int = 0
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ from trainer.datasets.check import NO_LABEL
 from trainer.datasets.digest import ENCODER, Entry, dataset_digest
 from trainer.datasets.files import read_file, write_file
 from trainer.datasets.image_file import trimmed
-from trainer.datasets.model import SPLITS, CheckedSample, Dataset, Sample, Tree, label_path
-from trainer.errors import InputError, TrainerError
+from trainer.datasets.labelling import Labelling
+from trainer.datasets.model import SPLITS, CheckedSample, Dataset, Sample, label_path
+from trainer.errors import TrainerError
 from trainer.progress import Progress, say
 from trainer.runtime import cpu_count
 from trainer.whole import write_whole
@@ -39,33 +40,35 @@ Index = dict[str, list[Row]]
 
 
 class CopyWriter:
-    """Lays a dataset out for Ultralytics: an ``images`` folder in every path, and a list of files for each split."""
+    """Lays a dataset out for Ultralytics, as its labelling says, and writes a list of files for each split."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, labelling: Labelling) -> None:
+        self._labelling = labelling
         self._target = str(target)
         self._folders: set[str] = set()
         target.mkdir(parents=True)
 
-    def write(self, item: CheckedSample, image: bytes, label: bytes | None) -> None:
-        """Write one sample's files; may be called in several threads."""
-        place = stored_path(item.sample.key)
+    def write(self, item: CheckedSample, image: bytes, label: bytes | None, split: str = "") -> None:
+        """Write one sample's files; may be called in several threads. ``split``: where its place depends on it."""
+        place = self._labelling.place(split, item)
         write_file(self._file(place), image)
-        if label is not None:
+        if label is not None and self._labelling.files:
             write_file(self._file(label_path(place)), label)
 
-    def take(self, item: CheckedSample) -> None:
+    def take(self, item: CheckedSample, split: str) -> None:
         """The same with files that are ours to move."""
         image, label = item.sample.files
-        place = stored_path(item.sample.key)
+        place = self._labelling.place(split, item)
         if item.kept is not None or Path(image).is_symlink():
             write_file(self._file(place), trimmed(read_file(image), item.kept))
         else:
             os.rename(image, self._file(place))  # noqa: PTH104 - of a hundred thousand files
         text = item.rows.encode() if item.rows is not None else read_file(label) if label is not None else None
-        if text is not None:  # never moved: images that differ in their suffix alone share one label file
+        # Never moved: images that differ in their suffix alone share one label file.
+        if text is not None and self._labelling.files:
             write_file(self._file(label_path(place)), text)
 
-    def copy(self, item: CheckedSample) -> None:
+    def copy(self, item: CheckedSample, split: str) -> None:
         """The same with files that are somebody else's.
 
         Raises:
@@ -80,16 +83,16 @@ class CopyWriter:
                 f"{item.sample.key} of the dataset was changed while it was being copied. Leave the dataset alone; "
                 "then retry."
             )
-        self.write(item, content, text)
+        self.write(item, content, text, split)
 
-    def write_all(self, checked: dict[str, list[CheckedSample]], write: Callable[[CheckedSample], None]) -> None:
+    def write_all(self, checked: dict[str, list[CheckedSample]], write: Callable[[CheckedSample, str], None]) -> None:
         """Call ``write`` with every sample, in several threads, and say how far it is."""
-        items = [item for split in SPLITS for item in checked[split]]
+        items = [(item, split) for split in SPLITS for item in checked[split]]
         progress = Progress("Copying images", len(items))
 
-        def write_some(chunk: list[CheckedSample]) -> int:
-            for item in chunk:
-                write(item)
+        def write_some(chunk: list[tuple[CheckedSample, str]]) -> int:
+            for item, split in chunk:
+                write(item, split)
             return len(chunk)
 
         with ThreadPoolExecutor(cpu_count()) as pool:
@@ -99,7 +102,7 @@ class CopyWriter:
     def finish(self, names: list[str], checked: dict[str, list[CheckedSample]], summary: dict[str, Any]) -> Index:
         """Write what tells Ultralytics and the next pod which files there are."""
         target = Path(self._target)
-        index = {split: [_row(item) for item in checked[split]] for split in SPLITS}
+        index = {split: [self._row(split, item) for item in checked[split]] for split in SPLITS}
         for name, text in _descriptions(names, index):
             (target / name).write_bytes(text)
         with (target / INDEX).open("w", encoding="utf-8") as file:
@@ -108,9 +111,13 @@ class CopyWriter:
                 file.write(f'{"," if number else ""}"{split}":[')
                 file.writelines(f"{',' if count else ''}{ENCODER.encode(row)}\n" for count, row in enumerate(rows))
                 file.write("]")
-            file.write(f'}},"summary":{ENCODER.encode(summary)}}}')
-        _write_stamps(target, _stamps(target, index))
+            labels = "true" if self._labelling.files else "false"
+            file.write(f'}},"label_files":{labels},"summary":{ENCODER.encode(summary)}}}')
+        _write_stamps(target, _stamps(target, index, self._labelling.files))
         return index
+
+    def _row(self, split: str, item: CheckedSample) -> Row:
+        return self._labelling.place(split, item), item.sample.key, item.image_sha256, item.label_sha256
 
     def _file(self, place: str) -> str:
         folder = place.rpartition("/")[0]
@@ -118,19 +125,6 @@ class CopyWriter:
             os.makedirs(f"{self._target}/{folder}", exist_ok=True)  # noqa: PTH103
             self._folders.add(folder)
         return f"{self._target}/{place}"
-
-
-def refuse_same_places(tree: Tree) -> None:
-    """Raise InputError where two images would be stored as one file."""
-    keys = {sample.key for samples in tree.splits.values() for sample in samples}
-    for key in sorted(keys):
-        if stored_path(key) != key and stored_path(key) in keys:
-            raise InputError(f"Two images of the dataset would be stored as {stored_path(key)}. Rename one of them.")
-
-
-def stored_path(key: str) -> str:
-    """Where an image is kept in the copy. Without an ``images`` folder of its own, one further up would be replaced."""
-    return key if "images" in key.split("/")[:-1] else f"images/{key}"
 
 
 def _descriptions(names: list[str], index: Index) -> Iterator[tuple[str, bytes]]:
@@ -143,10 +137,6 @@ def _descriptions(names: list[str], index: Index) -> Iterator[tuple[str, bytes]]
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _row(item: CheckedSample) -> Row:
-    return stored_path(item.sample.key), item.sample.key, item.image_sha256, item.label_sha256
 
 
 def publish(copy: Path, target: Path) -> bool:
@@ -182,11 +172,14 @@ def open_copy(folder: Path) -> Dataset | None:
         return None
     except ValueError:  # neither text nor JSON
         content = {}
-    if not _is_index(content, folder.name) or not _is_sound(folder, content["splits"]):
+    if not _is_index(content, folder.name) or not _is_sound(
+        folder, content["splits"], content.get("label_files", True)
+    ):
         say(f"The workspace's copy of dataset {folder.name[:12]} is damaged; making it again")
         return None
     _restore_descriptions(folder, content["names"], content["splits"])
-    return as_dataset(folder, content["names"], content["splits"], content["summary"])
+    labels = content.get("label_files", True)
+    return as_dataset(folder, content["names"], content["splits"], content["summary"], labels)
 
 
 def _is_index(content: Any, digest: str) -> bool:
@@ -213,26 +206,32 @@ def _restore_descriptions(folder: Path, names: list[str], index: Index) -> None:
             write_whole(folder / name, text)
 
 
-def as_dataset(folder: Path, names: list[str], index: Index, summary: dict[str, Any]) -> Dataset:
-    """The copy in ``folder``, with what is known of it."""
+def as_dataset(
+    folder: Path, names: list[str], index: Index, summary: dict[str, Any], label_files: bool = True
+) -> Dataset:
+    """The copy in ``folder``, with what is known of it; without label files, an image's folder tells its class."""
+
+    def sample(place: str, key: str, label_sha256: str) -> Sample:
+        if not label_files:
+            return Sample(key, f"{folder}/{place}", None, rows=str(int(place.split("/")[1])))
+        label = None if label_sha256 == NO_LABEL else f"{folder}/{label_path(place)}"
+        return Sample(key, f"{folder}/{place}", label)
+
     splits = {
-        split: [
-            Sample(key, f"{folder}/{place}", None if label_sha256 == NO_LABEL else f"{folder}/{label_path(place)}")
-            for place, key, _, label_sha256 in rows
-        ]
+        split: [sample(place, key, label_sha256) for place, key, _, label_sha256 in rows]
         for split, rows in index.items()
     }
     return Dataset(folder, folder.name, names, splits, summary)
 
 
-def _is_sound(folder: Path, index: Index) -> bool:
+def _is_sound(folder: Path, index: Index, label_files: bool) -> bool:
     """Whether every file is there, and is what was hashed when the copy was made."""
     known = _read_stamps(folder)
     try:
-        now = _stamps(folder, index)
+        now = _stamps(folder, index, label_files)
         if now == known:
             return True
-        files = list(_files(index))
+        files = list(_files(index, label_files))
         if len(known) == len(now):
             files = [
                 file
@@ -260,19 +259,19 @@ def _hashes_agree(folder: Path, files: list[tuple[str, str]]) -> Iterator[bool]:
             yield same
 
 
-def _files(index: Index) -> Iterator[tuple[str, str]]:
+def _files(index: Index, label_files: bool) -> Iterator[tuple[str, str]]:
     """Every image and label file of the copy, with its SHA-256."""
     for rows in index.values():
         for place, _, image_sha256, label_sha256 in rows:
             yield place, image_sha256
-            if label_sha256 != NO_LABEL:
+            if label_files and label_sha256 != NO_LABEL:
                 yield label_path(place), label_sha256
 
 
-def _stamps(folder: Path, index: Index) -> Stamps:
+def _stamps(folder: Path, index: Index, label_files: bool) -> Stamps:
     """Raises OSError where a file is not there."""
     found: Stamps = array("Q")
-    for file, _ in _files(index):
+    for file, _ in _files(index, label_files):
         status = os.stat(f"{folder}/{file}")  # noqa: PTH116 - of a hundred thousand files
         found.extend((status.st_size, max(0, status.st_mtime_ns), status.st_ino))
     return found

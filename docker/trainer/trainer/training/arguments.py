@@ -9,11 +9,10 @@ from typing import Any
 
 import yaml
 
-from trainer.architecture import find_architecture
 from trainer.errors import InputError
 from trainer.settings import Settings
+from trainer.tasks.task import Task
 from trainer.transfer import shown
-from trainer.weights.reference import is_architecture
 
 # Set by an option of ours, or would break what the later steps rely on (where files lie, which classes there are).
 OURS = {
@@ -80,13 +79,14 @@ def _train_arguments() -> set[str]:
 
 
 def train_arguments(
-    settings: Settings, data_yaml: Path, folder: Path, weights: Path | None, device: str
+    settings: Settings, task: Task, data: Path, folder: Path, weights: Path | None, device: str
 ) -> dict[str, Any]:
     """What the trainer is constructed with.
 
     Args:
         settings: the command's.
-        data_yaml: of the dataset.
+        task: that is trained.
+        data: what Ultralytics is given for the dataset.
         folder: for all that Ultralytics writes.
         weights: to start from, if any.
         device: ``cpu``, or the numbers of GPUs.
@@ -95,18 +95,22 @@ def train_arguments(
         InputError: a hyperparameter is unknown, or of a wrong type or range.
     """
     check_hyperparameters(settings.hyperparameters)
-    own_weights = not is_architecture(settings.model)
+    own_weights = not task.forms.is_architecture(settings.model)
+
+    def architecture() -> str:
+        return task.architecture(settings.model, settings.workspace, folder.parent, settings.image_size)
+
     arguments = {
         **settings.hyperparameters,
         **({} if own_weights or weights is None else {"pretrained": str(weights)}),
-        "model": str(weights) if own_weights else find_architecture(settings.model, settings.workspace),
-        "data": str(data_yaml),
+        "model": str(weights) if own_weights else architecture(),
+        "data": str(data),
         "epochs": settings.epochs,
         "imgsz": settings.image_size,
         "batch": settings.batch,
         "seed": settings.seed,
         "device": device,
-        "task": "detect",
+        "task": task.name,
         "mode": "train",
         "save_dir": str(folder),
         "exist_ok": True,

@@ -9,12 +9,14 @@ from typing import Any
 
 from trainer.metric_queue import MetricQueue
 from trainer.progress import say
+from trainer.tasks.task import Task
 
 
 class History:
     """Records epochs in a file, so that a retry can send MLflow what an attempt before it could not."""
 
-    def __init__(self, file: Path, queue: MetricQueue, epochs: int) -> None:
+    def __init__(self, file: Path, queue: MetricQueue, epochs: int, task: Task) -> None:
+        self._task = task
         self._file = file
         self._queue = queue
         self._epochs = epochs
@@ -50,7 +52,7 @@ class History:
         """Record epoch number ``epoch`` (from 1) with Ultralytics' figures."""
         seconds = time.monotonic() - self._began
         self._seconds.append(seconds)
-        metrics = {our_name(key): float(value) for key, value in measured.items()} | {"epoch_seconds": seconds}
+        metrics = {self._our_name(key): float(value) for key, value in measured.items()} | {"epoch_seconds": seconds}
         timestamp = int(time.time() * 1000)
         record = {"epoch": epoch, "timestamp": timestamp, "metrics": metrics}
         with self._file.open("a") as file:
@@ -58,16 +60,16 @@ class History:
         self._queue.put(metrics, epoch, timestamp)
         left = (self._epochs - epoch) * sum(self._seconds) / len(self._seconds)
         losses = " ".join(
-            f"{key[6:-5]} {value:.3f}"
+            f"{key[6:].removesuffix('loss').rstrip('_')} {value:.3f}".strip()
             for key, value in metrics.items()
-            if key.startswith("train/") and key.endswith("_loss")
+            if key.startswith("train/") and key.endswith("loss")
         )
-        say(
-            f"epoch {epoch}/{self._epochs} | loss {losses} | val mAP50 {metrics.get('val/mAP50', 0):.3f} "
-            f"mAP50-95 {metrics.get('val/mAP50-95', 0):.3f} | {seconds:.1f} s | about {left:.0f} s left"
-        )
+        figures = " ".join(f"{name} {metrics.get(f'val/{name}', 0):.3f}" for name in self._task.epoch_figures)
+        say(f"epoch {epoch}/{self._epochs} | loss {losses} | val {figures} | {seconds:.1f} s | about {left:.0f} s left")
 
-
-def our_name(key: str) -> str:
-    """Ultralytics' ``metrics/mAP50(B)`` is our ``val/mAP50``; its losses and learning rates keep their names."""
-    return key.replace("metrics/", "val/").replace("(B)", "")
+    def _our_name(self, key: str) -> str:
+        """Ultralytics' ``metrics/mAP50(B)`` is our ``val/mAP50``; its losses and learning rates keep their names."""
+        name = key.replace("metrics/", "val/")
+        for theirs, ours in self._task.renamed.items():
+            name = name.replace(theirs, ours)
+        return name

@@ -1,4 +1,4 @@
-"""Ultralytics' detection trainer, quick on a CPU, with checkpoints that a retried pod goes on from."""
+"""Ultralytics' trainer of a task, with checkpoints that a retried pod goes on from."""
 
 from __future__ import annotations
 
@@ -7,51 +7,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from ultralytics.data import dataset as scan
-from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils.torch_utils import get_flops, strip_optimizer
+from ultralytics.utils.torch_utils import strip_optimizer
 
 from trainer.metric_queue import MetricQueue
 from trainer.progress import say
-from trainer.runtime import cpu_count, has_quick_bfloat16
+from trainer.tasks import find
 from trainer.training import mixed_precision
 from trainer.training.checkpoint import Checkpoint
 from trainer.training.distributed import run_distributed
 from trainer.training.history import History
-from trainer.training.threads import threads_for_step
-
-
-class LifecycleTrainer(DetectionTrainer):
-    """Trains channels-last on a CPU, and in bfloat16 where that is quicker; Ultralytics does either on GPUs alone.
-
-    A step too small for all CPUs gets as many threads as it is worth. Weights, loss scaling and validation stay in
-    FP32. The hyperparameter ``amp: false`` turns bfloat16 off.
-    """
-
-    history: History
-    model: Any
-
-    def set_model_attributes(self) -> None:
-        """Called when the model is on its device, before the optimiser and the averaged copy take its weights."""
-        super().set_model_attributes()
-        if self.device.type == "cpu":
-            self.model = self.model.to(memory_format=torch.channels_last)
-
-    def _setup_train(self) -> None:
-        super()._setup_train()
-        if self.device.type != "cpu":
-            return
-        # Ultralytics has just turned autocast off, as it does for every CPU.
-        if self.args.amp is True and has_quick_bfloat16():
-            self.amp = True
-        gflop = get_flops(self.model, self.args.imgsz) * self.batch_size
-        torch.set_num_threads(threads_for_step(gflop, cpu_count()))
-
-    def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """Called once an epoch, after validation and before the checkpoint."""
-        super().save_metrics(metrics)
-        self.history.end_epoch(self.epoch + 1, metrics)
 
 
 def leave_copies_alone() -> None:
@@ -78,7 +43,7 @@ def run_training(arguments: dict[str, Any], folder: Path, queue: MetricQueue) ->
     """
     training = Path(arguments["save_dir"])
     checkpoint = Checkpoint(folder / "checkpoint", training)
-    history = History(folder / "epochs.jsonl", queue, arguments["epochs"])
+    history = History(folder / "epochs.jsonl", queue, arguments["epochs"], find(arguments["task"]))
     queue.put({"epochs_total": float(arguments["epochs"])}, step=0, timestamp=_begun(folder))
     state = checkpoint.state()
     history.replay(upto=state.epoch if state else 0)
@@ -111,7 +76,9 @@ def fit(arguments: dict[str, Any], checkpoint: Checkpoint | None, history: Histo
     """
     leave_copies_alone()
     mixed_precision.install()
-    trainer = LifecycleTrainer(overrides=arguments)
+    task = find(arguments["task"])
+    task.trust()
+    trainer = task.trainer()(overrides=arguments)
     if checkpoint and history:
         trainer.history = history
         trainer.add_callback("on_train_epoch_start", lambda _: history.begin_epoch())

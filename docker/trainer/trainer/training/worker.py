@@ -35,6 +35,7 @@ def work(file: Path) -> None:
 
 def _lead(arguments: dict[str, Any], folder: Path) -> None:
     from trainer.metric_queue import MetricQueue
+    from trainer.tasks import find
     from trainer.tracking import Run
     from trainer.training.checkpoint import Checkpoint
     from trainer.training.history import History
@@ -42,7 +43,7 @@ def _lead(arguments: dict[str, Any], folder: Path) -> None:
 
     run = Run(os.environ["MLFLOW_TRACKING_URI"], os.environ["MLFLOW_RUN_ID"])
     with MetricQueue(run) as queue:
-        history = History(folder / "epochs.jsonl", queue, arguments["epochs"])
+        history = History(folder / "epochs.jsonl", queue, arguments["epochs"], find(arguments["task"]))
         fit(arguments, Checkpoint(folder / "checkpoint", Path(arguments["save_dir"])), history)
 
 

@@ -1,4 +1,4 @@
-"""Whether a file has the weights of a detector that can be trained. It is loaded as the training will load it.
+"""Whether a file has weights that can be trained. It is loaded as the training will load it.
 
 A .pt file is a pickle, which can run any program while it is read. Ultralytics' restricted loading, which
 ``runtime.start`` turns on, takes the classes of Ultralytics and torch alone.
@@ -7,9 +7,12 @@ A .pt file is a pickle, which can run any program while it is read. Ultralytics'
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trainer.architecture import DETECTION_HEADS, END_TO_END_LEAST_SIZE
 from trainer.errors import InputError
+
+if TYPE_CHECKING:
+    from trainer.tasks.task import Task
 
 # How files begin that people take for weights.
 _OTHERS = {
@@ -19,16 +22,17 @@ _OTHERS = {
 }
 
 
-def check_weights(file: Path, name: str, image_size: int) -> list[str]:
+def check_weights(file: Path, name: str, task: Task, image_size: int) -> list[str]:
     """Load the file; return the names of its classes.
 
     Args:
         file: in the workspace.
         name: of the weights, for messages.
+        task: that they are to be trained for.
         image_size: of the training, in pixels.
 
     Raises:
-        InputError: it is no detector's weights, or none for images of that size.
+        InputError: they are no weights of the task, or none for images of that size.
     """
     with file.open("rb") as content:
         start = content.read(64).lstrip()
@@ -37,26 +41,16 @@ def check_weights(file: Path, name: str, image_size: int) -> list[str]:
             raise InputError(f"The weights {name} are {what}, not a .pt file. Give the address of the file itself.")
     from ultralytics.nn.tasks import load_checkpoint
 
+    task.trust()
     try:
         model, _ = load_checkpoint(str(file))
-        layers, names = model.model, dict(model.names)
-        head = type(layers[-1]).__name__
+        names, _ = dict(model.names), model.model[-1]
     except Exception as error:  # whatever a file that is no checkpoint happens to raise
         raise InputError(
             f"The weights {name} cannot be loaded: {_reason(error, file)} Give a .pt file that a training with "
             "Ultralytics (best.pt) or its model.save() wrote."
         ) from error
-    if head not in DETECTION_HEADS:
-        raise InputError(
-            f"The weights {name} end in {head}: they are not a plain detector's, which is what is trained and served "
-            "here. Give a detector's, such as yolo11n.pt."
-        )
-    if image_size < END_TO_END_LEAST_SIZE and getattr(layers[-1], "one2one_cv2", None) is not None:
-        raise InputError(
-            f"The weights {name} give 300 boxes an image without suppression, and one of {image_size} pixels has fewer "
-            f"places than that. Set --image-size to {END_TO_END_LEAST_SIZE} or more, or give others, such as "
-            "yolo11n.pt."
-        )
+    task.check_layers(model, name, image_size)
     return [str(names[number]) for number in sorted(names)]
 
 

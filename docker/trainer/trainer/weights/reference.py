@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -14,10 +15,35 @@ from trainer.transfer import REMOTE, shown
 
 # MLflow allows neither / nor : in a model's name.
 _REGISTERED = re.compile(r"models:/(?P<name>[^/:@]+)(/(?P<version>[1-9][0-9]*)|@(?P<alias>[^/@]+))")
-FORMS = (
-    "an architecture (yolo11n.yaml), published weights (yolo11n.pt), the path of a .yaml or .pt file in the workspace, "
-    "https://…/best.pt, s3://…/best.pt, or models:/<registered model>/<version> or models:/<registered model>@<alias>"
+_WEIGHTS = (
+    "published weights ({weights}), the path of a .yaml or .pt file in the workspace, https://…/best.pt, "
+    "s3://…/best.pt, or models:/<registered model>/<version> or models:/<registered model>@<alias>"
 )
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What ``--model`` may be for a task.
+
+    Attributes:
+        architecture: what an architecture is, in words, with an example.
+        weights: an example of published weights.
+        networks: names that are architectures and no files.
+    """
+
+    architecture: str
+    weights: str
+    networks: Callable[[], Collection[str]] = tuple
+
+    @property
+    def text(self) -> str:
+        """All forms, for messages."""
+        return f"{self.architecture}, {_WEIGHTS.format(weights=self.weights)}"
+
+    def is_architecture(self, model: str) -> bool:
+        """Whether it is the name or path of a .yaml, or of a network."""
+        file = Path(model).suffix in {".yaml", ".yml"} and urlsplit(model).scheme in {"", "file"}
+        return file or model in self.networks()
 
 
 class Kind(Enum):
@@ -48,12 +74,7 @@ def find_file(name: str, workspace: Path) -> Path | None:
     return next((place for place in (workspace / path, path) if place.is_file()), None)
 
 
-def is_architecture(model: str) -> bool:
-    """Whether it is the name or path of a .yaml."""
-    return Path(model).suffix in {".yaml", ".yml"} and urlsplit(model).scheme in {"", "file"}
-
-
-def starting_weights(model: str, hyperparameters: dict[str, Any], workspace: Path) -> Reference | None:
+def starting_weights(model: str, hyperparameters: dict[str, Any], workspace: Path, forms: Forms) -> Reference | None:
     """The weights that a training starts from, or None where it starts from nothing.
 
     An architecture of a team's own takes what fits of the weights in ``pretrained``, as in Ultralytics.
@@ -62,17 +83,17 @@ def starting_weights(model: str, hyperparameters: dict[str, Any], workspace: Pat
         InputError: it is none of the forms that ``--model`` takes.
     """
     pretrained = hyperparameters.get("pretrained")
-    if not is_architecture(model):
+    if not forms.is_architecture(model):
         if isinstance(pretrained, str):
             raise InputError(
                 f"--hyperparameters sets 'pretrained' to {shown(pretrained)!r} beside the weights {shown(model)!r}. "
                 "Give one of them: both are weights to start from."
             )
-        return parse(model, workspace)
-    return parse(pretrained, workspace) if isinstance(pretrained, str) else None
+        return parse(model, workspace, forms)
+    return parse(pretrained, workspace, forms) if isinstance(pretrained, str) else None
 
 
-def parse(text: str, workspace: Path) -> Reference:
+def parse(text: str, workspace: Path, forms: Forms) -> Reference:
     """Tell the kinds apart.
 
     Raises:
@@ -92,9 +113,9 @@ def parse(text: str, workspace: Path) -> Reference:
                 return Reference(Kind.PUBLISHED, text)
             raise InputError(
                 f"The weights {text!r} do not exist: there is no such file in the pod, nor in the workspace "
-                f"{workspace}. Put it there, or give {FORMS}."
+                f"{workspace}. Put it there, or give {forms.text}."
             )
-    raise InputError(f"The model {shown(text)!r} is neither an architecture nor weights. Give {FORMS}.")
+    raise InputError(f"The model {shown(text)!r} is neither an architecture nor weights. Give {forms.text}.")
 
 
 def registered_parts(uri: str) -> tuple[str, str, str]:

@@ -6,15 +6,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.architecture import check_architecture
 from trainer.errors import InputError
 from trainer.progress import say
 from trainer.settings import Settings
+from trainer.tasks import find
 from trainer.tracking import Run
 from trainer.transfer import download, open_store, shown, with_retries
 from trainer.weights.check import check_weights
 from trainer.weights.published import published_url
-from trainer.weights.reference import Kind, Reference, find_file, is_architecture, starting_weights
+from trainer.weights.reference import Kind, Reference, find_file, starting_weights
 from trainer.weights.registered import fetch_registered
 from trainer.weights.store import Store
 
@@ -43,16 +43,17 @@ def check_model(settings: Settings) -> Reference | None:
     Raises:
         InputError: it cannot.
     """
-    if is_architecture(settings.model):
-        check_architecture(settings.model, settings.image_size, settings.workspace)
-    return starting_weights(settings.model, settings.hyperparameters, settings.workspace)
+    task = find(settings.task)
+    if task.forms.is_architecture(settings.model):
+        task.check_architecture(settings.model, settings.image_size, settings.workspace)
+    return starting_weights(settings.model, settings.hyperparameters, settings.workspace, task.forms)
 
 
 def prepare_weights(reference: Reference, settings: Settings, run: Run) -> Weights:
     """Fetch and check weights.
 
     Raises:
-        InputError: there are none, they may not be read, or they are no detector's.
+        InputError: there are none, they may not be read, or they are none of the task.
         TrainerError: the network, the store or MLflow failed.
     """
     from trainer import runtime
@@ -120,6 +121,6 @@ def _bring(reference: Reference, url: str, settings: Settings, run: Run, target:
 
 
 def _check(file: Path, reference: Reference, settings: Settings) -> None:
-    names = check_weights(file, reference.shown, settings.image_size)
+    names = check_weights(file, reference.shown, find(settings.task), settings.image_size)
     more = ", …" if len(names) > CLASSES_SHOWN else ""
     say(f"Weights {reference.shown} know {len(names)} classes: {', '.join(names[:CLASSES_SHOWN])}{more}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from lifecycle.errors import RegistryError
 from lifecycle.mlflow.evaluation import read_scores, verification_images
-from lifecycle.policy.gate import Scores
 from mlflow.entities import Metric, Run, RunData, RunInfo
+
+CANDIDATE, LIVE = {"mAP50": 0.9, "mAP50-95": 0.7}, {"mAP50": 0.8, "mAP50-95": 0.6}
 
 
 def run(metrics: dict[str, float]) -> Run:
@@ -16,14 +17,14 @@ def run(metrics: dict[str, float]) -> Run:
 
 def test_scores_are_read_from_the_run() -> None:
     found = run({"test/mAP50": 0.9, "test/mAP50-95": 0.7, "live/mAP50": 0.8, "live/mAP50-95": 0.6})
-    assert read_scores(found, 3) == (Scores(0.9, 0.7), Scores(0.8, 0.6))
-    assert read_scores(found, None) == (Scores(0.9, 0.7), None)
+    assert read_scores(found, 3) == (CANDIDATE, LIVE)
+    assert read_scores(found, None) == (CANDIDATE, None)
 
 
 def test_live_version_of_other_classes_is_not_compared() -> None:
     found = run({"test/mAP50": 0.9, "test/mAP50-95": 0.7})
     found.data.tags["live_comparison"] = "not compared: version 3 of digits-detector knows other classes"
-    assert read_scores(found, 3) == (Scores(0.9, 0.7), None)
+    assert read_scores(found, 3) == (CANDIDATE, None)
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
@@ -42,3 +43,10 @@ def test_number_of_verification_images_is_read_and_must_be_there() -> None:
     assert verification_images(run({"verification_images": 8})) == 8
     with pytest.raises(RegistryError, match="verification_images"):
         verification_images(run({}))
+
+
+def test_a_classifiers_run_tells_its_own_figures() -> None:
+    found = run({"test/top1": 0.97, "test/top5": 1.0, "live/top1": 0.95, "live/top5": 1.0})
+    found.data.tags["task"] = "classify"
+    assert read_scores(found, 3) == ({"top1": 0.97, "top5": 1.0}, {"top1": 0.95, "top5": 1.0})
+    assert next(iter(read_scores(found, None)[0])) == "top1", "the gate decides on the first"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,6 @@ import yaml
 from lifecycle.errors import BadPipeline
 from lifecycle.pipelines import load
 from lifecycle.pipelines.schema import text
-from lifecycle.pipelines.spec import Pipeline
 
 from tests.support.paths import ROOT
 from tests.support.pipelines import letters, write
@@ -79,6 +80,11 @@ NEXT = {**STAGE, "environment": "production"}
         ({"train__image_size": 100}, r"train\.image_size: .*multiple of 32"),
         ({"train__lr0": 0.1}, r"train\.lr0: is not a key of this file"),
         ({"gate__min_map50": 85}, r"gate\.min_map50: .*less than or equal to 1"),
+        ({"gate__min_top1": 0.9}, r"gate\.min_top1 is for task: classify; of task: detect it is gate\.min_map50"),
+        ({"task": "classify", "gate__min_map50": 0.9}, r"gate\.min_map50 is for task: detect; .* it is gate\.min_top1"),
+        ({"task": "classify", "gate__min_top1": 95}, r"gate\.min_top1: .*less than or equal to 1"),
+        ({"task": "segment"}, r"task: there are classify and detect \(it is 'segment'\)"),
+        ({"task": ["classify"]}, r"task: there are classify and detect"),
         ({"registered_model": "a b"}, r"registered_model: .*pattern"),
         ({"dataset": ""}, r"dataset: .*at least 1 character"),
         ({"run__schedule": "0 25 * * *"}, r"run\.schedule: this is no cron expression"),
@@ -167,10 +173,30 @@ def test_the_schema_in_git_is_made_from_the_code_and_fits_the_files() -> None:
     folder = ROOT / "dags" / "pipelines"
     written = (folder / "schema.json").read_text(encoding="utf-8")
     assert written == text(), "run: PYTHONPATH=plugins .venv/airflow/bin/python -m lifecycle.pipelines.schema"
-    schema = Pipeline.model_json_schema()
+    schema = json.loads(written)
     for file in folder.glob("*.yaml"):
         assert file.read_text().startswith("# yaml-language-server: $schema=./schema.json\n"), file.name
         jsonschema.validate(yaml.safe_load(file.read_text()), schema)
     jsonschema.validate(yaml.safe_load(FULL), schema)
+    classifier = yaml.safe_load(FULL) | {"task": "classify"}
+    with pytest.raises(jsonschema.ValidationError, match="min_map50"):
+        jsonschema.validate(classifier, schema)
+    jsonschema.validate(classifier | {"gate": {"min_top1": 0.9}}, schema)
     with pytest.raises(jsonschema.ValidationError, match="epoch"):
         jsonschema.validate(letters(train__epoch=1), schema)
+
+
+def test_a_classifiers_file_has_the_gate_of_its_task(tmp_path: Path) -> None:
+    read = load(write(tmp_path, "letters", letters(task="classify", gate__min_top1=0.95)))
+    assert (read.task, read.gate.model_dump()) == ("classify", {"max_regression": 0.01, "min_top1": 0.95})
+    plain = {key: value for key, value in letters(task="classify").items() if key != "gate"}
+    assert load(write(tmp_path, "letters", plain)).gate.model_dump().keys() == {"max_regression", "min_top1"}
+
+
+def test_the_example_of_a_classifier_can_be_used(tmp_path: Path) -> None:
+    file = ROOT / "dags/examples/digits-classes.yaml"
+    schema = json.loads((ROOT / "dags/pipelines/schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(yaml.safe_load(file.read_text(encoding="utf-8")), schema)
+    shutil.copy(file, tmp_path)
+    read = load(tmp_path / file.name)
+    assert (read.task, read.train.model, read.dataset) == ("classify", "resnet18", "digits?task=classify")

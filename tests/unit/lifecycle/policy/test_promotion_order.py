@@ -51,11 +51,11 @@ def test_the_champion_is_the_last_stages() -> None:
 
 
 def test_versions_are_side_by_side_and_a_cell_stays_a_cell() -> None:
-    new = Shown(7, "a" * 32, 0.91, None, "s3://x|y`z", "d" * 64, "letters/run-1")
+    new = Shown(7, "a" * 32, {"mAP50": 0.91, "mAP50-95": None}, "s3://x|y`z", "d" * 64, "letters/run-1")
     table = side_by_side(new, None, "staging", "production").splitlines()
     assert table[0] == "| | from staging: version 7 | live in production: nothing is live |"
     assert {line.count("|") for line in table} == {4}
     assert "| mAP50 | 0.9100 | – |" in table
-    assert f"| boxes found | ![version 7](lifecycle/picture?run_id={'a' * 32}) | – |" in table
-    live = Shown(6, "b" * 32, 0.9, 0.5, "digits", "e" * 64, "letters/run-0")
+    assert f"| answers | ![version 7](lifecycle/picture?run_id={'a' * 32}) | – |" in table
+    live = Shown(6, "b" * 32, {"mAP50": 0.9, "mAP50-95": 0.5}, "digits", "e" * 64, "letters/run-0")
     assert "| mAP50 | 0.9100 | 0.9000 |" in side_by_side(new, live, "staging", "production")

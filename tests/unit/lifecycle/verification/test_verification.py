@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from lifecycle.errors import LifecycleError
+from lifecycle.kinds.detect.answers import Sample, SampleSet, compare, iou_matrix, read_samples
 from lifecycle.model.pin import Pin
 from lifecycle.verification import (
-    DetectionsDiffer,
+    AnswersDiffer,
     SamplesUnusable,
     ServingError,
     ServingUnavailable,
@@ -18,13 +19,14 @@ from lifecycle.verification import (
     check_identity,
     typed_errors,
 )
-from lifecycle.verification.verify import Sample, compare, iou_matrix, read_samples
 from PIL import Image
 from yolo_client import DetectorError, NotServing, RequestRefused, ServedModel, WrongModelServed
 
 A: list[float] = [10, 10, 50, 50, 0.9, 1]
 B: list[float] = [60, 60, 90, 90, 0.7, 2]
 SERVED = ServedModel("digits-detector", 3, "run", "ab" * 32, ("zero", "one"), 160)
+
+SET = SampleSet(0.25, 0.7, ())
 
 
 def rows(*entries: list[float]) -> np.ndarray:
@@ -47,16 +49,16 @@ def changed(row: list[float], **changes: float) -> list[float]:
 
 
 def test_the_same_boxes_in_another_order() -> None:
-    report = compare(sample(A, B), rows(B, A), 0.25)
+    report = compare(sample(A, B), rows(B, A), SET)
     assert (report.boxes, report.least_iou) == (2, 1.0)
 
 
 def test_nothing_expected_and_nothing_found() -> None:
-    assert compare(sample(), rows(), 0.25).boxes == 0
+    assert compare(sample(), rows(), SET).boxes == 0
 
 
 def test_small_differences_are_reported() -> None:
-    report = compare(sample(A), rows(changed(A, x1=11, confidence=0.87)), 0.25)
+    report = compare(sample(A), rows(changed(A, x1=11, confidence=0.87)), SET)
     assert report.boxes == 1
     assert report.least_iou == pytest.approx(39 / 40)
     assert report.most_confidence_difference == pytest.approx(0.03)
@@ -77,20 +79,20 @@ def test_small_differences_are_reported() -> None:
     ids=["missing", "extra", "class", "place", "confidence", "twice", "once only", "nothing expected"],
 )
 def test_differences_are_named(expected: list[list[float]], found: list[list[float]], whose: str) -> None:
-    with pytest.raises(DetectionsDiffer, match=whose):
-        compare(sample(*expected), rows(*found), 0.25)
+    with pytest.raises(AnswersDiffer, match=whose):
+        compare(sample(*expected), rows(*found), SET)
 
 
 def test_at_the_threshold_a_box_may_be_on_one_side_only() -> None:
     barely = changed(B, confidence=0.27)
-    assert compare(sample(A, barely), rows(A), 0.25).boxes == 1
-    assert compare(sample(A), rows(A, barely), 0.25).boxes == 1
-    with pytest.raises(DetectionsDiffer):
-        compare(sample(A, changed(B, confidence=0.45)), rows(A), 0.25)
+    assert compare(sample(A, barely), rows(A), SET).boxes == 1
+    assert compare(sample(A), rows(A, barely), SET).boxes == 1
+    with pytest.raises(AnswersDiffer):
+        compare(sample(A, changed(B, confidence=0.45)), rows(A), SET)
 
 
 def test_what_is_outside_the_picture_does_not_count() -> None:
-    assert compare(sample([0, 0, 50, 50, 0.9, 1]), rows([-20, -20, 50, 50, 0.9, 1]), 0.25).least_iou == 1
+    assert compare(sample([0, 0, 50, 50, 0.9, 1]), rows([-20, -20, 50, 50, 0.9, 1]), SET).least_iou == 1
 
 
 def test_iou_of_empty_boxes_is_nought() -> None:

@@ -15,6 +15,7 @@ from trainer import runtime
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import Dataset, Sample
 from trainer.errors import InputError
+from trainer.tasks.detect.labelling import BOXES
 
 Boxes = dict[str, list[tuple[float, ...]]]  # by file name: class cx cy w h, sorted
 
@@ -47,7 +48,7 @@ def untouched(root: Path, beside: str = "for-ultralytics") -> Path:
 
 def our_boxes(samples: Iterable[Sample], classes: int) -> Boxes:
     """The boxes that evaluation reads of the workspace's copy."""
-    from trainer.datasets.labels import parse_labels
+    from trainer.tasks.detect.labels import parse_labels
 
     return {
         sample.image.name: _sorted(
@@ -83,7 +84,7 @@ def _sorted(rows: np.ndarray) -> list[tuple[float, ...]]:
 def refusal(place: Path | str, workspace: Path) -> str:
     """The message with which a dataset is refused; nothing of it may stay in the workspace."""
     with pytest.raises(InputError) as caught:
-        materialise(str(place), workspace)
+        materialise(str(place), workspace, BOXES)
     assert not list((workspace / "datasets").iterdir())
     assert caught.value.exit_status == 2, "no retry can help"
     assert "\n" not in str(caught.value)

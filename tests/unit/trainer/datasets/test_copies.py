@@ -17,6 +17,7 @@ from trainer.datasets import scratch, stored
 from trainer.datasets.cache import PREPARED, materialise
 from trainer.errors import TrainerError
 from trainer.progress import Progress
+from trainer.tasks.detect.labelling import BOXES
 
 from conftest import MakeTree
 
@@ -37,41 +38,41 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_opening_a_copy_reads_no_image(make_tree: MakeTree, tmp_path: Path, hashed: list[str]) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
-    assert materialise(str(root), tmp_path / "workspace", expected=dataset.digest) == dataset
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
+    assert materialise(str(root), tmp_path / "workspace", BOXES, expected=dataset.digest) == dataset
     assert hashed == []
 
 
 def test_a_file_that_was_written_again_is_hashed_once(make_tree: MakeTree, tmp_path: Path, hashed: list[str]) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     touched = dataset.splits["train"][0]
     os.utime(touched.image, (1, 1))
     for _ in range(2):
-        assert materialise(str(root), tmp_path / "workspace", expected=dataset.digest) == dataset
+        assert materialise(str(root), tmp_path / "workspace", BOXES, expected=dataset.digest) == dataset
     assert hashed == ["images/train/0.png"]
 
 
 def test_a_copy_on_another_volume_is_hashed_whole(make_tree: MakeTree, tmp_path: Path, hashed: list[str]) -> None:
     """There every file has another inode and time."""
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     shutil.copytree(tmp_path / "workspace", tmp_path / "restored")
-    assert materialise("/nowhere", tmp_path / "restored", expected=dataset.digest).digest == dataset.digest
+    assert materialise("/nowhere", tmp_path / "restored", BOXES, expected=dataset.digest).digest == dataset.digest
     assert len(hashed) == 20
 
 
 @pytest.mark.parametrize("what", ["image", "label"])
 def test_damage_that_keeps_the_size_is_found(what: str, make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     sample = dataset.splits["train"][0]
     file = sample.image if what == "image" else sample.label
     assert file is not None
     content = bytearray(file.read_bytes())
     content[-3] ^= 1
     file.write_bytes(content)
-    again = materialise(str(root), tmp_path / "workspace", expected=dataset.digest)
+    again = materialise(str(root), tmp_path / "workspace", BOXES, expected=dataset.digest)
     assert sample.image.read_bytes() == (root / sample.key).read_bytes()
     assert again == dataset
 
@@ -89,10 +90,10 @@ INDEXES = {
 @pytest.mark.parametrize("kind", INDEXES)
 def test_an_index_that_was_changed_is_found(kind: str, make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     index = dataset.root / stored.INDEX
     index.write_bytes(INDEXES[kind](index.read_text()).encode(errors="surrogateescape"))
-    assert materialise(str(root), tmp_path / "workspace", expected=dataset.digest) == dataset
+    assert materialise(str(root), tmp_path / "workspace", BOXES, expected=dataset.digest) == dataset
 
 
 @pytest.mark.parametrize("name", ["data.yaml", "train.txt"])
@@ -100,12 +101,12 @@ def test_what_ultralytics_reads_first_is_restored_without_the_source(
     name: str, make_tree: MakeTree, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A list with a line less would be trained without a word: the digest is that of images, labels and names."""
-    dataset = materialise(str(make_tree()), tmp_path / "workspace")
+    dataset = materialise(str(make_tree()), tmp_path / "workspace", BOXES)
     file = dataset.root / name
     whole = file.read_bytes()
     for damage in (whole[: len(whole) // 2], None):
         file.unlink() if damage is None else file.write_bytes(damage)
-        assert materialise("/nowhere", tmp_path / "workspace", expected=dataset.digest) == dataset
+        assert materialise("/nowhere", tmp_path / "workspace", BOXES, expected=dataset.digest) == dataset
         assert file.read_bytes() == whole
     assert capsys.readouterr().out.count(f"{name} of the workspace's copy") == 2
 
@@ -114,14 +115,14 @@ def test_a_volume_that_does_not_answer_is_no_damage(
     make_tree: MakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else `train` would ask for a source that may be gone, and no retry would follow."""
-    dataset = materialise(str(make_tree()), tmp_path / "workspace")
+    dataset = materialise(str(make_tree()), tmp_path / "workspace", BOXES)
 
-    def stale(folder: Path, index: stored.Index) -> Any:
+    def stale(folder: Path, index: stored.Index, label_files: bool) -> Any:
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(folder))
 
     monkeypatch.setattr(stored, "_stamps", stale)
     with pytest.raises(OSError, match="Stale file handle"):
-        materialise("/nowhere", tmp_path / "workspace", expected=dataset.digest)
+        materialise("/nowhere", tmp_path / "workspace", BOXES, expected=dataset.digest)
 
 
 def test_what_a_killed_pod_left_is_removed_and_what_a_living_one_makes_is_not(
@@ -136,7 +137,7 @@ def test_what_a_killed_pod_left_is_removed_and_what_a_living_one_makes_is_not(
             os.utime(path, (1, 1))
         while living.stat().st_mtime == 1:
             time.sleep(0.01)
-        dataset = materialise(str(make_tree()), tmp_path / "workspace")
+        dataset = materialise(str(make_tree()), tmp_path / "workspace", BOXES)
         assert {path.name for path in folder.iterdir()} == {living.name, dataset.digest}
     assert [path.name for path in folder.iterdir()] == [dataset.digest]
 
@@ -145,7 +146,7 @@ def test_a_source_that_changes_while_it_is_copied_makes_no_copy(
     make_tree: MakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     shutil.rmtree(dataset.root)  # by hand, to make room
     assert list((tmp_path / "workspace" / PREPARED).iterdir()), "so it is checked first, and copied afterwards"
     real = stored.CopyWriter.write_all
@@ -156,17 +157,17 @@ def test_a_source_that_changes_while_it_is_copied_makes_no_copy(
 
     monkeypatch.setattr(stored.CopyWriter, "write_all", edit_first)
     with pytest.raises(TrainerError, match=r"images/train/0\.png of the dataset was changed while it was being copied"):
-        materialise(str(root), tmp_path / "workspace")
+        materialise(str(root), tmp_path / "workspace", BOXES)
     assert not list((tmp_path / "workspace/datasets").iterdir())
 
 
 def test_a_repair_takes_no_image_from_a_training_that_reads(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     folder = os.open(dataset.root / "images/train", os.O_RDONLY)
     try:
         dataset.splits["train"][0].image.unlink()
-        materialise(str(root), tmp_path / "workspace", expected=dataset.digest)
+        materialise(str(root), tmp_path / "workspace", BOXES, expected=dataset.digest)
         names = os.listdir(folder)  # noqa: PTH208 - of the folder that a reader has open, whatever its name is now
         assert sorted(names) == sorted(path.name for path in (root / "images/train").iterdir())
     finally:
@@ -175,9 +176,9 @@ def test_a_repair_takes_no_image_from_a_training_that_reads(make_tree: MakeTree,
 
 def test_preparing_the_same_dataset_again_writes_nothing(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     before = {path: path.stat().st_ino for path in dataset.root.rglob("*")}
-    assert materialise(str(root), tmp_path / "workspace") == dataset
+    assert materialise(str(root), tmp_path / "workspace", BOXES) == dataset
     assert {path: path.stat().st_ino for path in dataset.root.rglob("*")} == before
 
 
@@ -216,6 +217,6 @@ def test_a_full_workspace_is_told_and_may_be_retried(
 
     monkeypatch.setattr(stored, "write_file", full)
     with pytest.raises(TrainerError, match="has no room for the dataset") as caught:
-        materialise(str(make_tree()), tmp_path / "workspace")
+        materialise(str(make_tree()), tmp_path / "workspace", BOXES)
     assert caught.value.exit_status == 1
     assert not list((tmp_path / "workspace/datasets").iterdir())

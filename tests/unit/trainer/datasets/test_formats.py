@@ -15,6 +15,7 @@ import yaml
 from oracle import Boxes, assert_same, assert_trained_as_read, our_boxes, refusal, start_ultralytics
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import Dataset
+from trainer.tasks.detect.labelling import BOXES
 
 from conftest import write_image
 
@@ -119,7 +120,7 @@ def _cvat_coco(root: Path) -> list[str]:
 @pytest.mark.parametrize("layout", [_instances, _roboflow_coco, _cvat_coco])
 def test_coco_is_read_as_it_is(layout: Callable[[Path], list[str]], tmp_path: Path, capsys: Any) -> None:
     names = layout(tmp_path / "coco")
-    dataset = materialise(str(tmp_path / "coco"), tmp_path / "workspace")
+    dataset = materialise(str(tmp_path / "coco"), tmp_path / "workspace", BOXES)
     assert dataset.names == names
     _assert_objects(dataset)
     assert "Format: COCO JSON (" in capsys.readouterr().out
@@ -142,7 +143,7 @@ def test_coco_boxes_are_those_of_ultralytics_own_conversion(tmp_path: Path) -> N
     crowd = {"id": 99, "image_id": 0, "category_id": 1, "iscrowd": 1, "bbox": [1, 1, 9, 9], "segmentation": {}}
     flat = {"id": 98, "image_id": 1, "category_id": 1, "iscrowd": 0, "bbox": [1, 1, 0, 9], "segmentation": []}
     _write_json(tmp_path / "coco/annotations/instances_train.json", _coco("train", more=[crowd, flat]))
-    dataset = materialise(str(tmp_path / "coco"), tmp_path / "workspace")
+    dataset = materialise(str(tmp_path / "coco"), tmp_path / "workspace", BOXES)
     convert_coco(str(tmp_path / "coco/annotations"), str(tmp_path / "converted"), cls91to80=False)
     converted = {
         f"{file.stem}.png": sorted(tuple(map(float, row.split())) for row in file.read_text().splitlines())
@@ -200,7 +201,7 @@ def test_an_export_without_splits_is_train_and_the_others_are_made(
     layout: Callable[[Path], None], tmp_path: Path
 ) -> None:
     layout(tmp_path / "export")
-    dataset = materialise(str(tmp_path / "export"), tmp_path / "workspace")
+    dataset = materialise(str(tmp_path / "export"), tmp_path / "workspace", BOXES)
     assert dataset.names == NAMES
     assert dataset.summary["splits_made"]["splits"] == ["val", "test"]
     found = our_boxes([sample for samples in dataset.splits.values() for sample in samples], 3)
@@ -274,7 +275,7 @@ def test_pascal_voc_is_read_as_it_is(
     layout: Callable[[Path], None], names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     layout(tmp_path / "voc")
-    dataset = materialise(str(tmp_path / "voc"), tmp_path / "workspace")
+    dataset = materialise(str(tmp_path / "voc"), tmp_path / "workspace", BOXES)
     assert dataset.names == names
     _assert_objects(dataset, names)
     assert "Format: Pascal VOC XML (9 files)" in capsys.readouterr().out
@@ -291,7 +292,7 @@ def test_files_of_the_challenge_count_pixels_as_ultralytics_conversion_of_them_d
     _voc_files(lambda split: tmp_path / "voc/Annotations", source="PASCAL VOC2007")
     _lists(tmp_path / "voc/ImageSets/Main")
     shutil.copytree(tmp_path / "voc/Annotations", tmp_path / "VOC2007/Annotations")
-    dataset = materialise(str(tmp_path / "voc"), tmp_path / "workspace")
+    dataset = materialise(str(tmp_path / "voc"), tmp_path / "workspace", BOXES)
     for name, rows in our_boxes(dataset.splits["val"], 3).items():
         target = tmp_path / "converted.txt"
         content["convert_label"](tmp_path, target, "2007", Path(name).stem)
@@ -303,7 +304,7 @@ def test_objects_marked_difficult_are_left_out_and_said(tmp_path: Path) -> None:
     _labelimg_voc(tmp_path / "voc")
     file = tmp_path / "voc/t1.xml"
     file.write_text(file.read_text().replace("<difficult>0<", "<difficult>1<"))
-    dataset = materialise(str(tmp_path / "voc"), tmp_path / "workspace")
+    dataset = materialise(str(tmp_path / "voc"), tmp_path / "workspace", BOXES)
     found = our_boxes([sample for samples in dataset.splits.values() for sample in samples], 3)
     assert found["t1.png"] == [] and len(found["t2.png"]) == 2
     assert any("difficult" in warning and "t1.xml" in warning for warning in dataset.summary["warnings"])
@@ -342,7 +343,7 @@ def _folders(root: Path) -> None:
 @pytest.mark.parametrize("layout", [_cvat_yolo, _cvat_ultralytics, _folders])
 def test_yolo_without_data_yaml_is_read(layout: Callable[[Path], None], tmp_path: Path) -> None:
     layout(tmp_path / "yolo")
-    dataset = materialise(str(tmp_path / "yolo"), tmp_path / "workspace")
+    dataset = materialise(str(tmp_path / "yolo"), tmp_path / "workspace", BOXES)
     assert dataset.names == NAMES
     _assert_objects(dataset)
 
@@ -351,14 +352,14 @@ def test_yolo_without_data_yaml_is_read(layout: Callable[[Path], None], tmp_path
 def test_an_export_is_read_from_its_zip(layout: Callable[[Path], object], tmp_path: Path) -> None:
     layout(tmp_path / "export")
     archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "export")
-    from_zip = materialise(archive, tmp_path / "one")
+    from_zip = materialise(archive, tmp_path / "one", BOXES)
     assert len(from_zip.splits["val"]) == 3
     assert from_zip.summary["splits"]["val"]["boxes"] == sum(map(len, OBJECTS["val"].values()))
 
 
 def test_a_coco_file_may_be_named_itself(tmp_path: Path) -> None:
     _label_studio_coco(tmp_path / "export")
-    dataset = materialise(str(tmp_path / "export/result.json"), tmp_path / "workspace")
+    dataset = materialise(str(tmp_path / "export/result.json"), tmp_path / "workspace", BOXES)
     assert dataset.summary["format"] == "COCO JSON (result.json)"
 
 
@@ -372,7 +373,7 @@ def test_boxes_around_polygons_are_taken_where_coco_has_no_boxes(tmp_path: Path)
     content = _coco("train")
     _without_bbox(content)
     _write_json(tmp_path / "coco/annotations/instances_train.json", content)
-    _assert_objects(materialise(str(tmp_path / "coco"), tmp_path / "workspace"))
+    _assert_objects(materialise(str(tmp_path / "coco"), tmp_path / "workspace", BOXES))
 
 
 def _other_classes(root: Path) -> None:
@@ -473,7 +474,7 @@ def test_a_voc_file_that_is_broken_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_splits_are_told_by_whole_words(name: str, split: str | None) -> None:
-    from trainer.datasets.formats.splits import split_of_path
+    from trainer.datasets.split_names import split_of_path
 
     assert split_of_path(name) == split
 

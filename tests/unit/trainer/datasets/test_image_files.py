@@ -14,6 +14,7 @@ from PIL import Image
 from trainer.datasets.cache import materialise
 from trainer.datasets.image_file import BadImage, inspect, trimmed
 from trainer.pictures import decode_rgb
+from trainer.tasks.detect.labelling import BOXES
 
 from conftest import ROW, MakeTree
 
@@ -162,7 +163,7 @@ def test_a_training_changes_nothing_in_the_copy(make_tree: MakeTree, tmp_path: P
     changed = {name for name, content in _content(twin).items() if before.get(name) != content}
     assert "images/train/p1.jpg" in changed, "Ultralytics rewrites what it thinks corrupt"
 
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     assert any("behind the picture" in warning and "p1.jpg" in warning for warning in dataset.summary["warnings"])
     before = _content(dataset.root)
     start_ultralytics()
@@ -176,13 +177,13 @@ def test_a_training_changes_nothing_in_the_copy(make_tree: MakeTree, tmp_path: P
     finally:
         scan.save_dataset_cache_file = kept
     assert _content(dataset.root) == before
-    assert materialise(str(root), tmp_path / "workspace", expected=dataset.digest) == dataset
+    assert materialise(str(root), tmp_path / "workspace", BOXES, expected=dataset.digest) == dataset
 
 
 def test_the_pixels_of_a_trimmed_jpeg_are_those_of_the_owners_file(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
     _phone_dataset(root)
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     for sample in dataset.splits["train"]:
         kept, given = (decode_rgb(file.read_bytes(), tiff=False) for file in (sample.image, root / sample.key))
         np.testing.assert_array_equal(kept, given)

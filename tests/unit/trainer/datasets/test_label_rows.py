@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from oracle import assert_same, assert_trained_as_read, our_boxes, refusal, ultralytics_boxes, untouched
 from trainer.datasets.cache import materialise
+from trainer.tasks.detect.labelling import BOXES
 
 from conftest import MakeTree
 
@@ -31,7 +32,7 @@ def test_the_same_boxes_as_ultralytics(case: str, make_tree: MakeTree, tmp_path:
     root = make_tree()
     (root / "labels/train/0.txt").write_text(LABELS[case], encoding="utf-8")
     expected = ultralytics_boxes(untouched(root) / "data.yaml", "train")
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     assert_same(our_boxes(dataset.splits["train"], 2), expected)
     assert_trained_as_read(dataset)
 
@@ -42,7 +43,7 @@ def test_poses_are_trained_by_their_boxes(make_tree: MakeTree, tmp_path: Path) -
     (root / "labels/train/0.txt").write_text(f"{POSE}\n{BOX}\n")
     (root / "labels/val/0.txt").write_text(f"{POSE}\n")
     twin = untouched(root) / "data.yaml"
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     for split in ("train", "val"):
         assert_same(our_boxes(dataset.splits[split], 2), ultralytics_boxes(twin, split))
     assert (1, 0.4, 0.6, 0.2, 0.1) in our_boxes(dataset.splits["train"], 2)["0.png"]
@@ -53,7 +54,7 @@ def test_boxes_and_polygons_in_one_file_are_taken_with_a_warning(make_tree: Make
     root = make_tree()
     (root / "labels/train/0.txt").write_text(f"{BOX}\n{TRIANGLE}\n")
     assert "0.png" not in ultralytics_boxes(untouched(root) / "data.yaml", "train"), "Ultralytics drops the image"
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     found = our_boxes(dataset.splits["train"], 2)["0.png"]
     assert_same({"0.png": found}, {"0.png": [(0, 0.5, 0.5, 0.25, 0.25), (1, 0.2, 0.25, 0.2, 0.3)]})
     warnings = dataset.summary["warnings"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from oracle import assert_same, assert_trained_as_read, our_boxes, refusal, ultralytics_boxes, untouched
 from trainer.datasets.cache import materialise
+from trainer.tasks.detect.labelling import BOXES
 
 from conftest import MakeTree
 
@@ -38,7 +39,7 @@ def _roboflow(root: Path) -> Path:
 def test_a_roboflow_export_without_its_test_split_is_read(make_tree: MakeTree, tmp_path: Path) -> None:
     root = _roboflow(make_tree(splits={"train": 20, "val": 4, "test": 2}))
     twin = untouched(root)
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     assert_same(our_boxes(dataset.splits["val"], 2), ultralytics_boxes(twin / "data.yaml", "val"))
     both = our_boxes(dataset.splits["train"], 2) | our_boxes(dataset.splits["test"], 2)
     assert_same(both, ultralytics_boxes(twin / "data.yaml", "train"))
@@ -88,7 +89,7 @@ def test_label_files_are_found_where_tools_put_them(
     twin = untouched(root) / "data.yaml"
     expected = {split: ultralytics_boxes(twin, split) for split in ("train", "val", "test")}
     change(root)
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     for split, boxes in expected.items():
         found = our_boxes(dataset.splits[split], 2)
         assert_same({name.lower(): rows for name, rows in found.items()}, boxes)
@@ -110,7 +111,7 @@ def test_a_split_with_many_unlabelled_images_warns_with_the_share(make_tree: Mak
     root = make_tree()
     for number in range(3):
         (root / f"labels/train/{number}.txt").unlink()
-    warnings = materialise(str(root), tmp_path / "workspace").summary["warnings"]
+    warnings = materialise(str(root), tmp_path / "workspace", BOXES).summary["warnings"]
     assert any("no label file" in warning and "train (3 of 6, 50%)" in warning for warning in warnings)
 
 
@@ -129,7 +130,7 @@ def test_a_zip_made_on_windows_is_read(make_tree: MakeTree, tmp_path: Path) -> N
                 member.filename = "export\\" + str(path.relative_to(root)).replace("/", "\\")
                 zipped.writestr(member, path.read_bytes())
     assert b"export\\images\\train\\0.png" in archive.read_bytes()
-    dataset = materialise(str(archive), tmp_path / "workspace")
+    dataset = materialise(str(archive), tmp_path / "workspace", BOXES)
     for split in ("train", "val", "test"):
         assert_same(our_boxes(dataset.splits[split], 2), ultralytics_boxes(twin / "data.yaml", split))
 
@@ -157,7 +158,7 @@ def test_names_may_have_keys_of_text_and_any_order(names: str, make_tree: MakeTr
     root = make_tree()
     _describe(root, f"train: images/train\nval: images/val\ntest: images/test\nnames: {names}\n")
     read = check_det_dataset(str(untouched(root) / "data.yaml"))["names"]
-    names_read = materialise(str(root), tmp_path / "workspace").names
+    names_read = materialise(str(root), tmp_path / "workspace", BOXES).names
     assert names_read == [read[number] for number in range(2)] == ["cat", "dog"]
 
 
@@ -184,7 +185,7 @@ def test_names_that_yaml_reads_as_something_else_must_be_quoted(
 def test_quoted_names_and_numbers_are_taken(make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
     _describe(root, "train: images/train\nval: images/val\ntest: images/test\nnames: ['yes', 7]\n")
-    assert materialise(str(root), tmp_path / "workspace").names == ["yes", "7"]
+    assert materialise(str(root), tmp_path / "workspace", BOXES).names == ["yes", "7"]
 
 
 def test_one_folder_as_train_and_val_is_one_sentence_with_the_way_out(make_tree: MakeTree, tmp_path: Path) -> None:
@@ -204,7 +205,7 @@ def test_a_folder_that_is_a_link_inside_of_the_dataset_is_followed(make_tree: Ma
         (root / kind / "train/monday").symlink_to(root / "kept" / kind)
     (root / "images/train/monday/loop").symlink_to(root / "images/train")
     twin = untouched(make_tree("plain"))
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     assert_same(our_boxes(dataset.splits["train"], 2), ultralytics_boxes(twin / "data.yaml", "train"))
     assert_trained_as_read(dataset)
 
@@ -223,5 +224,5 @@ def test_a_dataset_whose_images_are_links_is_copied(make_tree: MakeTree, tmp_pat
     root = make_tree()
     (root / "images/train/0.png").rename(tmp_path / "far.png")
     (root / "images/train/0.png").symlink_to(tmp_path / "far.png")
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     assert not any(path.is_symlink() for path in dataset.root.rglob("*"))

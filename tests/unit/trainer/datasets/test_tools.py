@@ -17,6 +17,7 @@ import yaml
 from oracle import assert_trained_as_read, our_boxes, refusal
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import Dataset
+from trainer.tasks.detect.labelling import BOXES
 
 from conftest import write_image
 
@@ -71,7 +72,7 @@ def _write_coco(root: Path, content: dict[str, Any]) -> Path:
 
 
 def _read(root: Path, tmp_path: Path) -> Dataset:
-    dataset = materialise(str(root), tmp_path / "workspace")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
     assert_trained_as_read(dataset)
     return dataset
 

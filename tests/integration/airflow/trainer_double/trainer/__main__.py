@@ -42,6 +42,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("command")
+    parser.add_argument("--task", choices=("detect",), required=True)
     for name in ("dataset", "model", "device", "registered-model", "live-version"):
         parser.add_argument(f"--{name}", required=True)
     for name in ("epochs", "image-size", "batch", "seed"):

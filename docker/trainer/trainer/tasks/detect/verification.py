@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trainer.agreement import box_iou
 from trainer.datasets.model import Sample
-from trainer.detection import CONFIDENCE, IOU, Detector, has_margin, read_letterboxed, suppress, to_batch
+from trainer.networks import Network, to_batch
+from trainer.tasks.detect.agreement import box_iou
+from trainer.tasks.detect.detection import CONFIDENCE, IOU, has_margin, read_letterboxed, suppress
 
 IMAGES = 8
 SEARCHED = 200  # images looked at, at most
@@ -33,12 +34,12 @@ class _Clear:
 
 
 def write_verification(
-    detector: Detector,
+    detector: Network,
     samples: list[Sample],
     names: list[str],
     image_size: int,
     folder: Path,
-    lower: Mapping[str, Sequence[Detector]],
+    lower: Mapping[str, Sequence[Network]],
 ) -> tuple[int, set[str]]:
     """Write ``0.png`` … and ``expected.json``.
 
@@ -75,7 +76,7 @@ def write_verification(
     return len(images), set(lower) - wanted
 
 
-def _clear(detector: Detector, lower: Mapping[str, Sequence[Detector]], picture: np.ndarray) -> _Clear | None:
+def _clear(detector: Network, lower: Mapping[str, Sequence[Network]], picture: np.ndarray) -> _Clear | None:
     batch = to_batch([picture])
     raw = detector.raw(batch)
     rows = suppress(raw)[0]

@@ -7,20 +7,16 @@ handwriting can be in several splits.)
 
 from __future__ import annotations
 
-import gzip
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 import numpy as np
 import yaml
 from PIL import Image
 
-from trainer.errors import InputError
+from trainer.datasets.handwriting import SHARES, read_digits, read_options, sklearn_datasets, split_sources
 from trainer.progress import Progress, say
 
-SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 # Columns of the 640-pixel-wide photos that each split takes its backgrounds from.
 COLUMNS = {"train": (0, 400), "val": (400, 520), "test": (520, 640)}
 CROP = (80, 120)  # side of a background crop in photo pixels
@@ -43,19 +39,8 @@ class Recipe:
         Raises:
             InputError: an unknown key, or a value out of range.
         """
-        query = uri.partition("?")[2]
         limits = {"images": (20, 100_000), "size": (64, 1024), "seed": (0, 2**31 - 1)}
-        values: dict[str, int] = {}
-        for key, text in parse_qsl(query, keep_blank_values=True):
-            if key not in limits:
-                raise InputError(f"The dataset {uri!r} has an unknown setting {key!r}; digits knows {list(limits)}.")
-            least, most = limits[key]
-            if not text.isdigit() or not least <= int(text) <= most:
-                raise InputError(
-                    f"The dataset {uri!r} sets {key} to {text!r}; it must be a whole number from {least} to {most}."
-                )
-            values[key] = int(text)
-        return cls(**values)
+        return cls(**read_options(uri, "detect", limits))
 
 
 def make_digits(recipe: Recipe, folder: Path) -> None:
@@ -82,38 +67,9 @@ def make_digits(recipe: Recipe, folder: Path) -> None:
     (folder / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
 
 
-def read_digits() -> tuple[np.ndarray, np.ndarray]:
-    """The digit images (n, 8, 8) of bytes and their values (n,), from scikit-learn's own file.
-
-    Its loader gives the same; importing it takes longer than making hundreds of scenes.
-    """
-    with gzip.open(_sklearn_datasets() / "data/digits.csv.gz", "rt", encoding="ascii") as file:
-        rows = np.loadtxt(file, delimiter=",", dtype=np.uint16)
-    return (rows[:, :-1].reshape(-1, 8, 8) * 255 // 16).astype(np.uint8), rows[:, -1].astype(int)
-
-
 def read_photos() -> list[np.ndarray]:
     """scikit-learn's sample photos (427, 640, 3), in the order of their names."""
-    return [np.asarray(Image.open(file)) for file in sorted((_sklearn_datasets() / "images").glob("*.jpg"))]
-
-
-def _sklearn_datasets() -> Path:
-    spec = importlib.util.find_spec("sklearn")
-    if spec is None or spec.origin is None:
-        raise RuntimeError("scikit-learn is not installed in this image.")
-    return Path(spec.origin).parent / "datasets"
-
-
-def split_sources(target: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Deal the digit images (n,) out to the splits, each value in the same shares; indices into ``target``."""
-    rng = np.random.default_rng([seed, len(SHARES)])
-    parts: dict[str, list[np.ndarray]] = {split: [] for split in SHARES}
-    for value in range(10):
-        rows = rng.permutation(np.flatnonzero(target == value))
-        ends = np.rint(np.cumsum(list(SHARES.values())) * len(rows)).astype(int)
-        for split, part in zip(SHARES, np.split(rows, ends[:-1]), strict=True):
-            parts[split].append(part)
-    return {split: np.concatenate(found) for split, found in parts.items()}
+    return [np.asarray(Image.open(file)) for file in sorted((sklearn_datasets() / "images").glob("*.jpg"))]
 
 
 def _counts(images: int) -> dict[str, int]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.agreement import box_iou
-from trainer.datasets.labels import parse_labels
 from trainer.datasets.model import Sample
-from trainer.detection import Detector, letterbox, suppress, to_batch
+from trainer.networks import Network, to_batch
 from trainer.pictures import read_rgb
 from trainer.progress import Progress
+from trainer.tasks.detect.agreement import box_iou
+from trainer.tasks.detect.detection import letterbox, suppress
+from trainer.tasks.detect.labels import parse_labels
 
 LEAST_CONFIDENCE = 0.001  # average precision needs the whole curve, far below what a server reports
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -31,6 +32,16 @@ class Measurement:
     images: int
     by_class: list[tuple[str, int, float, float, float, float]]
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """By their names in MLflow."""
+        return {
+            "mAP50": self.map50,
+            "mAP50-95": self.map50_95,
+            "precision": self.precision,
+            "recall": self.recall,
+        }
+
     def write_csv(self, file: Path) -> None:
         """The table by class."""
         with file.open("w", newline="", encoding="utf-8") as out:
@@ -40,7 +51,7 @@ class Measurement:
 
 
 def measure(
-    detector: Detector, samples: list[Sample], names: list[str], image_size: int, plots: Path | None = None
+    detector: Network, samples: list[Sample], names: list[str], image_size: int, plots: Path | None = None
 ) -> Measurement:
     """Run the detector over samples, letterboxed to ``image_size`` as a client would, and compare with their labels.
 

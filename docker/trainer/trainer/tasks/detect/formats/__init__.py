@@ -9,14 +9,14 @@ import os
 from pathlib import Path
 
 from trainer.datasets.folders import Folders
-from trainer.datasets.formats.coco import find_coco, read_coco
-from trainer.datasets.formats.others import refuse_others
-from trainer.datasets.formats.plain import find_names, read_plain
-from trainer.datasets.formats.voc import find_voc, read_voc
-from trainer.datasets.formats.yolo import find_data_yaml, read_yolo
 from trainer.datasets.model import Tree
 from trainer.datasets.problems import Problems
 from trainer.errors import InputError
+from trainer.tasks.detect.formats.coco import find_coco, read_coco
+from trainer.tasks.detect.formats.others import refuse_others
+from trainer.tasks.detect.formats.plain import find_names, read_plain
+from trainer.tasks.detect.formats.voc import find_voc, read_voc
+from trainer.tasks.detect.formats.yolo import find_data_yaml, read_yolo
 
 
 def read(place: Path, problems: Problems, warnings: Problems, *, confined: bool) -> Tree:

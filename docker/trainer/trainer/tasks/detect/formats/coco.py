@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from trainer.datasets.folders import Folders
-from trainer.datasets.formats.finder import ImageFinder
-from trainer.datasets.formats.names import require_distinct
-from trainer.datasets.formats.splits import split_of_path
-from trainer.datasets.labels import format_row
 from trainer.datasets.model import Sample, Tree
 from trainer.datasets.problems import Problems
+from trainer.datasets.split_names import split_of_path
 from trainer.errors import InputError
+from trainer.tasks.detect.formats.finder import ImageFinder
+from trainer.tasks.detect.formats.names import require_distinct
+from trainer.tasks.detect.labels import format_row
 
 KEYS = (b'"images"', b'"annotations"', b'"categories"')
 

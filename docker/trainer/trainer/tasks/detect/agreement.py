@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.detection import CONFIDENCE, Detector, has_margin, is_end_to_end, read_letterboxed, suppress, to_batch
-from trainer.errors import TrainerError
+from trainer.errors import Disagreement
+from trainer.networks import Network, to_batch
+from trainer.tasks.detect.detection import CONFIDENCE, has_margin, is_end_to_end, read_letterboxed, suppress
 
 SCORE_TOLERANCE = 0.002
 BOX_TOLERANCE = 0.5  # pixels
@@ -28,6 +29,14 @@ class Agreement:
     least_iou: float = 1.0
     largest_box_difference: float = 0.0
 
+    @property
+    def words(self) -> str:
+        """For the log."""
+        return (
+            f"{self.comparisons} comparisons, {self.detections} boxes, scores within "
+            f"{self.largest_score_difference:.6f}"
+        )
+
     def to_json(self) -> dict[str, object]:
         """For the run's tag, with the tolerances."""
         return asdict(self) | {
@@ -38,13 +47,7 @@ class Agreement:
         }
 
 
-class Disagreement(TrainerError):
-    """The ONNX does not find what the PyTorch model finds; it must not be served."""
-
-    exit_status = 2
-
-
-def prove_agreement(reference: Detector, candidate: Detector, images: list[Path], image_size: int) -> Agreement:
+def prove_agreement(reference: Network, candidate: Network, images: list[Path], image_size: int) -> Agreement:
     """Compare on each image alone, on batches of different images, and all that again at a second, oblong size.
 
     Args:

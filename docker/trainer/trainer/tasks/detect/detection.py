@@ -1,27 +1,19 @@
-"""A detector as it is served: letterboxed images in, boxes out. The PyTorch model and its ONNX behind one shape."""
+"""A detector as it is served: letterboxed images in, boxes out."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from trainer.pictures import read_rgb
-from trainer.runtime import cpu_count
 
 PADDING = 114  # grey, as Ultralytics pads
 IOU = 0.7  # of non-maximum suppression
 CONFIDENCE = 0.25  # what the server takes for a detection
 MOST_DETECTIONS = 300  # an image
-
-
-class Detector(Protocol):
-    """Anything that turns a batch into raw predictions."""
-
-    def raw(self, batch: np.ndarray) -> np.ndarray:
-        """Batch (n, 3, h, w) FP32 RGB 0–1 to raw predictions (n, 4 + classes, anchors) or (n, 300, 6)."""
 
 
 class TorchDetector:
@@ -37,29 +29,12 @@ class TorchDetector:
         self._model = model.float().cpu().eval().fuse()
 
     def raw(self, batch: np.ndarray) -> np.ndarray:
-        """See ``Detector``."""
+        """Batch (n, 3, h, w) FP32 RGB 0–1 to raw predictions (n, 4 + classes, anchors) or (n, 300, 6)."""
         import torch
 
         with torch.inference_mode():
             output = self._model(torch.from_numpy(batch))
         return (output[0] if isinstance(output, (tuple, list)) else output).numpy()
-
-
-class OnnxDetector:
-    """An ONNX file in ONNX Runtime, on the CPU."""
-
-    def __init__(self, file: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = cpu_count()
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name
-
-    def raw(self, batch: np.ndarray) -> np.ndarray:
-        """See ``Detector``."""
-        return np.asarray(self._session.run(None, {self._input: batch})[0])
 
 
 def has_end_to_end_head(model: Any) -> bool:
@@ -82,12 +57,6 @@ def letterbox(image: np.ndarray, height: int, width: int) -> tuple[np.ndarray, f
     canvas = np.full((height, width, 3), PADDING, np.uint8)
     canvas[top : top + inner[1], left : left + inner[0]] = resized
     return canvas, scale, left, top
-
-
-def to_batch(pictures: list[np.ndarray]) -> np.ndarray:
-    """Pictures (h, w, 3) of bytes, all of one size, to a batch (n, 3, h, w) FP32 0–1."""
-    stacked = np.stack(pictures).transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(stacked, dtype=np.float32) / np.float32(255)
 
 
 def read_letterboxed(path: Path, height: int, width: int) -> np.ndarray:

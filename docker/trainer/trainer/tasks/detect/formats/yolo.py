@@ -14,13 +14,13 @@ from typing import Any
 import yaml
 
 from trainer.datasets.folders import Folders, is_image, suffix
-from trainer.datasets.formats.names import class_names
-from trainer.datasets.formats.splits import by_folder
-from trainer.datasets.layout import LabelFiles
 from trainer.datasets.model import SPLITS, Sample, Tree
 from trainer.datasets.problems import Problems
+from trainer.datasets.split_names import by_folder
 from trainer.errors import InputError
 from trainer.progress import say
+from trainer.tasks.detect.formats.names import class_names
+from trainer.tasks.detect.layout import LabelFiles
 
 SYNONYMS = {"val": ("val", "valid", "validation")}
 # Ultralytics would train on them.

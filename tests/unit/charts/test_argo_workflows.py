@@ -163,7 +163,7 @@ def test_pods_have_the_options_that_the_dags_have_and_leave_the_files_that_the_t
     for step in PODS:
         names = [argument.partition("=")[0] for argument in found[step]["container"]["args"]]
         dag = [argument.partition("=")[0] for argument in OPTIONS]
-        assert sorted(names) == sorted([*dag, "--gpus", "--workspace", "--outputs"])
+        assert sorted(names) == sorted([*dag, "--task", "--gpus", "--workspace", "--outputs"])
         assert found[step]["container"]["command"] == ["python", "-m", "trainer", step]
     written: dict[str, tuple[str, ...]] = constant(TRAINER / "outputs.py", "TAGS")
     figures = constant(TRAINER / "outputs.py", "FIGURES")

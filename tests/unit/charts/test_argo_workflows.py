@@ -173,6 +173,15 @@ def test_pods_have_the_options_that_the_dags_have_and_leave_the_files_that_the_t
     assert others == set(steps.STEPS)
 
 
+def test_a_classifier_s_workflow_has_its_task_and_its_gate(tmp_path: Path) -> None:
+    write(tmp_path, "letters", letters(task="classify", train__model="resnet18", gate__min_top1=0.95))
+    (template,) = objects(tmp_path / "letters.yaml", Settings(**IMAGES))
+    parameters = {each["name"]: each["value"] for each in template["spec"]["arguments"]["parameters"]}
+    assert parameters["min_top1"] == "0.95" and "min_map50" not in parameters
+    for step in PODS:
+        assert "--task=classify" in templates(template)[step]["container"]["args"]
+
+
 def test_accounts_may_do_what_they_need_and_no_more() -> None:
     foundation = render("foundation", {"workflows": {"enabled": True}})
     settings = Settings()

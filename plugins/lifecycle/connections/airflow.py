@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
-from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook, KubernetesHook
 from airflow.sdk import BaseHook
 
 from lifecycle.connections.base import Connection
@@ -20,8 +19,13 @@ class AirflowConnections:
 
     def kubernetes(self, conn_id: str) -> Any:
         """A client as the provider makes it."""
+        # Seconds of imports, which who asks MLflow alone must not wait for.
+        from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
         return KubernetesHook(conn_id=conn_id).get_conn()
 
     def kubernetes_async(self, conn_id: str) -> AbstractAsyncContextManager[Any]:
         """An asynchronous client as the provider makes it."""
+        from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
+
         return AsyncKubernetesHook(conn_id=conn_id).get_conn()

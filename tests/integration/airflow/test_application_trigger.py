@@ -195,7 +195,7 @@ def test_what_the_account_may_not_do_is_a_sentence(kube: Kube) -> None:
     event = fire(60, namespace="lifecycle")
     assert (event["state"], event["retryable"]) == ("error", False)
     assert 'cannot patch resource \\"applications\\" in API group' in event["message"]
-    assert "Check that the service account of the Airflow connection may do this" in event["message"]
+    assert "Check that the service account of the connection may do this" in event["message"]
 
 
 def test_event_waits_for_airflow_to_see_the_deferral(kube: Kube) -> None:

@@ -163,7 +163,7 @@ def test_pods_have_the_options_that_the_dags_have_and_leave_the_files_that_the_t
     for step in PODS:
         names = [argument.partition("=")[0] for argument in found[step]["container"]["args"]]
         dag = [argument.partition("=")[0] for argument in OPTIONS]
-        assert sorted(names) == sorted([*dag, "--gpus", "--workspace", "--outputs"])
+        assert sorted(names) == sorted([*dag, "--task", "--gpus", "--workspace", "--outputs"])
         assert found[step]["container"]["command"] == ["python", "-m", "trainer", step]
     written: dict[str, tuple[str, ...]] = constant(TRAINER / "outputs.py", "TAGS")
     figures = constant(TRAINER / "outputs.py", "FIGURES")
@@ -171,6 +171,15 @@ def test_pods_have_the_options_that_the_dags_have_and_leave_the_files_that_the_t
     # Each other step is one of the command line's, and none of these is left out.
     others = {name for name, each in found.items() if "container" in each} - set(PODS)
     assert others == set(steps.STEPS)
+
+
+def test_a_classifier_s_workflow_has_its_task_and_its_gate(tmp_path: Path) -> None:
+    write(tmp_path, "letters", letters(task="classify", train__model="resnet18", gate__min_top1=0.95))
+    (template,) = objects(tmp_path / "letters.yaml", Settings(**IMAGES))
+    parameters = {each["name"]: each["value"] for each in template["spec"]["arguments"]["parameters"]}
+    assert parameters["min_top1"] == "0.95" and "min_map50" not in parameters
+    for step in PODS:
+        assert "--task=classify" in templates(template)[step]["container"]["args"]
 
 
 def test_accounts_may_do_what_they_need_and_no_more() -> None:

@@ -108,7 +108,10 @@ def test_a_live_version_is_measured_on_the_same_images_and_must_be_of_the_same_t
     client.create_registered_model("digits-classifier")
     copied = {key: tags[key] for key in ("class_names", "image_size", "sha256", "task")}
     for task in ("classify", "detect"):
-        client.create_model_version("digits-classifier", tags["model_uri"], tags=copied | {"task": task})
+        model_id = tags["model_uri"].removeprefix("models:/")
+        client.create_model_version(
+            "digits-classifier", tags["model_uri"], tags=copied | {"task": task}, model_id=model_id
+        )
     live = "--registered-model=digits-classifier", "--live-version=1"
     classifier.ok("evaluate", *live)
     metrics = client.get_run(classifier.run_id).data.metrics
@@ -119,7 +122,8 @@ def test_a_live_version_is_measured_on_the_same_images_and_must_be_of_the_same_t
 
 
 def test_an_interrupted_training_goes_on_from_its_checkpoint(server: Server, tmp_path: Path) -> None:
-    pods = _classifier(server, tmp_path / "workspace", f"--dataset=digits?images=120&seed={SEED}", "--batch=16")
+    small = f"--dataset=digits?images=120&seed={SEED}", "--model=shufflenet_v2_x0_5", "--batch=16"
+    pods = _classifier(server, tmp_path / "workspace", *small)
     pods.ok("prepare")
     process = pods.start("train")
     assert process.stdout is not None

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class Measurement(Protocol):
     """What a network is worth on a split."""
 
-    images: int
+    @property
+    def images(self) -> int:
+        """How many were looked at."""
 
     @property
     def figures(self) -> dict[str, float]:

@@ -58,7 +58,7 @@ def test_what_is_left_out_is_cautious(tmp_path: Path) -> None:
     assert [stage.by for stage in read.stages] == ["auto", "manual"]
     assert [stage.proof for stage in read.stages] == [None, None], "as LIFECYCLE_PROOF says, which is after"
     assert (read.run.schedule, read.run.on_dataset_change, read.run.skip_unchanged) == (None, None, False)
-    assert read.gate.min_map50 > 0
+    assert read.gate.model_dump()["min_map50"] > 0
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,8 @@ def write_architecture(network: str, folder: Path, image_size: int) -> Path:
     cut = sum(name in BEHIND for name, _ in made.named_children())
     from ultralytics.nn.modules.block import TorchVision
 
-    trunk = TorchVision(network, weights=None, unwrap=True, truncate=cut).eval()
+    no_weights: Any = None
+    trunk = TorchVision(network, weights=no_weights, unwrap=True, truncate=cut).eval()
     try:
         with torch.inference_mode():
             channels = int(trunk(torch.zeros(1, 3, image_size, image_size)).shape[1])
@@ -136,15 +137,15 @@ def trust() -> None:
         for found in pkgutil.iter_modules(torchvision.ops.__path__)
         if found.name in ("misc", "stochastic_depth")
     ]
-    layers = {
+    layers: list[Any] = [
         value
         for module in modules
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, torch.nn.Module)
         and value.__module__.startswith("torchvision.")
-    }
-    torch.serialization.add_safe_globals(sorted(layers, key=lambda layer: f"{layer.__module__}.{layer.__name__}"))
+    ]
+    torch.serialization.add_safe_globals(layers)
 
 
 class TorchClassifier:

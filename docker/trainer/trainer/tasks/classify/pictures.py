@@ -18,11 +18,11 @@ def fit(image: np.ndarray, side: int) -> np.ndarray:
     height, width = image.shape[:2]
     shortest = min(height, width)
     # Cut off, not rounded, as torchvision's Resize.
-    scaled = tuple(side if length == shortest else int(side * length / shortest) for length in (width, height))
+    across, down = (side if length == shortest else int(side * length / shortest) for length in (width, height))
     resized = image
-    if scaled != (width, height):
-        resized = np.asarray(Image.fromarray(image).resize(scaled, Image.Resampling.BILINEAR))
-    left, top = (round((length - side) / 2) for length in scaled)
+    if (across, down) != (width, height):
+        resized = np.asarray(Image.fromarray(image).resize((across, down), Image.Resampling.BILINEAR))
+    left, top = (round((length - side) / 2) for length in (across, down))
     return resized[top : top + side, left : left + side]
 
 

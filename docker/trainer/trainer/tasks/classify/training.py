@@ -26,6 +26,7 @@ class ClassifyTrainer(Lifecycle, ClassificationTrainer):
         """Ultralytics would look for folders that are named as the classes are."""
         folders = {number: folder_of(number) for number in self.data["names"]}
         train = mode == "train"
+        arguments: Any = self.args
         return ClassificationDataset(
-            img_path, self.args, augment=train, prefix="train" if train else self.args.split, names=folders
+            img_path, arguments, augment=train, prefix="train" if train else self.args.split, names=folders
         )

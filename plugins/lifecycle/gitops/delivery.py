@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_URI = re.compile(r"s3://[a-z0-9][-a-z0-9.]*(/[A-Za-z0-9._=@+-]+)+/?")
 
 
 @dataclass
@@ -249,6 +250,8 @@ def _check(bump: Bump) -> None:
         raise BumpInvalid(f"{bump.model}: the checksum {pin.sha256!r} is not 64 lower-case hex digits.")
     elif not pin.run_id or not pin.run_id.isprintable():
         raise BumpInvalid(f"{bump.model}: the run id {pin.run_id!r} is not one line of text.")
+    if pin.uri and not _URI.fullmatch(pin.uri):
+        raise BumpInvalid(f"{bump.model}: {pin.uri!r} is no folder of a bucket: write s3://<bucket>/<folder>.")
     if pin.code_commit and not _COMMIT.fullmatch(pin.code_commit):
         raise BumpInvalid(f"{bump.model}: the code commit {pin.code_commit!r} is not the full id of a commit.")
     if bump.kind in ("candidate", "discard") and pin.version is None:

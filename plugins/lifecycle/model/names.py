@@ -66,6 +66,7 @@ GRPC_PORT = "grpc"
 MODEL_VERSION_TRAILER = "Model-Version"
 MLFLOW_RUN_TRAILER = "MLflow-Run"
 CODE_COMMIT_TRAILER = "Code-Commit"
+MODEL_URI_TRAILER = "Model-Uri"  # the folder that is served, where a release names one
 DATASET_DIGEST_TRAILER = "Dataset-Digest"
 DAG_RUN_TRAILER = "Dag-Run"
 REVERTS_TRAILER = "Reverts"

@@ -59,6 +59,8 @@ DAG_RUN_ANNOTATION = "yolo-lifecycle/dag-run"
 REFRESH_ANNOTATION = "argocd.argoproj.io/refresh"
 MLFLOW_SECRET = "mlflow"  # noqa: S105 — a Secret's name
 ASSEMBLE_CONTAINER = "assemble"  # of charts/triton: makes Triton's model folder out of the templates
+SOURCE_CONTAINER = "source"  # of charts/triton: brings the folder of a model that is not made here
+SOURCE_PARAMETER = "source_uri"  # of Triton's configuration of such a model
 HTTP_PORT = "http"
 GRPC_PORT = "grpc"
 
@@ -86,6 +88,7 @@ DISCARD_CANDIDATE = "discard_candidate"
 REGISTER = "register"
 CHOOSE_PROMOTION = "choose_promotion"
 CHOOSE_CODE = "choose_code"
+CHOOSE_FOLDER = "choose_folder"
 PROMOTE = "promote"
 SET_ALIAS = "set_alias"
 WAIT_FOR_ROLLOUT = "wait_for_rollout"

@@ -5,6 +5,7 @@ In Git it is some scalars of a values file, in XCom a dictionary, in MLflow a ve
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
@@ -115,6 +116,13 @@ class Pin:
         if self.version is None:
             raise ValueError("the pin names no version")
         return self.version
+
+    @property
+    def label(self) -> str | None:
+        """What the chart labels its pods with: the version, or what stands for the folder in a label; None: no pods."""
+        if self.version is not None:
+            return str(self.version)
+        return f"folder-{hashlib.sha256(self.uri.rstrip('/').encode()).hexdigest()[:16]}" if self.uri else None
 
     @property
     def words(self) -> str:

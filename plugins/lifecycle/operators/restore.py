@@ -18,6 +18,7 @@ from lifecycle.policy.rollout import rollout_error
 from lifecycle.settings import settings
 from lifecycle.tasks import handoff, proof
 from lifecycle.tasks.failures import reasons
+from lifecycle.tasks.folder_proof import prove_folder
 from lifecycle.triggers.application import watch
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class RestoreOperator(UndoOperator):
             raise AirflowSkipException("This run changed nothing on the branch, so there is nothing to take back.")
         commit, former = self._commit_back(context, promoted), Pin.from_xcom(promoted["former"])
         self.defer(
-            trigger=watch(self.target, [commit], [], time.time() + settings().rollout_timeout, former.version),
+            trigger=watch(self.target, [commit], [], time.time() + settings().rollout_timeout, former.label),
             method_name="resume",
             timeout=timedelta(seconds=settings().rollout_timeout + 120),
         )
@@ -92,9 +93,12 @@ class RestoreOperator(UndoOperator):
         raise RolloutReverted(f"{failed} {back} (commit {commit}, which reverts {promoted['commit']}).")
 
     def _prove(self, former: Pin, words: str) -> str:
-        if former.version is None:
+        if former.label is None:
             proof.prove_absent(self.target)
             return "Nothing was live before, and no server is left"
+        if former.version is None:
+            prove_folder(self.target, former)
+            return f"The former {words} is back and answers"
         proof.prove_identity(self.target, former)
         return f"The former {self.registered_model} {words} is back and answers"
 
@@ -118,14 +122,19 @@ class RestoreOperator(UndoOperator):
         why = said[-1] if said else "see the log of the task that failed."
         pin, former = Pin.from_xcom(promoted["pin"]), Pin.from_xcom(promoted["former"])
         return (
-            f"{pin.told_from(former).capitalize()} of {self.registered_model} (commit {promoted['commit']}) did not go "
-            f"live: {why}"
+            f"{_first_upper(pin.told_from(former))} of {self.registered_model or self.target.model} (commit "
+            f"{promoted['commit']}) did not go live: {why}"
         )
+
+
+def _first_upper(words: str) -> str:
+    """As a sentence begins, with an address as it is."""
+    return words if "://" in words else words[0].upper() + words[1:]
 
 
 def _words(promoted: DeliveredCommit) -> str:
     """What was live before; its code is told where that is all that changed."""
     pin, former = Pin.from_xcom(promoted["pin"]), Pin.from_xcom(promoted["former"])
-    if former.version is None:
+    if former.label is None:
         return "state without a server"
     return former.told_from(pin)

@@ -8,7 +8,7 @@ from lifecycle.model.names import VERSION_LABEL
 from lifecycle.policy.application import State, Verdict
 
 
-def judge_deployment(found: list[dict[str, Any]], version: int | None, revision: str) -> Verdict:
+def judge_deployment(found: list[dict[str, Any]], version: int | str | None, revision: str) -> Verdict:
     """Judge the one Deployment of a version.
 
     Source: `getAppsv1DeploymentHealth` of argoproj/gitops-engine, whose rules these are.

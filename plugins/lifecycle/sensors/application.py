@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipExcept
 from lifecycle.errors import ClusterError, ClusterUnavailable, RolloutFailed
 from lifecycle.hooks.gitops import repository
 from lifecycle.model.names import COMMIT_KEY
+from lifecycle.model.pin import Pin
 from lifecycle.model.results import RolledOut, RolloutEvent
 from lifecycle.model.target import Target
 from lifecycle.policy.rollout import rollout_error
@@ -42,6 +43,7 @@ class ApplicationRolloutSensor(BaseOperator):
     :param model: Triton's model name. (templated)
     :param commit: the commit to wait for. (templated)
     :param version: the version that this commit pins. (templated)
+    :param uri: in place of it, the folder that this commit pins, of a model that is not made here. (templated)
     :param code_commit: the commit of the code that it pins; empty: whichever. (templated)
     :param request_url: the merge request that brings the commit; none: the commit is on the branch. (templated)
     :param delivery: how the stage has its commits delivered; empty: as the setting says. (templated)
@@ -50,7 +52,7 @@ class ApplicationRolloutSensor(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        *("environment", "app", "model", "commit", "version", "code_commit", "request_url", "delivery"),
+        *("environment", "app", "model", "commit", "version", "uri", "code_commit", "request_url", "delivery"),
     )
 
     def __init__(
@@ -60,7 +62,8 @@ class ApplicationRolloutSensor(BaseOperator):
         app: str,
         model: str,
         commit: Any,
-        version: Any,
+        version: Any = None,
+        uri: Any = "",
         code_commit: Any = "",
         request_url: Any = None,
         delivery: Any = "",
@@ -74,6 +77,7 @@ class ApplicationRolloutSensor(BaseOperator):
         self.model = model
         self.commit = commit
         self.version = version
+        self.uri = uri
         self.code_commit = code_commit
         self.request_url = request_url
         self.delivery = delivery
@@ -99,7 +103,8 @@ class ApplicationRolloutSensor(BaseOperator):
         self._watch([self.commit], [], time.time() + limit)
 
     def _watch(self, accepted: list[str], older: list[str], deadline: float) -> NoReturn:
-        trigger = watch(self.target, accepted, older, deadline, int(self.version))
+        wanted = Pin(None, "", "", uri=self.uri).label if self.uri else int(self.version)
+        trigger = watch(self.target, accepted, older, deadline, wanted)
         # The trigger itself keeps the time and says what it waited for; Airflow's limit is only a backstop.
         self.defer(
             trigger=trigger,
@@ -130,6 +135,13 @@ class ApplicationRolloutSensor(BaseOperator):
         pinned, tip = repository().read(target.environment, target.app, target.model)
         found = pinned.candidate if self.candidate else pinned.pin
         as_what = "the candidate " if self.candidate else ""
+        if self.uri and found is not None:
+            if found.uri == self.uri:
+                return
+            raise AirflowSkipException(
+                f"Superseded: commit {self.commit} pinned {self.uri} as {target.model}, and at {tip} the file pins "
+                f"{found.words}. This run leaves the decision to whoever wrote it."
+            )
         if found is None or found.version != int(self.version):
             pins = f"{as_what}version {found.version if found else None}"
         elif self.code_commit and found.code_commit != self.code_commit:

@@ -50,7 +50,8 @@ class ApplicationTrigger(BaseTrigger):
     :param deadline: seconds since the epoch at which to give up.
     :param pods_namespace: where the serving pods are.
     :param pods_selector: their label selector; asked for reasons when the rollout fails or takes too long.
-    :param version: the version that is rolled out; its pods are looked at while it waits, so that a server that ends
+    :param version: the version, or the label of a folder, that is rolled out (`Pin.label`); its pods are looked at
+        while it waits, so that a server that ends
         again and again fails the rollout long before Argo CD's Deployment does (its progress deadline). None: no look.
     :param health: whose health counts, see `Health`; the Deployment is found by `pods_selector`.
     :param poll: seconds between two looks.
@@ -73,7 +74,7 @@ class ApplicationTrigger(BaseTrigger):
         poll: float,
         refresh_interval: float,
         settle: float,
-        version: int | None = None,
+        version: int | str | None = None,
         health: Health = "application",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -209,9 +210,9 @@ class ApplicationTrigger(BaseTrigger):
 
 
 def watch(
-    target: Target, accepted: list[str], older: list[str], deadline: float, version: int | None
+    target: Target, accepted: list[str], older: list[str], deadline: float, version: int | str | None
 ) -> ApplicationTrigger:
-    """The trigger for a target and the version that is rolled out (None: nothing), with the settings' intervals.
+    """The trigger for a target and the pin's label that is rolled out (None: nothing), with the settings' intervals.
 
     Of a candidate, only its own Deployment counts, and where it is taken away, nothing: a live version may be Degraded.
     """

@@ -17,10 +17,11 @@ DOC = """
 
 An entry of a values file may be a Triton model folder of somebody else, of any backend:
 `source: {s3: s3://<bucket>/<folder>}`. This run gives it another folder: one commit moves that address in
-`argocd-apps/<environment>/<app>/values.yaml`, then Argo CD rolls the model's pods, and the server itself is asked which
-folder it serves. If the new one does not load, the former comes back by a commit.
+`argocd-apps/<environment>/<app>/values.yaml`, then Argo CD rolls the model's pods, and the server itself is asked
+which folder it serves. If the new one does not load, the former comes back by a commit.
 
-Put what is new into a folder that was never served before: what Git names is then what any pod serves, after any restart.
+Put what is new into a folder that was never served before: what Git names is then what any pod serves, after any
+restart.
 Without a **folder**, the one before the present comes back; with **hold**, no run moves the entry until a person sets
 `hold: false`.
 """

@@ -106,6 +106,11 @@ class Site:
         until(f"an Application for {app}", lambda: f"{ENVIRONMENT}-{app}" in self._applications())
         self.refresh(app)
 
+    def put_secret(self, name: str, data: Mapping[str, str]) -> None:
+        """Makes a Secret, which is never one of Git's."""
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": dict(data)}
+        self._api.request("POST", f"api/v1/namespaces/{ENVIRONMENT}/secrets", secret)
+
     @property
     def gitops(self) -> GitOps:
         """The way by which the lifecycle commits to the remote."""

@@ -71,17 +71,17 @@ def bucket() -> Iterator[Bucket]:
 
 
 @pytest.fixture(scope="module")
-def zoo(site: Site, bucket: Bucket) -> Iterator[Site]:
+def zoo(site: Site) -> Iterator[Site]:
     """The site, which serves nothing of the app at the end."""
+    site.put_secret("bucket", {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"})
     yield site
     site.serve(APP, {})
 
 
 def values(bucket: Bucket, uri: str, **server: Any) -> Manifest:
     """An app's values as a person writes them."""
-    keys = {"accessKeyId": "id", "secretAccessKey": "key"}
     entry = {"name": MODEL, "source": {"s3": uri}, "hold": False}
-    return {"models": [entry], "modelRepository": {"s3": {"endpoint": bucket.url, **keys}}, "server": server}
+    return {"models": [entry], "modelRepository": {"s3": {"endpoint": bucket.url, "existingSecret": "bucket"}}, "server": server}
 
 
 def ask(site: Site, path: str, body: Any = None) -> dict[str, Any]:

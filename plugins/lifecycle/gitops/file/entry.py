@@ -15,7 +15,7 @@ from lifecycle.model.pin import Pin
 
 BOM = "\ufeff"
 EDITABLE = tuple(Pin(None, "", "").scalars())
-# Keys that an entry may lack: one from before pins had it, and one that only KServe's folders need. A release adds them.
+# Keys that an entry may lack: one from before pins had it, and one that KServe alone needs. A release adds them.
 CODE_COMMIT = "codeCommit"
 STORAGE_URI = "storageUri"
 OPTIONAL = (CODE_COMMIT, STORAGE_URI)

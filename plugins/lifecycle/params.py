@@ -101,8 +101,8 @@ def folder() -> dict[str, Param]:
             title="Folder",
             pattern="^(s3://[a-z0-9][-a-z0-9.]*(/[A-Za-z0-9._=@+-]+)+/?)?$",
             section=section,
-            description="Its address, s3://<bucket>/<folder>, never served before; empty: the folder that was live before "
-            "the present one.",
+            description="Its address, s3://<bucket>/<folder>, never served before; empty: the folder that was live "
+            "before the present one.",
         ),
         "hold": Param(
             False,

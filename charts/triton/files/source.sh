@@ -11,8 +11,11 @@ fail() {
 }
 
 fetch() {
-  s5cmd --log=error --retry-count=5 sync --delete "$SOURCE/*" "$FOLDER/incoming/" ||
-    fail "$SOURCE could not be read. Look whether the folder exists (source.s3 of the entry), and whether modelRepository.s3 names its store and its keys."
+  # s5cmd calls it a success where the folder is not there, and empties its own.
+  if ! s5cmd --log=error --retry-count=5 sync --delete "$SOURCE/*" "$FOLDER/incoming/" ||
+    [ -z "$(find "$FOLDER/incoming" -type f | head -n 1)" ]; then
+    fail "$SOURCE is empty or could not be read. Look whether the folder exists (source.s3 of the entry), and whether modelRepository.s3 names its store and its keys."
+  fi
 }
 
 digest() {

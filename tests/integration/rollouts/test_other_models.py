@@ -1,4 +1,4 @@
-"""Models that are not made here, from a bucket: rolled out by Git, told by their servers, polled, and refused when wrong.
+"""Models that are not made here, from a bucket: rolled out by Git, told by their servers, polled, refused when wrong.
 
 They are of the Python backend, the only one in the wheel's Triton: it stands for any backend of an image.
 """
@@ -81,7 +81,8 @@ def zoo(site: Site) -> Iterator[Site]:
 def values(bucket: Bucket, uri: str, **server: Any) -> Manifest:
     """An app's values as a person writes them."""
     entry = {"name": MODEL, "source": {"s3": uri}, "hold": False}
-    return {"models": [entry], "modelRepository": {"s3": {"endpoint": bucket.url, "existingSecret": "bucket"}}, "server": server}
+    store = {"endpoint": bucket.url, "existingSecret": "bucket"}
+    return {"models": [entry], "modelRepository": {"s3": store}, "server": server}
 
 
 def ask(site: Site, path: str, body: Any = None) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def test_a_folder_is_served_moved_by_a_commit_refused_when_it_is_broken_and_take
 
     # Of another model, and a folder that is not there: neither becomes a server, and the live one answers on.
     other = bucket.put("other/1", 1, config=f'name: "other"\n{CONFIG}')
-    for wrong, words in ((other, "is of the model other"), ("s3://models/zoo/absent", "could not be read")):
+    for wrong, words in ((other, "is of the model other"), ("s3://models/zoo/absent", "is empty or could not be read")):
         moved(zoo, wrong)
         assert words in said(zoo, wrong)
         assert answer(zoo) == 200

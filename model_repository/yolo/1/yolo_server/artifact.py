@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
+from yolo_server import published
 from yolo_server.cache import Cache
 from yolo_server.errors import LoadError
 from yolo_server.onnx_metadata import Sibling
@@ -35,6 +36,7 @@ def load_artifact(settings: Settings, log: Log) -> tuple[bytes, VersionRecord]:
     """
     cache = cache_of(settings)
     cache.open()
+    published.take_over(cache, settings)
     known = cache.record(settings)
     if settings.sha256 and known is not None and known.sha256 == settings.sha256:
         content = cache.read(settings.sha256)

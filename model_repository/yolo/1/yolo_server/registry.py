@@ -35,6 +35,19 @@ PACKAGES = {
 SECRETS = ("MLFLOW_", "AWS_", "AZURE_", "GOOGLE_")
 
 
+def record_of(name: str, number: int, run_id: str | None, tags: Mapping[str, str]) -> VersionRecord:
+    """What a version's tags in MLflow say of it."""
+    return VersionRecord(
+        name=name,
+        version=number,
+        run_id=run_id or tags.get("run_id", ""),
+        sha256=tags.get("sha256", "").strip().lower(),
+        class_names=_names(tags.get("class_names", "")),
+        image_size=int(tags["image_size"]) if tags.get("image_size", "").isdigit() else None,
+        precision_drop=_figures(tags.get("precision_drop", "")),
+    )
+
+
 class Registry:
     """One MLflow server, as one load sees it: every call shares the load's time limit, which starts here."""
 
@@ -58,16 +71,7 @@ class Registry:
             f"version {number} of the registered model {name!r}",
             lambda: self._rest.version(name, number) if self._rest else _told(self._settings),
         )
-        tags: Mapping[str, str] = found.tags
-        return VersionRecord(
-            name=name,
-            version=number,
-            run_id=found.run_id or tags.get("run_id", ""),
-            sha256=tags.get("sha256", "").strip().lower(),
-            class_names=_names(tags.get("class_names", "")),
-            image_size=int(tags["image_size"]) if tags.get("image_size", "").isdigit() else None,
-            precision_drop=_figures(tags.get("precision_drop", "")),
-        )
+        return record_of(name, number, found.run_id, found.tags)
 
     def download(self, folder: Path) -> Path:
         """Downloads the version's files into an empty folder and returns the ONNX file.

@@ -7,8 +7,9 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 from lifecycle.gitops.errors import (
@@ -97,6 +98,20 @@ class GitOps:
         path = self._settings.path(environment, app)
         return self._insist(f"reading {path}", lambda clone, _: revisions(clone, model, path, limit))
 
+    def newest_code(self) -> str:
+        """The newest commit of the branch that touched the serving code; empty: there is none."""
+        folder = self._settings.code_path
+        return self._insist(f"looking for {folder}", lambda clone, _: newest_code(clone, folder).commit)
+
+    def export(self, commit: str, paths: Sequence[str], into: Path) -> None:
+        """Write the files below some paths of a commit into a folder."""
+        self._insist(f"reading {commit[:12]}", lambda clone, _: clone.export(commit, paths, into))
+
+    @property
+    def code_path(self) -> str:
+        """The folder of the repository with the code that serves."""
+        return self._settings.code_path
+
     def relation(self, commit: str, revision: str) -> Relation:
         """How a revision of the branch (what a cluster has synced, say) relates to a commit that was delivered.
 
@@ -136,6 +151,11 @@ class GitOps:
             bump = replace(bump, pin=replace(bump.pin, code_commit=code_at_tip(clone, folder, attempt.code)))
         file = _present(clone, tip, path)
         before = read_model(file.content, bump.model, path=path)
+        if before.published and bump.pin.version is not None and not bump.pin.uri and bump.kind != "discard":
+            raise BumpInvalid(
+                f"{target_of(bump)} has a storageUri, so KServe serves its versions from a bucket, and none was named "
+                "to publish them in. Set LIFECYCLE_PUBLISH_URL. Nothing was committed."
+            )
         edit = edit_model(
             file.content,
             bump.model,

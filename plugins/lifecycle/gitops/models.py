@@ -27,6 +27,8 @@ class PinnedModel:
     hold: bool
     candidate: Pin | None = None
     published: bool = False
+    # The folder of model_repository/ that the model is made from; empty: the chart's default. No edit touches it.
+    template: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,9 @@ MLFLOW_SECRET = "mlflow"  # noqa: S105 — a Secret's name
 ASSEMBLE_CONTAINER = "assemble"  # of charts/triton: makes Triton's model folder out of the templates
 SOURCE_CONTAINER = "source"  # of charts/triton: brings the folder of a model that is not made here
 SOURCE_PARAMETER = "source_uri"  # of Triton's configuration of such a model
+KSERVE_GROUP = "serving.kserve.io"
+KSERVE_LABEL = "serving.kserve.io/inferenceservice"  # KServe's own, of Deployment, pods and Service
+PIN_LABEL = "pin.yolo-lifecycle/"  # + the model; of charts/kserve: which published folder the pods serve
 HTTP_PORT = "http"
 GRPC_PORT = "grpc"
 

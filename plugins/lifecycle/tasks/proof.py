@@ -100,7 +100,10 @@ def ask(target: Target, pin: Pin, question: Callable[[str], Result]) -> tuple[En
     while True:
         try:
             address = endpoint(target)
-            return address, question(address.url)
+            answer = question(address.url)
+            for url in [] if settings().serving_url else ClusterHook.from_settings().replicas(target):
+                answer = question(url)
+            return address, answer
         except LifecycleError as error:
             passing = error.retryable or isinstance(error, WrongVersionServed)
             if not passing or time.monotonic() >= deadline:

@@ -12,13 +12,15 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from lifecycle.errors import LifecycleError, ObjectMissing
 from lifecycle.hooks.kubernetes import AsyncClusterHook
-from lifecycle.model.names import VERSION_LABEL
+from lifecycle.model.names import APP_LABEL, COMPONENT_LABEL, KSERVE_LABEL, PIN_LABEL, VERSION_LABEL
 from lifecycle.model.results import End, RolloutEvent
 from lifecycle.model.target import Target
+from lifecycle.policy import kserve
 from lifecycle.policy.application import State, Verdict, judge
 from lifecycle.policy.backoff import pauses
 from lifecycle.policy.deployment import judge_deployment
-from lifecycle.policy.pods import crash_looping, not_fitting, pod_troubles
+from lifecycle.policy.kserve import served_by_kserve
+from lifecycle.policy.pods import RESTART_LIMIT, crash_looping, not_fitting, pod_troubles
 from lifecycle.policy.workloads import workload_troubles
 from lifecycle.settings import settings
 
@@ -92,6 +94,7 @@ class ApplicationTrigger(BaseTrigger):
         self.version = version
         self.health: Health = health
         self._hook = AsyncClusterHook(kubernetes_conn_id)
+        self._kserve: Kserve | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments."""
@@ -160,7 +163,11 @@ class ApplicationTrigger(BaseTrigger):
     async def _look(self) -> Verdict:
         application = await self._hook.application(self.namespace, self.application)
         accepted, older = set(self.accepted), set(self.older)
-        verdict = judge(application, accepted, older, health=self.health == "application")
+        self._kserve = Kserve(self) if served_by_kserve(application) else None
+        own = self._kserve is not None
+        verdict = judge(application, accepted, older, health=self.health == "application" and not own)
+        if self._kserve is not None:
+            return verdict if verdict.state is not State.READY else await self._kserve.look(verdict)
         if self.health != "deployment" or verdict.state is not State.READY:
             return verdict
         found = await self._hook.deployments(self.pods_namespace, self.pods_selector)
@@ -170,13 +177,17 @@ class ApplicationTrigger(BaseTrigger):
         """A verdict that waits, with what the version's pods add: servers that do not come up end it."""
         if self.version is None:
             return verdict
-        selector = f"{self.pods_selector},{VERSION_LABEL}={self.version}"
+        selector, limit = f"{self.pods_selector},{VERSION_LABEL}={self.version}", RESTART_LIMIT
+        if self._kserve is not None:
+            selector, limit = self._kserve.new_pods, kserve.RESTART_LIMIT
+        if not selector:
+            return verdict
         try:
             pods = await self._hook.pods(self.pods_namespace, selector)
         except LifecycleError as error:
             self.log.debug("The serving pods could not be asked: %s", error)
             return verdict
-        if looping := crash_looping(pods):
+        if looping := crash_looping(pods, limit):
             return Verdict(State.CRASHING, f"its server ends again and again in {looping}", verdict.revision)
         if unplaced := not_fitting(pods, time.time()):
             return replace(verdict, message=f"{verdict.message}; {unplaced}")
@@ -184,7 +195,7 @@ class ApplicationTrigger(BaseTrigger):
 
     async def _troubles(self) -> str:
         """What the Deployments and pods say; a reason that cannot be had must not hide the rollout's own."""
-        where = (self.pods_namespace, self.pods_selector)
+        where = (self.pods_namespace, self._kserve.all_pods if self._kserve is not None else self.pods_selector)
         found = [
             await self._patiently("Deployments", lambda: self._hook.workloads(*where), workload_troubles),
             await self._patiently("serving pods", lambda: self._hook.pods(*where), pod_troubles),
@@ -207,6 +218,38 @@ class ApplicationTrigger(BaseTrigger):
                 if pause is None:
                     return f"the {what} could not be asked: {error}"
                 await asyncio.sleep(pause)
+
+
+class Kserve:
+    """What a trigger asks where KServe runs the servers.
+
+    `new_pods` and `all_pods` are selectors of the pods that have to come, and of all of the InferenceService.
+    """
+
+    def __init__(self, trigger: ApplicationTrigger) -> None:
+        self._trigger = trigger
+        labels = dict(part.split("=", 1) for part in trigger.pods_selector.split(","))
+        self._app, self._model = f"{APP_LABEL}={labels[APP_LABEL]}", labels[COMPONENT_LABEL]
+        self.new_pods = ""
+        self.all_pods = trigger.pods_selector
+
+    async def look(self, verdict: Verdict) -> Verdict:
+        """How the rollout stands, now that Argo CD has synced it."""
+        ask, namespace = self._trigger._hook, self._trigger.pods_namespace
+        services = await ask.kserve(namespace, "inferenceservices", self._app)
+        trained = await ask.kserve(namespace, "trainedmodels", self._app)
+        found, version = kserve.wanted(self._model, services, trained), self._trigger.version
+        deployments: list[dict[str, Any]] = []
+        pods: list[dict[str, Any]] = []
+        if found is not None:
+            self.all_pods = f"{KSERVE_LABEL}={found.service}"
+            if found.pin is None:
+                self.new_pods = self.all_pods
+            elif kserve.is_of(found.pin, version):
+                self.new_pods = f"{self.all_pods},{PIN_LABEL}{self._model}={found.pin}"
+            deployments = await ask.deployments(namespace, self.all_pods)
+            pods = await ask.pods(namespace, self.all_pods)
+        return kserve.judge_predictor(self._model, found, version, deployments, pods, verdict.revision)
 
 
 def watch(

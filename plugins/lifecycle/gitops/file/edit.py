@@ -61,7 +61,8 @@ def edit_model(
         pin,
         before.hold if hold is None else hold,
         before.candidate if candidate == "as it is" else candidate,
-        published=before.published or bool(registered_model and pin.uri),
+        before.published or bool(registered_model and pin.uri),
+        before.template,
     )
     edited = text
     splices = _splices(entry, text, before, after)

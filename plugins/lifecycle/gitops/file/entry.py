@@ -186,12 +186,17 @@ def pinned(entry: Entry) -> PinnedModel:
     pin = _pin(values, entry, f"the model {entry.name}")
     hold = _hold(values.get("hold"), entry)
     registered = values["registeredModel"].value if "registeredModel" in values else ""
-    return PinnedModel(entry.name, registered, pin, hold, _candidate(entry), published=_is_published(entry))
+    return PinnedModel(entry.name, registered, pin, hold, _candidate(entry), _is_published(entry), _template(entry))
 
 
 def _is_published(entry: Entry) -> bool:
     """Whether the entry's versions are served from a folder of their own in a bucket: it has the key for it."""
     return STORAGE_URI in entry.fields and "registeredModel" in entry.fields
+
+
+def _template(entry: Entry) -> str:
+    found = entry.node.get("template")
+    return found[0][1].resolved.value if found else ""
 
 
 def _pin(values: dict[str, Node], entry: Entry, whose: str) -> Pin:

@@ -16,7 +16,7 @@ from tests.integration.airflow.test_application_trigger import WANTED, apply, fi
 
 __all__ = ["kube", "no_application"]
 
-SERVICE, NAMESPACE = "detector-kserve", "lifecycle"
+SERVICE, NAMESPACE = "detector-kserve", "staging"
 SELECTOR = "app.kubernetes.io/instance=detector,app.kubernetes.io/component=digits"
 RESOURCES = [{"group": "serving.kserve.io", "version": "v1beta1", "kind": "InferenceService", "name": SERVICE}]
 
@@ -74,7 +74,7 @@ def test_a_version_is_live_when_its_pods_are_and_a_bad_one_is_told_by_their_word
     """Argo CD calls the Application healthy from the first moment on, and the InferenceService itself ready."""
     apply(kube, WANTED, resources=RESOURCES)
     serve(kube, "3-aaaaaaaa-1", RUNS)
-    arguments = {"pods_selector": SELECTOR}
+    arguments = {"pods_selector": SELECTOR, "pods_namespace": NAMESPACE}
     assert fire(60, version=3, **arguments)["state"] == "ready"
 
     # KServe has not followed yet: the old pod serves, and all of Argo CD and KServe say that this is the wanted one.

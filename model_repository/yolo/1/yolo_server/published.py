@@ -13,7 +13,7 @@ from pathlib import Path
 
 from yolo_server.cache import Cache
 from yolo_server.errors import LoadError
-from yolo_server.registry import record_of
+from yolo_server.record import record_of
 from yolo_server.settings import Settings
 
 FOLDER = Path(__file__).resolve().parents[1] / "published"

@@ -3,16 +3,14 @@
 Only here is mlflow imported, and only for what `rest` leaves to it: its import takes more than a second.
 """
 
-import ast
-import json
 import os
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import TypeVar
 
 from yolo_server.errors import LoadError, one_line
-from yolo_server.record import VersionRecord
+from yolo_server.record import VersionRecord, record_of
 from yolo_server.rest import Rest, Told, is_plain
 from yolo_server.retry import Deadline, pauses, within
 from yolo_server.settings import Settings
@@ -33,19 +31,6 @@ PACKAGES = {
 }
 # Variables that a Secret may give a line break at the end, which no address and no password has.
 SECRETS = ("MLFLOW_", "AWS_", "AZURE_", "GOOGLE_")
-
-
-def record_of(name: str, number: int, run_id: str | None, tags: Mapping[str, str]) -> VersionRecord:
-    """What a version's tags in MLflow say of it."""
-    return VersionRecord(
-        name=name,
-        version=number,
-        run_id=run_id or tags.get("run_id", ""),
-        sha256=tags.get("sha256", "").strip().lower(),
-        class_names=_names(tags.get("class_names", "")),
-        image_size=int(tags["image_size"]) if tags.get("image_size", "").isdigit() else None,
-        precision_drop=_figures(tags.get("precision_drop", "")),
-    )
 
 
 class Registry:
@@ -219,28 +204,3 @@ def _reason(error: BaseException) -> str:
         if mark in text:
             return mark.lower()
     return text if len(text) <= 300 else text[:297] + "..."
-
-
-def _figures(text: str) -> dict[str, float]:
-    """Numbers by name from a JSON object; none: an empty one."""
-    try:
-        return {str(key): float(value) for key, value in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _names(text: str) -> list[str]:
-    """Class names from a JSON list, or from Ultralytics' own notation `{0: 'person', ...}`; none: an empty list.
-
-    Where there are too many for a tag, it only counts them, and the export's own notes have them.
-    """
-    for read in (json.loads, ast.literal_eval):
-        try:
-            value = read(text)
-        except (ValueError, SyntaxError):
-            continue
-        if isinstance(value, list):
-            return [str(name) for name in value]
-        if isinstance(value, dict) and all(str(index).isdigit() for index in value):
-            return [str(value[index]) for index in sorted(value, key=int)]
-    return []

@@ -8,6 +8,7 @@ from lifecycle.verification.errors import (
     WrongVersionServed,
     typed_errors,
 )
+from lifecycle.verification.folder import check_folder
 from lifecycle.verification.latency import compare_latency
 from lifecycle.verification.verify import VerificationReport, check_identity, verify_served
 
@@ -18,6 +19,7 @@ __all__ = [
     "ServingUnavailable",
     "VerificationReport",
     "WrongVersionServed",
+    "check_folder",
     "check_identity",
     "compare_latency",
     "typed_errors",

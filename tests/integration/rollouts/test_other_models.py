@@ -15,8 +15,7 @@ import pytest
 import yaml
 from lifecycle.gitops.models import Bump
 from lifecycle.model.pin import Pin
-from lifecycle.tasks.folder_proof import check_folder
-from lifecycle.verification import WrongVersionServed
+from lifecycle.verification import WrongVersionServed, check_folder
 from moto.server import ThreadedMotoServer
 
 from tests.integration.rollouts.running_site import ENVIRONMENT, Manifest, Site

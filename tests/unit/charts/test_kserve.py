@@ -214,6 +214,16 @@ def test_an_environment_for_charts_triton_is_taken_too() -> None:
     assert of("NetworkPolicy", objects) and of("PodDisruptionBudget", objects)
 
 
+@pytest.mark.parametrize("file", sorted((CHART / "ci").glob("*-values.yaml")), ids=lambda file: file.stem)
+def test_examples_are_whole_and_argo_cd_may_apply_them(file: Path, schema: Path) -> None:
+    project = yaml.safe_load((TRITON.parents[1] / "argocd-apps" / "project.yaml").read_text())["spec"]
+    allowed = {(entry["group"], entry["kind"]) for entry in project["namespaceResourceWhitelist"]}
+    objects = render(yaml.safe_load(file.read_text()))
+    assert {(each["apiVersion"].rpartition("/")[0], each["kind"]) for each in objects} <= allowed
+    for each in objects:
+        assert builtin(each) or problems(schema, each) == []
+
+
 def test_every_value_is_described() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     text = (CHART / "values.yaml").read_text()

@@ -12,6 +12,9 @@ check() {
 for values in charts/triton/ci/*-values.yaml; do
   check charts/triton --values "$values"
 done
+for values in charts/kserve/ci/*-values.yaml; do
+  check charts/kserve --values "$values"
+done
 for chart in foundation mlflow; do
   check "charts/$chart" --values "charts/platform/$chart.yaml"
 done

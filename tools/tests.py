@@ -96,13 +96,14 @@ def call(output: IO[str] | None, *command: str | Path, **variables: str) -> int:
 
 
 def set_up(chosen: list[Part], output: IO[str] | None) -> int:
-    """Environments, Debian's programs and Argo CD's types, as far as the parts need them."""
+    """Environments, Debian's programs, Argo CD's and KServe's types, as far as the parts need them."""
     names = sorted(set().union(*(part.environments for part in chosen)))
     steps = [[sys.executable, "-m", "tools.environments", *names]]
     if any(part.name in DEBIAN for part in chosen):
         steps.append([sys.executable, "-m", "tools.packages"])
     if any(part.name in ARGOCD_TYPES for part in chosen):
         steps.append([str(DEV / "python"), "-m", "tests.schemas.argocd.install"])
+        steps.append([str(DEV / "python"), "-m", "tests.schemas.kserve.install"])
     return next((code for step in steps if (code := call(output, *step))), 0)
 
 

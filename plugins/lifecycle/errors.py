@@ -67,6 +67,10 @@ class PromotionRefused(LifecycleError):
     """What a stage holds may not go to the next; nothing was committed."""
 
 
+class PublishingFailed(LifecycleError):
+    """A version's model folder could not be made, or not be put into its bucket; nothing was committed."""
+
+
 class RolloutFailed(LifecycleError):
     """Argo CD or the serving pods say that the wanted revision does not work."""
 

@@ -18,6 +18,8 @@ TARGET: dict[str, Any] = {
 }
 # What the form of yolo_rollback begins with where there is no pipeline.
 DEMO = Stage(environment="staging", app="detector", model="digits")
+# And that of yolo_release_path, whose entries belong to no pipeline.
+FOREIGN = Stage(environment="staging", app="zoo", model="densenet")
 
 
 def target(stage: Stage) -> dict[str, Param]:
@@ -85,6 +87,31 @@ def code(pipelines: Mapping[str, Pipeline]) -> dict[str, Param]:
     whose = "The file in `dags/pipelines/` whose first stage gets the newest code of `model_repository/`."
     return {
         "pipeline": _choice(next(iter(pipelines), ""), pipelines, "Pipeline", section, whose),
+        "reason": _reason(section),
+    }
+
+
+def folder() -> dict[str, Param]:
+    """Parameters of `yolo_release_path`: any entry that has a source."""
+    section = "What is released"
+    return {
+        **target(FOREIGN),
+        "path": Param(
+            "",
+            type="string",
+            title="Folder",
+            pattern="^(s3://[a-z0-9][-a-z0-9.]*(/[A-Za-z0-9._=@+-]+)+/?)?$",
+            section=section,
+            description="Its address, s3://<bucket>/<folder>, never served before; empty: the folder that was live "
+            "before the present one.",
+        ),
+        "hold": Param(
+            False,
+            type="boolean",
+            title="Hold",
+            section=section,
+            description="Set `hold: true`: no run moves the entry until a person removes it.",
+        ),
         "reason": _reason(section),
     }
 

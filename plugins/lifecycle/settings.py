@@ -134,6 +134,11 @@ class Settings(BaseSettings):
     merge_timeout: int = Field(default=7 * 24 * 3600, ge=60, description="Seconds that a merge request may stay open")
     merge_poll: int = Field(default=60, ge=1, description="Seconds between two looks at an open merge request")
     argocd_namespace: str = Field(default="argocd", description="Namespace of the Applications")
+    publish_url: str = Field(
+        default="",
+        description="s3://<bucket>/<folder> below which model folders are published for KServe (`storageUri`); store "
+        "and keys are boto3's own variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …)",
+    )
     rollout_timeout: int = Field(
         default=1200,
         ge=5,

@@ -8,9 +8,9 @@
 {{- default .name .component -}}
 {{- end -}}
 
-{{/* Name of one model's objects. Arguments: root, model. */}}
+{{/* Name of one model's objects, which may have no underscore. Arguments: root, model. */}}
 {{- define "triton.modelName" -}}
-{{- printf "%s-%s" (include "triton.fullname" .root) (include "triton.component" .model) -}}
+{{- printf "%s-%s" (include "triton.fullname" .root) (include "triton.component" .model | replace "_" "-") -}}
 {{- end -}}
 
 {{/* Name of one model's pod of `helm test`. Arguments: root, model. */}}
@@ -85,11 +85,11 @@ httpGet:
 {{ toYaml .settings }}
 {{- end -}}
 
-{{/* The live models: those that have a version, as {"models": [...]} in JSON: the only way out of a template. */}}
+{{/* The live models: those that have a version or a source, as {"models": [...]} in JSON: the only way out of a template. */}}
 {{- define "triton.served" -}}
 {{- $served := list -}}
 {{- range .Values.models -}}
-{{- if not (kindIs "invalid" .version) -}}{{- $served = append $served . -}}{{- end -}}
+{{- if or (include "triton.sourceUri" .) (not (kindIs "invalid" .version)) -}}{{- $served = append $served . -}}{{- end -}}
 {{- end -}}
 {{- dict "models" $served | toJson -}}
 {{- end -}}

@@ -9,10 +9,12 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- end -}}
 {{- $names = dict -}}
 {{- range $index, $model := .Values.models -}}
-{{- if hasKey $names $model.name -}}
-{{- fail (printf "models[%d].name: %q is already models[%d]; each model of a release needs a name of its own" $index $model.name (get $names $model.name | int)) -}}
+{{- $name := replace "_" "-" $model.name -}}
+{{- if hasKey $names $name -}}
+{{- fail (printf "models[%d].name: %q is already models[%d] (in names of objects, _ is -); each model of a release needs a name of its own" $index $model.name (get $names $name | int)) -}}
 {{- end -}}
-{{- $_ := set $names $model.name $index -}}
+{{- $_ := set $names $name $index -}}
+{{- include "triton.validateSource" (dict "root" $ "model" $model "at" (printf "models[%d]" $index)) -}}
 {{- $full := include "triton.modelName" (dict "root" $ "model" $model) -}}
 {{- if gt (len $full) 63 -}}
 {{- fail (printf "models[%d].name: the Service would be called %s, which is longer than the 63 characters that Kubernetes allows; shorten it or the release's name" $index $full) -}}
@@ -23,7 +25,9 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- with (include "triton.servers" . | fromJson).models -}}
+{{- $ours := list -}}
+{{- range (include "triton.servers" . | fromJson).models -}}{{- if not (include "triton.sourceUri" .) -}}{{- $ours = append $ours . -}}{{- end -}}{{- end -}}
+{{- with $ours -}}
 {{- include "triton.validateRepository" (dict "root" $ "model" (first .).name) -}}
 {{- end -}}
 {{- with (include "triton.served" . | fromJson).models -}}
@@ -53,6 +57,30 @@ What the schema cannot say: rules that tie one value to another. Each message st
 {{- $deadline := include "triton.progressDeadline" . | int -}}
 {{- if le $deadline (int $startup) -}}
 {{- fail (printf "progressDeadlineSeconds: %d is not more than probes.startup.periodSeconds × failureThreshold = %d; a rollout would be called failed while its model may still load" $deadline (int $startup)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* An entry is a version of MLflow's, or a folder of somebody else's. Arguments: root, model, at (the entry's key). */}}
+{{- define "triton.validateSource" -}}
+{{- if include "triton.sourceUri" .model -}}
+{{- range $key := list "registeredModel" "version" "sha256" "runId" "codeCommit" "template" "candidate" "storageUri" -}}
+{{- if get $.model $key -}}
+{{- fail (printf "%s.%s: %s has a source, which is all that says what is served; remove one of them" $.at $key $.model.name) -}}
+{{- end -}}
+{{- end -}}
+{{- else -}}
+{{- if not .model.registeredModel -}}
+{{- fail (printf "%s.registeredModel: %s needs the model's name in MLflow's registry, or a source" .at .model.name) -}}
+{{- end -}}
+{{- if not (hasKey .model "version") -}}
+{{- fail (printf "%s.version: %s needs a version (null: nothing is served yet), or a source" .at .model.name) -}}
+{{- end -}}
+{{- if contains "_" .model.name -}}
+{{- fail (printf "%s.name: %q has an underscore, which only the name of a model with a source may have" .at .model.name) -}}
+{{- end -}}
+{{- if eq .root.Values.server.modelControlMode "poll" -}}
+{{- fail (printf "server.modelControlMode: %s is pinned by its version, of which nothing changes that could be polled; give models with a source an app of their own for poll" .model.name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

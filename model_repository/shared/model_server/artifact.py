@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
+from model_server import published
 from model_server.cache import Cache
 from model_server.errors import LoadError
 from model_server.onnx_metadata import Sibling
@@ -35,6 +36,7 @@ def load_artifact(settings: Settings, log: Log) -> tuple[bytes, VersionRecord]:
     """
     cache = cache_of(settings)
     cache.open()
+    published.take_over(cache, settings)
     known = cache.record(settings)
     if settings.sha256 and known is not None and known.sha256 == settings.sha256:
         content = cache.read(settings.sha256)

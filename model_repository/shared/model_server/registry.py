@@ -3,16 +3,14 @@
 Only here is mlflow imported, and only for what `rest` leaves to it: its import takes more than a second.
 """
 
-import ast
-import json
 import os
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import TypeVar
 
 from model_server.errors import LoadError, one_line
-from model_server.record import VersionRecord
+from model_server.record import VersionRecord, record_of
 from model_server.rest import Rest, Told, is_plain
 from model_server.retry import Deadline, pauses, within
 from model_server.settings import Settings
@@ -58,16 +56,7 @@ class Registry:
             f"version {number} of the registered model {name!r}",
             lambda: self._rest.version(name, number) if self._rest else _told(self._settings),
         )
-        tags: Mapping[str, str] = found.tags
-        return VersionRecord(
-            name=name,
-            version=number,
-            run_id=found.run_id or tags.get("run_id", ""),
-            sha256=tags.get("sha256", "").strip().lower(),
-            class_names=_names(tags.get("class_names", "")),
-            image_size=int(tags["image_size"]) if tags.get("image_size", "").isdigit() else None,
-            precision_drop=_figures(tags.get("precision_drop", "")),
-        )
+        return record_of(name, number, found.run_id, found.tags)
 
     def download(self, folder: Path) -> Path:
         """Downloads the version's files into an empty folder and returns the ONNX file.
@@ -215,28 +204,3 @@ def _reason(error: BaseException) -> str:
         if mark in text:
             return mark.lower()
     return text if len(text) <= 300 else text[:297] + "..."
-
-
-def _figures(text: str) -> dict[str, float]:
-    """Numbers by name from a JSON object; none: an empty one."""
-    try:
-        return {str(key): float(value) for key, value in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _names(text: str) -> list[str]:
-    """Class names from a JSON list, or from Ultralytics' own notation `{0: 'person', ...}`; none: an empty list.
-
-    Where there are too many for a tag, it only counts them, and the export's own notes have them.
-    """
-    for read in (json.loads, ast.literal_eval):
-        try:
-            value = read(text)
-        except (ValueError, SyntaxError):
-            continue
-        if isinstance(value, list):
-            return [str(name) for name in value]
-        if isinstance(value, dict) and all(str(index).isdigit() for index in value):
-            return [str(value[index]) for index in sorted(value, key=int)]
-    return []

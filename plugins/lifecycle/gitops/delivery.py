@@ -7,8 +7,9 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 from lifecycle.gitops.errors import (
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_URI = re.compile(r"s3://[a-z0-9][-a-z0-9.]*(/[A-Za-z0-9._=@+-]+)+/?")
 
 
 @dataclass
@@ -96,6 +98,20 @@ class GitOps:
         path = self._settings.path(environment, app)
         return self._insist(f"reading {path}", lambda clone, _: revisions(clone, model, path, limit))
 
+    def newest_code(self) -> str:
+        """The newest commit of the branch that touched the serving code; empty: there is none."""
+        folder = self._settings.code_path
+        return self._insist(f"looking for {folder}", lambda clone, _: newest_code(clone, folder).commit)
+
+    def export(self, commit: str, paths: Sequence[str], into: Path) -> None:
+        """Write the files below some paths of a commit into a folder."""
+        self._insist(f"reading {commit[:12]}", lambda clone, _: clone.export(commit, paths, into))
+
+    @property
+    def code_path(self) -> str:
+        """The folder of the repository with the code that serves."""
+        return self._settings.code_path
+
     def relation(self, commit: str, revision: str) -> Relation:
         """How a revision of the branch (what a cluster has synced, say) relates to a commit that was delivered.
 
@@ -135,6 +151,11 @@ class GitOps:
             bump = replace(bump, pin=replace(bump.pin, code_commit=code_at_tip(clone, folder, attempt.code)))
         file = _present(clone, tip, path)
         before = read_model(file.content, bump.model, path=path)
+        if before.published and bump.pin.version is not None and not bump.pin.uri and bump.kind != "discard":
+            raise BumpInvalid(
+                f"{target_of(bump)} has a storageUri, so KServe serves its versions from a bucket, and none was named "
+                "to publish them in. Set LIFECYCLE_PUBLISH_URL. Nothing was committed."
+            )
         edit = edit_model(
             file.content,
             bump.model,
@@ -249,6 +270,8 @@ def _check(bump: Bump) -> None:
         raise BumpInvalid(f"{bump.model}: the checksum {pin.sha256!r} is not 64 lower-case hex digits.")
     elif not pin.run_id or not pin.run_id.isprintable():
         raise BumpInvalid(f"{bump.model}: the run id {pin.run_id!r} is not one line of text.")
+    if pin.uri and not _URI.fullmatch(pin.uri):
+        raise BumpInvalid(f"{bump.model}: {pin.uri!r} is no folder of a bucket: write s3://<bucket>/<folder>.")
     if pin.code_commit and not _COMMIT.fullmatch(pin.code_commit):
         raise BumpInvalid(f"{bump.model}: the code commit {pin.code_commit!r} is not the full id of a commit.")
     if bump.kind in ("candidate", "discard") and pin.version is None:

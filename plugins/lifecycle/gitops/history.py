@@ -42,7 +42,7 @@ def find_own_commit(clone: Clone, bump: Bump, pushed_unsure: str | None) -> Comm
             return note
         same_entry = note.trailers.get(names.DELIVERY_TRAILER, "").partition(" ")[2] == target_of(bump)
         if run and same_entry and note.trailers.get(names.DAG_RUN_TRAILER) == run:
-            telling = [names.DELIVERY_TRAILER, names.MODEL_VERSION_TRAILER]
+            telling = [names.DELIVERY_TRAILER, names.MODEL_VERSION_TRAILER, names.MODEL_URI_TRAILER]
             if not bump.newest_code:
                 telling.append(names.CODE_COMMIT_TRAILER)
             return note if all(note.trailers.get(key) == wanted.get(key) for key in telling) else None

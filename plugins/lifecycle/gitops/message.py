@@ -29,7 +29,9 @@ def version_words(registered_model: str, pin: Pin) -> str:
 def trailers_of(bump: Bump) -> dict[str, str]:
     """All trailers of the bump's commit. What the bump itself says goes before what its caller says about it."""
     found = {
-        names.MODEL_VERSION_TRAILER: version_words(bump.registered_model, bump.pin),
+        # A model that is not made here has no version.
+        names.MODEL_VERSION_TRAILER: version_words(bump.registered_model, bump.pin) if bump.registered_model else "",
+        names.MODEL_URI_TRAILER: bump.pin.uri,
         names.MLFLOW_RUN_TRAILER: bump.pin.run_id,
         names.CODE_COMMIT_TRAILER: bump.pin.code_commit,
         names.DATASET_DIGEST_TRAILER: bump.trailers.get(names.DATASET_DIGEST_TRAILER, ""),
@@ -64,10 +66,19 @@ def effect_of(bump: Bump, before: PinnedModel) -> str:
         other = before.candidate
         replaced = f" It replaces the candidate {other.words} of the MLflow run {other.run_id}." if other else ""
         return f"{text}{replaced}"
+    if not bump.registered_model:
+        return f"It replaces {before.pin.uri or 'nothing'}."
     if before.pin.version is not None and before.pin.version == bump.pin.version:
         former = before.pin.code_commit[:12] or "no commit in particular"
         return f"It keeps {before.pin.words} and replaces the code of {former}."
     return f"It replaces {'nothing' if before.pin.version is None else before.pin.words}."
+
+
+def _what(bump: Bump) -> str:
+    """The version that the commit names; of a model that is not made here, its folder."""
+    if not bump.registered_model:
+        return f"{bump.model} at {bump.pin.uri or '(no folder)'}"
+    return f"{bump.registered_model} {'(no version)' if bump.pin.version is None else bump.pin.version}"
 
 
 def message_of(bump: Bump, before: PinnedModel, settings: GitOpsSettings) -> str:
@@ -81,8 +92,8 @@ def message_of(bump: Bump, before: PinnedModel, settings: GitOpsSettings) -> str
         "model": bump.model,
         "registered_model": bump.registered_model,
         "version": "none" if bump.pin.version is None else str(bump.pin.version),
-        "what": f"{bump.registered_model} {'(no version)' if bump.pin.version is None else bump.pin.version}",
-        "former": "nothing" if former.version is None else f"version {former.version}",
+        "what": _what(bump),
+        "former": "nothing" if former == Pin(None, "", "") else former.words,
         "effect": effect_of(bump, before),
         "dag_run": bump.trailers.get(names.DAG_RUN_TRAILER, ""),
         "reverts": bump.reverts or "",

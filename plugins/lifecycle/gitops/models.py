@@ -15,13 +15,20 @@ Kind = Literal["promote", "restore", "rollback", "candidate", "discard"]
 
 @dataclass(frozen=True)
 class PinnedModel:
-    """One entry of a values file, as read."""
+    """One entry of a values file, as read.
+
+    `registered_model` is empty for a model that is not made here: its pin is the folder's address alone. `published`:
+    its versions are served from a folder in a bucket, which is made for each release.
+    """
 
     name: str
     registered_model: str
     pin: Pin
     hold: bool
     candidate: Pin | None = None
+    published: bool = False
+    # The folder of model_repository/ that the model is made from; empty: the chart's default. No edit touches it.
+    template: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

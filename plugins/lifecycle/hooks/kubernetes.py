@@ -14,7 +14,7 @@ from typing import Any
 
 from lifecycle.connections import connections
 from lifecycle.errors import ClusterError, ClusterUnavailable, LifecycleError, ObjectMissing
-from lifecycle.model.names import GRPC_PORT, HTTP_PORT, REFRESH_ANNOTATION
+from lifecycle.model.names import GRPC_PORT, HTTP_PORT, KSERVE_GROUP, KSERVE_LABEL, REFRESH_ANNOTATION
 from lifecycle.model.target import Endpoint, Target
 from lifecycle.policy.backoff import pauses
 from lifecycle.policy.candidate import quantity
@@ -77,7 +77,8 @@ class ClusterHook:
         Raises:
             ClusterError: there is no Service with the model's labels, or more than one.
         """
-        found = self._list("service", target)
+        # KServe's own Services carry what the InferenceService is labelled with.
+        found = [each for each in self._list("service", target) if not _of_kserve(each)]
         if len(found) != 1:
             names = ", ".join(service["metadata"]["name"] for service in found) or "none"
             raise ClusterError(
@@ -92,6 +93,20 @@ class ClusterHook:
     def pods(self, target: Target) -> list[dict[str, Any]]:
         """Return the model's pods."""
         return self._list("pod", target)
+
+    def replicas(self, target: Target) -> list[str]:
+        """Return the URL of each pod behind the model's Service, where KServe runs them; else none.
+
+        An InferenceService, and more so a TrainedModel, says nothing of what each of its pods serves.
+        """
+        for service in self._list("service", target):
+            name = (service["spec"].get("selector") or {}).get(KSERVE_LABEL)
+            if name and not _of_kserve(service):
+                port = next(each["targetPort"] for each in service["spec"]["ports"] if each["name"] == HTTP_PORT)
+                pods = self._list("pod", target, f"{KSERVE_LABEL}={name}")
+                there = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+                return [f"http://{ip}:{port}" for pod in there if (ip := pod.get("status", {}).get("podIP"))]
+        return []
 
     def memory(self, target: Target) -> int | None:
         """Return the bytes that the model's pods use, most of any; None where they were not measured yet.
@@ -110,7 +125,7 @@ class ClusterHook:
         used = [sum(quantity(each["usage"]["memory"]) for each in pod["containers"]) for pod in found["items"]]
         return max(used, default=None)
 
-    def _list(self, kind: str, target: Target) -> list[dict[str, Any]]:
+    def _list(self, kind: str, target: Target, selector: str = "") -> list[dict[str, Any]]:
         # Objects as the API gives them; unlike the asynchronous client, this one raises for an error all the same.
         from kubernetes.client import CoreV1Api
 
@@ -118,7 +133,7 @@ class ClusterHook:
             f"list {kind}s in namespace {target.namespace!r}",
             lambda: getattr(CoreV1Api(self._client), f"list_namespaced_{kind}"),
             (target.namespace,),
-            label_selector=target.selector,
+            label_selector=selector or target.selector,
             _preload_content=False,
         )["items"]
         return found
@@ -183,6 +198,16 @@ class AsyncClusterHook:
             "Deployments", namespace, "AppsV1Api.list_namespaced_deployment", namespace, label_selector=selector
         )
 
+    async def kserve(self, namespace: str, plural: str, selector: str) -> list[dict[str, Any]]:
+        """Return KServe's objects with these labels; none where the cluster does not know their kind."""
+        version = "v1beta1" if plural == "inferenceservices" else "v1alpha1"
+        method = "CustomObjectsApi.list_namespaced_custom_object"
+        where = (KSERVE_GROUP, version, namespace, plural)
+        try:
+            return await self._list(plural, namespace, method, *where, label_selector=selector)
+        except ObjectMissing:
+            return []
+
     async def workloads(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         """Return the Deployments with these labels, and the Rollouts where the cluster knows them, with their kind."""
         workloads = [{"kind": "Deployment", **each} for each in await self.deployments(namespace, selector)]
@@ -217,6 +242,11 @@ class AsyncClusterHook:
         if not 200 <= response.status <= 299:
             raise refusal(action, response.status, response.reason, body.decode(errors="replace"))
         return answered(action, body)
+
+
+def _of_kserve(service: dict[str, Any]) -> bool:
+    """Whether KServe made the Service."""
+    return KSERVE_LABEL in (service["metadata"].get("labels") or {})
 
 
 def endpoint(target: Target, *, retries: int | None = None) -> Endpoint:

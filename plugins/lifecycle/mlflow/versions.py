@@ -142,7 +142,7 @@ def pinned(client: MlflowClient, name: str, version: int, where: str) -> ModelVe
             f"{where} pins version {version} of {name!r}, which MLflow at {client.tracking_uri} lacks: the candidate "
             f"could not be compared with what is live, and a new server could not load it. {way_out}"
         ) from error
-    location = _files_of(client, found)
+    location = files_of(client, found)
     if is_proxied(location) and not _listed(client, location):
         raise RegistryError(
             f"{where} pins version {version} of {name!r}, whose files MLflow at {client.tracking_uri} lost ({location} "
@@ -151,7 +151,7 @@ def pinned(client: MlflowClient, name: str, version: int, where: str) -> ModelVe
     return found
 
 
-def _files_of(client: MlflowClient, version: ModelVersion) -> str:
+def files_of(client: MlflowClient, version: ModelVersion) -> str:
     """The address of a version's files: its own, or that of the logged model that it was made of."""
     uri = str(client.get_model_version_download_uri(version.name, str(version.version)))
     if not uri.startswith("models:/"):

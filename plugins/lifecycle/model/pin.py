@@ -1,24 +1,26 @@
 """The pin: one exact version of a registered model and the code that serves it, in every form that is written down.
 
-In Git it is four scalars of a values file, in XCom a dictionary, in MLflow a version with tags.
+In Git it is some scalars of a values file, in XCom a dictionary, in MLflow a version with tags.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from lifecycle.model.names import CODE_COMMIT, RUN_ID, SHA256
 
 
 class PinDict(TypedDict):
-    """A pin as XCom; `version` None: nothing is served."""
+    """A pin as XCom; `version` None: nothing is served, or a folder that is no version (`uri`)."""
 
     version: int | None
     sha256: str
     run_id: str
     code_commit: str
+    uri: NotRequired[str]
 
 
 class VersionDict(TypedDict):
@@ -28,6 +30,7 @@ class VersionDict(TypedDict):
     sha256: str
     run_id: str
     code_commit: str
+    uri: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,16 @@ class Pin:
     `version` is None where nothing is served yet; then `sha256` (of the ONNX file, 64 lower-case hex digits), `run_id`
     (of MLflow) and `code_commit` are empty. `code_commit` (40 or 64 lower-case hex digits) is the commit of
     `model_repository/` that was proved with the version; empty: not chosen yet, or written before pins had one.
+
+    `uri` is the folder that is served, `s3://<bucket>/<key>`: the one that was published for the version, where KServe
+    serves it; or that of a model that is not made here (a values entry with `source`), which has nothing else.
     """
 
     version: int | None
     sha256: str
     run_id: str
     code_commit: str = ""
+    uri: str = ""
 
     @classmethod
     def from_tags(cls, version: int, tags: Mapping[str, str]) -> Pin:
@@ -56,30 +63,38 @@ class Pin:
     @classmethod
     def from_xcom(cls, value: PinDict | VersionDict) -> Pin:
         """From what a task returned."""
-        return cls(value["version"], value["sha256"], value["run_id"], value["code_commit"])
+        return cls(value["version"], value["sha256"], value["run_id"], value["code_commit"], value.get("uri", ""))
 
     def xcom(self) -> PinDict:
         """As a task returns it."""
-        return {
+        told: PinDict = {
             "version": self.version,
             "sha256": self.sha256,
             "run_id": self.run_id,
             "code_commit": self.code_commit,
         }
+        return {**told, "uri": self.uri} if self.uri else told
 
     def version_xcom(self) -> VersionDict:
         """As a task returns it that names a version."""
-        return {
+        told: VersionDict = {
             "version": self.number,
             "sha256": self.sha256,
             "run_id": self.run_id,
             "code_commit": self.code_commit,
         }
+        return {**told, "uri": self.uri} if self.uri else told
 
     @classmethod
     def from_scalars(cls, version: int | None, scalars: Mapping[str, str]) -> Pin:
         """From the scalars of a values file."""
-        return cls(version, scalars["sha256"], scalars["runId"], scalars.get("codeCommit", ""))
+        return cls(
+            version,
+            scalars.get("sha256", ""),
+            scalars.get("runId", ""),
+            scalars.get("codeCommit", ""),
+            scalars.get("storageUri", ""),
+        )
 
     def scalars(self) -> dict[str, int | str | None]:
         """The scalars of a values file, by their keys."""
@@ -88,6 +103,7 @@ class Pin:
             "sha256": self.sha256,
             "runId": self.run_id,
             "codeCommit": self.code_commit,
+            "storageUri": self.uri,
         }
 
     @property
@@ -102,9 +118,18 @@ class Pin:
         return self.version
 
     @property
+    def label(self) -> str | None:
+        """What the chart labels its pods with: the version, or what stands for the folder in a label; None: no pods."""
+        if self.version is not None:
+            return str(self.version)
+        return f"folder-{hashlib.sha256(self.uri.rstrip('/').encode()).hexdigest()[:16]}" if self.uri else None
+
+    @property
     def words(self) -> str:
         """For a sentence."""
-        return "no version" if self.version is None else f"version {self.version}"
+        if self.version is None:
+            return self.uri or "no version"
+        return f"version {self.version}"
 
     @property
     def words_with_code(self) -> str:

@@ -62,6 +62,31 @@ class CodeParams(TypedDict):
     reason: str
 
 
+class FolderParams(TargetParams):
+    """The params of `yolo_release_path`; `path` empty: the folder before the present one."""
+
+    path: str
+    hold: bool
+    reason: str
+
+
+class ChosenFolder(TypedDict):
+    """`choose_folder`: the pin that is wanted and its folder, the present pin, and whether it is a way back."""
+
+    pin: PinDict
+    uri: str
+    live: PinDict
+    back: bool
+
+
+class ServedFolder(TypedDict):
+    """`verify_serving` of a model that is not made here: from which folder, and where it answers."""
+
+    uri: str
+    url: str
+    grpc_url: str
+
+
 class StageDict(TargetParams):
     """A stage of a pipeline, as a DAG hands it to its tasks.
 

@@ -288,6 +288,6 @@ class Pipeline(Part):
 def of_task(name: str) -> type[Pipeline]:
     """What the file of a pipeline of this task may say: its gate knows the task's own figure."""
     kind = kinds.find(name)
-    gate = (SerializeAsAny[kind.gate], Field(default=kind.gate(), description="What a candidate has to reach."))  # type: ignore[misc]
+    gate = (SerializeAsAny[kind.gate], Field(default=kind.gate(), description="What a candidate has to reach."))  # type: ignore[misc,name-defined]
     made: type[Pipeline] = create_model("Pipeline", __base__=Pipeline, __doc__=Pipeline.__doc__, gate=gate)
     return made

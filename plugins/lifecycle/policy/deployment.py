@@ -8,7 +8,9 @@ from lifecycle.model.names import VERSION_LABEL
 from lifecycle.policy.application import State, Verdict
 
 
-def judge_deployment(found: list[dict[str, Any]], version: int | None, revision: str) -> Verdict:
+def judge_deployment(
+    found: list[dict[str, Any]], version: int | str | None, revision: str, label: str = VERSION_LABEL
+) -> Verdict:
     """Judge the one Deployment of a version.
 
     Source: `getAppsv1DeploymentHealth` of argoproj/gitops-engine, whose rules these are.
@@ -17,8 +19,9 @@ def judge_deployment(found: list[dict[str, Any]], version: int | None, revision:
         found: the Deployments with its labels, as the API gives them (camelCase).
         version: the version whose pods it has to run.
         revision: the revision that Argo CD has synced.
+        label: of the pods, which names the version.
     """
-    wanted = [each for each in found if _version(each) == str(version)]
+    wanted = [each for each in found if _version(each, label) == str(version)]
     if not wanted:
         return Verdict(State.WAITING, f"synced, and version {version} has no Deployment yet", revision)
     name, status = wanted[0]["metadata"]["name"], wanted[0].get("status") or {}
@@ -40,7 +43,7 @@ def judge_deployment(found: list[dict[str, Any]], version: int | None, revision:
     return Verdict(State.READY, f"synced, and the Deployment {name} is healthy", revision)
 
 
-def _version(deployment: dict[str, Any]) -> str | None:
+def _version(deployment: dict[str, Any], label: str) -> str | None:
     """The version that its pods have as a label; an older run's candidate has the same name."""
     labels: dict[str, str] = deployment["spec"]["template"]["metadata"].get("labels") or {}
-    return labels.get(VERSION_LABEL)
+    return labels.get(label)

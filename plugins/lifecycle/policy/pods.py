@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from lifecycle.model.names import ASSEMBLE_CONTAINER
+from lifecycle.model.names import ASSEMBLE_CONTAINER, SOURCE_CONTAINER
 
 MESSAGE_LIMIT = 600
 # A node that is being added, or a pod that is ending, needs a moment.
 UNSCHEDULED_SECONDS = 60.0
 # A server that waits for MLflow does not end, so one that ended as often as this does not come up by waiting.
 RESTART_LIMIT = 3
+# Init containers of charts/triton whose failure another try only repeats: what they want was fetched, or is not there.
+LAYING_OUT = (ASSEMBLE_CONTAINER, SOURCE_CONTAINER)
 
 
 def pod_troubles(pods: list[dict[str, Any]]) -> str:
@@ -29,14 +31,15 @@ def pod_troubles(pods: list[dict[str, Any]]) -> str:
     return "; ".join(sentences)
 
 
-def crash_looping(pods: list[dict[str, Any]]) -> str:
-    """Return which pods' servers have ended with an error and been restarted `RESTART_LIMIT` times; empty: none.
+def crash_looping(pods: list[dict[str, Any]], limit: int = RESTART_LIMIT) -> str:
+    """Return which pods' servers have ended with an error and been restarted `limit` times; empty: none.
 
     Of the init containers only the one that lays out what was fetched counts: what another could not fetch may be there
     the next time, and what is missing in what it fetched is missing again.
 
     Args:
         pods: pod objects of one version, as the API gives them (camelCase).
+        limit: how often.
     """
     counts = {
         pod["metadata"]["name"]: max(
@@ -45,13 +48,13 @@ def crash_looping(pods: list[dict[str, Any]]) -> str:
         )
         for pod in pods
     }
-    return ", ".join(f"{name} ({count} restarts)" for name, count in counts.items() if count >= RESTART_LIMIT)
+    return ", ".join(f"{name} ({count} restarts)" for name, count in counts.items() if count >= limit)
 
 
 def _servers(status: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The statuses of the server and of what lays out its model folder."""
     yield from status.get("containerStatuses") or []
-    yield from (each for each in status.get("initContainerStatuses") or [] if each["name"] == ASSEMBLE_CONTAINER)
+    yield from (each for each in status.get("initContainerStatuses") or [] if each["name"] in LAYING_OUT)
 
 
 def not_fitting(pods: list[dict[str, Any]], now: float) -> str:

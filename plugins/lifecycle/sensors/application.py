@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
 from lifecycle.model.names import COMMIT_KEY
+from lifecycle.model.pin import Pin
 from lifecycle.model.results import RolledOut, RolloutEvent
 from lifecycle.model.target import Target
 from lifecycle.settings import settings
@@ -37,6 +38,7 @@ class ApplicationRolloutSensor(BaseOperator):
     :param model: Triton's model name. (templated)
     :param commit: the commit to wait for. (templated)
     :param version: the version that this commit pins. (templated)
+    :param uri: in place of it, the folder that this commit pins, of a model that is not made here. (templated)
     :param code_commit: the commit of the code that it pins; empty: whichever. (templated)
     :param request_url: the merge request that brings the commit; none: the commit is on the branch. (templated)
     :param delivery: how the stage has its commits delivered; empty: as the setting says. (templated)
@@ -45,7 +47,7 @@ class ApplicationRolloutSensor(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        *("environment", "app", "model", "commit", "version", "code_commit", "request_url", "delivery"),
+        *("environment", "app", "model", "commit", "version", "uri", "code_commit", "request_url", "delivery"),
     )
 
     def __init__(
@@ -55,7 +57,8 @@ class ApplicationRolloutSensor(BaseOperator):
         app: str,
         model: str,
         commit: Any,
-        version: Any,
+        version: Any = None,
+        uri: Any = "",
         code_commit: Any = "",
         request_url: Any = None,
         delivery: Any = "",
@@ -69,6 +72,7 @@ class ApplicationRolloutSensor(BaseOperator):
         self.model = model
         self.commit = commit
         self.version = version
+        self.uri = uri
         self.code_commit = code_commit
         self.request_url = request_url
         self.delivery = delivery
@@ -94,7 +98,10 @@ class ApplicationRolloutSensor(BaseOperator):
         self._watch(self._awaited([self.commit], [], time.time() + limit))
 
     def _awaited(self, accepted: list[str], older: list[str], deadline: float) -> rollout.Awaited:
-        return rollout.Awaited(self.target, int(self.version), self.code_commit or "", accepted, older, deadline)
+        wanted = Pin(None, "", "", uri=self.uri).label if self.uri else int(self.version)
+        return rollout.Awaited(
+            self.target, wanted, self.code_commit or "", accepted, older, deadline, uri=self.uri or ""
+        )
 
     def _watch(self, awaited: rollout.Awaited) -> NoReturn:
         # The trigger itself keeps the time and says what it waited for; Airflow's limit is only a backstop.

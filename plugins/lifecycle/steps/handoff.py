@@ -10,6 +10,7 @@ from lifecycle.model import names
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, RegisteredVersion
 from lifecycle.model.target import Target
+from lifecycle.publishing.release import published
 
 if TYPE_CHECKING:
     from lifecycle.gitops import Bump, Delivery
@@ -98,7 +99,7 @@ def restore(
 
 def deliver(wanted: Bump, delivery: str = "") -> Delivery:
     """Deliver a bump as the stage (`delivery`) or the setting says, and log what became of it."""
-    made = repository(delivery).deliver(wanted)
+    made = repository(delivery).deliver(published(wanted))
     log.info("%s: %s", made.outcome, made.detail)
     if made.diff:
         log.info("Commit %s\n%s", made.commit, made.diff)

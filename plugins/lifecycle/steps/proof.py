@@ -42,7 +42,7 @@ def prove(target: Target, pin: Pin) -> ServedVersion:
         folder = Path(name)
         with MlflowHook.from_settings().session() as client:
             samples = runs.download(client, pin.run_id, names.VERIFICATION_FOLDER, folder)
-        address, report = _ask(target, pin, lambda url: verify_served(url, target.model, pin, samples))
+        address, report = ask(target, pin, lambda url: verify_served(url, target.model, pin, samples))
         _keep(pin.run_id, report, folder)
     log.info(
         "%s serves %s: %s as in training, %.2f s",
@@ -67,10 +67,10 @@ def prove_identity(target: Target, pin: Pin) -> Endpoint:
     """
     from lifecycle.verification import ask_served, check_identity
 
-    def ask(url: str) -> None:
+    def identity(url: str) -> None:
         check_identity(ask_served(url, target.model), pin, url)
 
-    return _ask(target, pin, ask)[0]
+    return ask(target, pin, identity)[0]
 
 
 def prove_absent(target: Target) -> None:
@@ -89,7 +89,7 @@ def prove_absent(target: Target) -> None:
         time.sleep(POLL)
 
 
-def _ask(target: Target, pin: Pin, question: Callable[[str], Result]) -> tuple[Endpoint, Result]:
+def ask(target: Target, pin: Pin, question: Callable[[str], Result]) -> tuple[Endpoint, Result]:
     """Put a question to the server until it can be answered; only what time can fix is asked again."""
     from lifecycle.verification import WrongVersionServed
 
@@ -97,13 +97,16 @@ def _ask(target: Target, pin: Pin, question: Callable[[str], Result]) -> tuple[E
     while True:
         try:
             address = endpoint(target)
-            return address, question(address.url)
+            answer = question(address.url)
+            for url in [] if settings().serving_url else ClusterHook.from_settings().replicas(target):
+                answer = question(url)
+            return address, answer
         except LifecycleError as error:
             passing = error.retryable or isinstance(error, WrongVersionServed)
             if not passing or time.monotonic() >= deadline:
                 raise RolloutFailed(
-                    f"{target.model} in {target.environment}/{target.app} does not serve version {pin.version} as it "
-                    f"should: {error}{_pods_say(target)}"
+                    f"{target.model} in {target.environment}/{target.app} does not serve {pin.words} as it should: "
+                    f"{error}{_pods_say(target)}"
                 ) from error
             log.info("Not yet: %s", error)
             time.sleep(POLL)

@@ -14,6 +14,7 @@ from lifecycle.model.target import Target
 from lifecycle.policy.rollout import rollout_error
 from lifecycle.settings import settings
 from lifecycle.steps import handoff, proof
+from lifecycle.steps.folder_proof import prove_folder
 from lifecycle.steps.watching import RolloutWatch
 
 SEE_LOG = "see the log of the task that failed."
@@ -58,7 +59,7 @@ class Restore:
 
     def watch(self, commit: str) -> RolloutWatch:
         """What shows that it is back."""
-        return RolloutWatch.of(self.target, [commit], [], time.time() + settings().rollout_timeout, self.former.version)
+        return RolloutWatch.of(self.target, [commit], [], time.time() + settings().rollout_timeout, self.former.label)
 
     def tell(self, event: RolloutEvent) -> NoReturn:
         """See whether the former version answers, and fail with both facts."""
@@ -79,9 +80,12 @@ class Restore:
         self.tell(asyncio.run(self.watch(self.commit_back()).end()))
 
     def _prove(self) -> str:
-        if self.former.version is None:
+        if self.former.label is None:
             proof.prove_absent(self.target)
             return "Nothing was live before, and no server is left"
+        if self.former.version is None:
+            prove_folder(self.target, self.former)
+            return f"The former {self._words} is back and answers"
         proof.prove_identity(self.target, self.former)
         return f"The former {self.registered_model} {self._words} is back and answers"
 
@@ -90,16 +94,21 @@ class Restore:
         """What did not go live, and why."""
         pin = Pin.from_xcom(self.promoted["pin"])
         return (
-            f"{pin.told_from(self.former).capitalize()} of {self.registered_model} (commit {self.promoted['commit']}) "
-            f"did not go live: {self.why or SEE_LOG}"
+            f"{_first_upper(pin.told_from(self.former))} of {self.registered_model or self.target.model} (commit "
+            f"{self.promoted['commit']}) did not go live: {self.why or SEE_LOG}"
         )
 
     @property
     def _words(self) -> str:
         """What was live before; its code is told where that is all that changed."""
-        if self.former.version is None:
+        if self.former.label is None:
             return "state without a server"
         return self.former.told_from(Pin.from_xcom(self.promoted["pin"]))
+
+
+def _first_upper(words: str) -> str:
+    """As a sentence begins, with an address as it is."""
+    return words if "://" in words else words[0].upper() + words[1:]
 
 
 def on_the_branch(promoted: DeliveredCommit | None, merged: str | None) -> DeliveredCommit | None:

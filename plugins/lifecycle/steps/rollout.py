@@ -27,16 +27,17 @@ class Superseded(Exception):
 class Awaited:
     """A commit that is waited for.
 
-    `code_commit` empty: whichever. `accepted`: the commit and revisions known to hold it; `older`: known not to;
-    `deadline`: seconds since the epoch.
+    `version`: its number, or the label of a folder (`Pin.label`), which `uri` is then. `code_commit` empty: whichever.
+    `accepted`: the commit and revisions known to hold it; `older`: known not to; `deadline`: seconds since the epoch.
     """
 
     target: Target
-    version: int
+    version: int | str | None
     code_commit: str
     accepted: list[str]
     older: list[str]
     deadline: float
+    uri: str = ""
 
     @property
     def commit(self) -> str:
@@ -73,6 +74,13 @@ def _check_superseded(awaited: Awaited) -> None:
     pinned, tip = repository().read(target.environment, target.app, target.model)
     found = pinned.candidate if target.candidate else pinned.pin
     as_what = "the candidate " if target.candidate else ""
+    if awaited.uri and found is not None:
+        if found.uri == awaited.uri:
+            return
+        raise Superseded(
+            f"Superseded: commit {awaited.commit} pinned {awaited.uri} as {target.model}, and at {tip} the file pins "
+            f"{found.words}. This run leaves the decision to whoever wrote it."
+        )
     if found is None or found.version != awaited.version:
         pins = f"{as_what}version {found.version if found else None}"
     elif awaited.code_commit and found.code_commit != awaited.code_commit:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lifecycle.errors import LifecycleError, ObjectMissing
@@ -14,12 +14,15 @@ from lifecycle.hooks.kubernetes import AsyncClusterHook
 from lifecycle.model.names import VERSION_LABEL
 from lifecycle.model.results import End, RolloutEvent
 from lifecycle.model.target import Target
+from lifecycle.policy import kserve
 from lifecycle.policy.application import State, Verdict, judge
 from lifecycle.policy.backoff import pauses
 from lifecycle.policy.deployment import judge_deployment
-from lifecycle.policy.pods import crash_looping, not_fitting, pod_troubles
+from lifecycle.policy.kserve import served_by_kserve
+from lifecycle.policy.pods import RESTART_LIMIT, crash_looping, not_fitting, pod_troubles
 from lifecycle.policy.workloads import workload_troubles
 from lifecycle.settings import settings
+from lifecycle.steps.kserve import Kserve
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ ENDS: dict[State, End] = {
 REFUSALS = 3
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class RolloutWatch:
     """What is watched, and how often.
 
@@ -53,8 +56,9 @@ class RolloutWatch:
         deadline: seconds since the epoch at which to give up.
         pods_namespace: where the serving pods are.
         pods_selector: their label selector; asked for reasons when the rollout fails or takes too long.
-        version: the version that is rolled out; its pods are looked at while it waits, so that a server that ends again
-            and again fails the rollout long before Argo CD's Deployment does (its progress deadline). None: no look.
+        version: the version, or the label of a folder, that is rolled out (`Pin.label`); its pods are looked at while it
+            waits, so that a server that ends again and again fails the rollout long before Argo CD's Deployment does (its
+            progress deadline). None: no look.
         health: whose health counts, see `Health`; the Deployment is found by `pods_selector`.
         poll: seconds between two looks.
         refresh_interval: seconds between two requests to Argo CD to look at git.
@@ -70,14 +74,16 @@ class RolloutWatch:
     pods_selector: str
     poll: float
     refresh_interval: float
-    version: int | None = None
+    version: int | str | None = None
     health: Health = "application"
+    # Set where the Application turns out to be KServe's.
+    kserve: Kserve | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def of(
-        cls, target: Target, accepted: list[str], older: list[str], deadline: float, version: int | None
+        cls, target: Target, accepted: list[str], older: list[str], deadline: float, version: int | str | None
     ) -> RolloutWatch:
-        """Of a target and the version that is rolled out (None: nothing), with the settings' intervals.
+        """Of a target and the pin's label that is rolled out (None: nothing), with the settings' intervals.
 
         Of a candidate, only its own Deployment counts, and where it is taken away, nothing: a live version may be
         Degraded.
@@ -156,7 +162,13 @@ class RolloutWatch:
     async def _look(self) -> Verdict:
         application = await self._hook.application(self.namespace, self.application)
         accepted, older = set(self.accepted), set(self.older)
-        verdict = judge(application, accepted, older, health=self.health == "application")
+        self.kserve = None
+        if served_by_kserve(application):
+            self.kserve = Kserve(self._hook, self.pods_namespace, self.pods_selector, self.version)
+        own = self.kserve is not None
+        verdict = judge(application, accepted, older, health=self.health == "application" and not own)
+        if self.kserve is not None:
+            return verdict if verdict.state is not State.READY else await self.kserve.look(verdict)
         if self.health != "deployment" or verdict.state is not State.READY:
             return verdict
         found = await self._hook.deployments(self.pods_namespace, self.pods_selector)
@@ -166,13 +178,17 @@ class RolloutWatch:
         """A verdict that waits, with what the version's pods add: servers that do not come up end it."""
         if self.version is None:
             return verdict
-        selector = f"{self.pods_selector},{VERSION_LABEL}={self.version}"
+        selector, limit = f"{self.pods_selector},{VERSION_LABEL}={self.version}", RESTART_LIMIT
+        if self.kserve is not None:
+            selector, limit = self.kserve.new_pods, kserve.RESTART_LIMIT
+        if not selector:
+            return verdict
         try:
             pods = await self._hook.pods(self.pods_namespace, selector)
         except LifecycleError as error:
             log.debug("The serving pods could not be asked: %s", error)
             return verdict
-        if looping := crash_looping(pods):
+        if looping := crash_looping(pods, limit):
             return Verdict(State.CRASHING, f"its server ends again and again in {looping}", verdict.revision)
         if unplaced := not_fitting(pods, time.time()):
             return replace(verdict, message=f"{verdict.message}; {unplaced}")
@@ -180,7 +196,8 @@ class RolloutWatch:
 
     async def _troubles(self) -> str:
         """What the Deployments and pods say; a reason that cannot be had must not hide the rollout's own."""
-        where = (self.pods_namespace, self.pods_selector)
+        selector = self.kserve.all_pods if self.kserve is not None else self.pods_selector
+        where = (self.pods_namespace, selector)
         found = [
             await self._patiently("Deployments", lambda: self._hook.workloads(*where), workload_troubles),
             await self._patiently("serving pods", lambda: self._hook.pods(*where), pod_troubles),

@@ -11,6 +11,7 @@ from airflow.sdk.configuration import conf
 from lifecycle.model import names
 from lifecycle.model.results import (
     CodeParams,
+    FolderParams,
     GateDecision,
     LifecycleParams,
     PromoteParams,
@@ -39,6 +40,11 @@ def promote_params() -> PromoteParams:
 def code_params() -> CodeParams:
     """The run's params, in a task of `yolo_release_code`."""
     return cast(CodeParams, get_current_context()["params"])
+
+
+def folder_params() -> FolderParams:
+    """The run's params, in a task of `yolo_release_path`."""
+    return cast(FolderParams, get_current_context()["params"])
 
 
 def target(where: TargetParams | None = None) -> Target:

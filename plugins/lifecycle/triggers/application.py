@@ -30,7 +30,7 @@ class ApplicationTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments."""
-        watched = {each.name: getattr(self.watch, each.name) for each in fields(RolloutWatch)}
+        watched = {each.name: getattr(self.watch, each.name) for each in fields(RolloutWatch) if each.init}
         return f"{type(self).__module__}.{type(self).__name__}", {**watched, "settle": self.settle}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -42,10 +42,9 @@ class ApplicationTrigger(BaseTrigger):
 
 
 def watch(
-    target: Target, accepted: list[str], older: list[str], deadline: float, version: int | None
+    target: Target, accepted: list[str], older: list[str], deadline: float, version: int | str | None
 ) -> ApplicationTrigger:
-    """The trigger for a target and the version that is rolled out (None: nothing), with the settings' intervals."""
+    """The trigger for a target and the pin's label that is rolled out (None: nothing), with the settings' intervals."""
     watched = RolloutWatch.of(target, accepted, older, deadline, version)
-    return ApplicationTrigger(
-        settle=settings().rollout_settle, **{each.name: getattr(watched, each.name) for each in fields(RolloutWatch)}
-    )
+    told = {each.name: getattr(watched, each.name) for each in fields(RolloutWatch) if each.init}
+    return ApplicationTrigger(settle=settings().rollout_settle, **told)

@@ -40,6 +40,7 @@ def history(environment: str, app: str, model: str) -> list[dict[str, Any]]:
         {
             "version": revision.model.pin.version,
             "code_commit": revision.model.pin.code_commit,
+            "source": "" if revision.model.registered_model else revision.model.pin.uri,
             "commit": revision.commit,
             "time": revision.time.isoformat(),
             "subject": revision.subject,
@@ -70,22 +71,27 @@ def _row(environment: str, app: str, model: PinnedModel) -> dict[str, Any]:
         "version": model.pin.version,
         "code_commit": model.pin.code_commit,
         "run_id": model.pin.run_id,
+        # The folder of a model that is not made here.
+        "source": "" if model.registered_model else model.pin.uri,
         "hold": model.hold,
         "candidate": model.candidate.version if model.candidate else None,
         "application": target.application,
-        "served": _served(target) if model.pin.version else {"version": None, "problem": ""},
+        "served": _served(target, model) if model.pin.label else {"version": None, "problem": ""},
         "registry": _registry(model) if model.pin.version else {},
     }
 
 
-def _served(target: Target) -> dict[str, Any]:
-    """The version that answers and the commit of its code (empty: not from Git), by the server's own word."""
+def _served(target: Target, model: PinnedModel) -> dict[str, Any]:
+    """What answers, by the server's word: the version and the commit of its code (empty: not from Git), or a folder."""
     try:
         # Somebody waits for the page, and reloads it.
         url = endpoint(target, retries=0).url
         answer = requests.get(f"{url}/v2/models/{target.model}/config", timeout=SECONDS)
         answer.raise_for_status()
-        parameters = answer.json()["parameters"]
+        parameters = answer.json().get("parameters") or {}
+        if not model.registered_model:
+            source = parameters.get(names.SOURCE_PARAMETER, {}).get("string_value", "")
+            return {"version": None, "source": source, "code_commit": "", "problem": "", "url": url}
         version = int(parameters["mlflow_model_version"]["string_value"])
         code_commit = parameters.get("code_commit", {}).get("string_value", "")
     except (LifecycleError, requests.RequestException, KeyError, ValueError) as error:

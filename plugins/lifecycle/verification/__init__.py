@@ -2,6 +2,7 @@
 
 from lifecycle.errors import AnswersDiffer, SamplesUnusable, ServingError, ServingUnavailable, WrongVersionServed
 from lifecycle.verification.errors import typed_errors
+from lifecycle.verification.folder import check_folder
 from lifecycle.verification.latency import compare_latency
 from lifecycle.verification.verify import VerificationReport, ask_served, check_identity, verify_served
 
@@ -13,6 +14,7 @@ __all__ = [
     "VerificationReport",
     "WrongVersionServed",
     "ask_served",
+    "check_folder",
     "check_identity",
     "compare_latency",
     "typed_errors",

@@ -39,7 +39,7 @@ class Kind:
     @property
     def custom(self) -> bool:
         """True for what a CRD defines on a cluster: no strategic merge, lists are atomic, fields are not checked."""
-        return self.group == "argoproj.io"
+        return self.group in ("argoproj.io", "serving.kserve.io")
 
     @property
     def counted(self) -> bool:
@@ -68,6 +68,12 @@ APPLICATION_SET = Kind(
     "argoproj.io", "v1alpha1", "ApplicationSet", "applicationsets", ("appset", "appsets"), status=True
 )
 APP_PROJECT = Kind("argoproj.io", "v1alpha1", "AppProject", "appprojects", ("appproj", "appprojs"))
+# KServe's, which nothing here acts on: what an Application asks of them can be read.
+INFERENCE_SERVICE = Kind(
+    "serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices", ("isvc",), status=True, inert=True
+)
+SERVING_RUNTIME = Kind("serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes", status=True, inert=True)
+TRAINED_MODEL = Kind("serving.kserve.io", "v1alpha1", "TrainedModel", "trainedmodels", ("tm",), status=True, inert=True)
 DISRUPTION_BUDGET = Kind(
     "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", ("pdb",), inert=True, generation=True
 )
@@ -79,7 +85,8 @@ ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindi
 
 KINDS = (
     NAMESPACE, POD, SERVICE, CONFIG_MAP, SECRET, SERVICE_ACCOUNT, CLAIM, EVENT, DEPLOYMENT, REPLICA_SET,
-    ENDPOINT_SLICE, APPLICATION, APPLICATION_SET, APP_PROJECT, DISRUPTION_BUDGET, NETWORK_POLICY, ROLE, ROLE_BINDING,
+    ENDPOINT_SLICE, APPLICATION, APPLICATION_SET, APP_PROJECT, INFERENCE_SERVICE, SERVING_RUNTIME, TRAINED_MODEL,
+    DISRUPTION_BUDGET, NETWORK_POLICY, ROLE, ROLE_BINDING,
 )  # fmt: skip
 
 

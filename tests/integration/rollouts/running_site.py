@@ -88,24 +88,43 @@ class Site:
     def serve(self, app: str, pins: Mapping[str, int], replicas: int = 1) -> None:
         """Writes an app's values file as a person does, and waits until exactly that is live."""
         entries = [self._entry(model, version) for model, version in pins.items()]
-        path = self._clone / "argocd-apps" / ENVIRONMENT / app / "values.yaml"
-        self._git("pull", "--quiet", "--rebase")
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump({"models": entries, "replicas": replicas}, sort_keys=False), encoding="utf-8")
-        self._git("add", "--all")
-        self._git("commit", "--quiet", "--allow-empty", "-m", f"{app}: {dict(pins)}, {replicas} replicas")
-        self._git("push", "--quiet", "origin", "HEAD:main")
-        self._annotate("applicationsets/model-servers", "argocd.argoproj.io/application-set-refresh")
-        until(f"an Application for {app}", lambda: f"{ENVIRONMENT}-{app}" in self._applications())
-        self.refresh(app)
+        self.write_values(app, {"models": entries, "replicas": replicas})
         for model, version in pins.items():
             self.wait_live(app, model, version, replicas)
         until(f"no other pods of {app}", lambda: {self.model_of(pod) for pod in self.pods(app)} == set(pins))
 
+    def write_values(self, app: str, values: Manifest) -> None:
+        """Writes an app's values file as a person does, and asks for a refresh of its Application."""
+        path = self._clone / "argocd-apps" / ENVIRONMENT / app / "values.yaml"
+        self._git("pull", "--quiet", "--rebase")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+        self._git("add", "--all")
+        self._git("commit", "--quiet", "--allow-empty", "-m", f"Edit {app}: {len(values['models'])} models")
+        self._git("push", "--quiet", "origin", "HEAD:main")
+        self._annotate("applicationsets/model-servers", "argocd.argoproj.io/application-set-refresh")
+        until(f"an Application for {app}", lambda: f"{ENVIRONMENT}-{app}" in self._applications())
+        self.refresh(app)
+
+    def put_secret(self, name: str, data: Mapping[str, str]) -> None:
+        """Makes a Secret, which is never one of Git's."""
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": dict(data)}
+        self._api.request("POST", f"api/v1/namespaces/{ENVIRONMENT}/secrets", secret)
+
+    @property
+    def gitops(self) -> GitOps:
+        """The way by which the lifecycle commits to the remote."""
+        return GitOps(GitOpsSettings(url=f"file://{self._config.bare_repository}"))
+
+    def message(self, commit: str) -> str:
+        """What a commit says."""
+        self._git("fetch", "--quiet", "origin")
+        return self._git("show", "-s", "--format=%B", commit)
+
     def bump(self, app: str, model: str, version: int) -> str:
         """Pins a version in the way of the DAG's own promotion, and asks for a refresh; the commit."""
         made = self.versions[registered_name(model)][version]
-        delivery = GitOps(GitOpsSettings(url=f"file://{self._config.bare_repository}")).deliver(
+        delivery = self.gitops.deliver(
             Bump(
                 environment=ENVIRONMENT,
                 app=app,

@@ -231,7 +231,7 @@ def test_airflow_may_start_pods_in_one_namespace_annotate_applications_and_no_mo
         for rule in role["rules"]
         for resource in rule["resources"]
     }
-    kinds = ("services", "pods", "deployments", "rollouts")
+    kinds = ("services", "pods", "deployments", "rollouts", "inferenceservices", "trainedmodels")
     reads = {(name, kind): ["get", "list"] for name in load().served for kind in kinds}
     assert rights == {
         ("lifecycle", "pods"): ["create", "delete", "get", "list", "patch", "watch"],

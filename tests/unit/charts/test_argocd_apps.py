@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,10 @@ def test_the_project_allows_each_environment_and_nothing_else() -> None:
 def test_the_application_set_uses_the_project_and_the_chart() -> None:
     spec = load("applicationset.yaml")["spec"]["template"]["spec"]
     assert spec["project"] == load("project.yaml")["metadata"]["name"]
-    assert (ROOT / spec["source"]["path"]) == CHART
+    path = spec["source"]["path"]
+    assert path == 'charts/{{ index . "serving" | default "triton" }}', "the app's own values file picks the chart"
+    switch = json.loads((CHART / "values.schema.json").read_text())["properties"]["serving"]["enum"]
+    assert {name for name in switch if (CHART.parent / name / "Chart.yaml").is_file()} == {"triton", "kserve"}
 
 
 @pytest.mark.parametrize("path", sorted((CHART / "ci").glob("*-values.yaml")), ids=lambda path: path.stem)

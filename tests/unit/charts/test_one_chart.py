@@ -92,13 +92,13 @@ def test_the_sandbox_applies_the_root_that_a_cluster_gets() -> None:
 
 def test_every_environment_gets_the_same_application_but_for_its_name(generated: dict[str, Manifest]) -> None:
     assert sorted(generated) == ENVIRONMENTS
-    assert generated["staging"]["spec"]["destination"]["server"] == "https://machine.example.com"
-    assert generated["production"]["spec"]["destination"]["server"] == "https://k3s.example.com"
+    assert generated["staging"]["spec"]["destination"]["name"] == "machine"
+    assert generated["production"]["spec"]["destination"]["name"] == "k3s"
 
     def nameless(environment: str) -> str:
         spec = dict(generated[environment]["spec"])
         destination = {**spec.pop("destination")}
-        assert destination.pop("server")
+        assert destination.pop("name")
         return yaml.safe_dump([spec, destination]).replace(environment, "<environment>")
 
     assert {nameless(environment) for environment in ENVIRONMENTS} == {nameless("staging")}

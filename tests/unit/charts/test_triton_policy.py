@@ -78,7 +78,7 @@ def problems(pod: Manifest) -> Iterator[str]:
 
 
 def test_every_pod_is_restricted_limited_and_pinned(objects: list[Manifest], given: Manifest) -> None:
-    served = [model for model in given["models"] if model["version"] is not None]
+    served = [model for model in given["models"] if model.get("version") is not None or "source" in model]
     candidates = [model for model in given["models"] if model.get("candidate")]
     found = list(pods(objects))
     latency = given.get("test", {}).get("latency", {}).get("enabled", False)
@@ -218,7 +218,7 @@ def test_helm_test_asks_the_models_own_service(objects: list[Manifest]) -> None:
         env = {entry["name"]: entry["value"] for entry in pod["spec"]["containers"][0]["env"]}
         name, _, port = env["SERVER"].removeprefix("http://").partition(":")
         assert int(port) in {each["port"] for each in services[name]["spec"]["ports"]}
-        assert name == f"detector-{env['MODEL']}"
+        assert name == f"detector-{env['MODEL'].replace('_', '-')}"
         selectors = [service["spec"]["selector"] for service in services.values()]
         assert not any(s.items() <= pod["metadata"]["labels"].items() for s in selectors), "it serves nothing itself"
         asked.append(name)

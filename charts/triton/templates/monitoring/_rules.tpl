@@ -69,6 +69,17 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
     code_commit: {{ include "triton.codeCommit" (dict "root" $root "model" $model) | quote }}
 {{- end }}
 {{- end }}
+# Models that are not made here have the address of their folder in place of a version.
+{{- range $model := .Values.models }}
+{{- with include "triton.sourceUri" $model }}
+- record: yolo:git_source:info
+  expr: vector(1)
+  labels:
+    {{- include "triton.seriesLabels" $root | nindent 4 }}
+    model: {{ $model.name | quote }}
+    source: {{ . | quote }}
+{{- end }}
+{{- end }}
 # And what Git has under proof.
 {{- range $model := (include "triton.candidates" . | fromJson).models }}
 - record: yolo:git_candidate:info
@@ -120,14 +131,27 @@ max by (dag_id) ({{ . }}) > (max by (dag_id) ({{ . }} offset 5m) or max by (dag_
 {{- $engine := include "triton.engineSeries" . -}}
 {{- $rule := .Values.monitoring.prometheusRule -}}
 {{- $where := printf "%s/%s" .Release.Namespace .Release.Name -}}
+{{- /* Of a model that is not made here, Triton's own series tell that it is loaded: they come with it, at zero. */}}
+{{- $foreign := (include "triton.foreignModels" . | fromJson).models -}}
+{{- $loaded := "" -}}
+{{- if $foreign -}}
+{{- $loaded = printf `nv_inference_request_success{model=~"%s",%s}` (join "|" $foreign) $series -}}
+{{- end }}
 - alert: YoloModelNotServed
+  {{- if $foreign }}
+  expr: |
+    yolo:git_model:info{ {{- $series -}} } unless on (namespace, job, model) yolo_model_info{ {{- $series -}} }
+    or
+    yolo:git_source:info{ {{- $series -}} } unless on (namespace, job, model) {{ $loaded }}
+  {{- else }}
   expr: yolo:git_model:info{ {{- $series -}} } unless on (namespace, job, model) yolo_model_info{ {{- $series -}} }
+  {{- end }}
   for: {{ $rule.notReadyFor }}
   {{- include "triton.alertText" (dict "root" . "severity" "critical" "name" "YoloModelNotServed"
     "summary" (printf "%s: no server has model %s loaded" $where `{{ $labels.model }}`)
-    "description" (printf "Git names version %s of %s, and no pod of %s answers for it, with this or any other version. Look at the pods of the component %s: `kubectl -n %s get pods`, then `describe` and `logs`." `{{ $labels.version }}` `{{ $labels.registered_model }}` $where `{{ $labels.model }}` .Release.Namespace)) | nindent 2 }}
+    "description" (printf "Git names %s, and no pod of %s answers for it, with this or any other version. Look at the pods of the component %s: `kubectl -n %s get pods`, then `describe` and `logs`." `{{ with $labels.source }}{{ . }}{{ else }}version {{ $labels.version }} of {{ $labels.registered_model }}{{ end }}` $where `{{ $labels.model }}` .Release.Namespace)) | nindent 2 }}
 - alert: YoloServerNotReady
-  expr: up{ {{- $series -}} } == 0 or (up{ {{- $series -}} } == 1 unless on (namespace, pod) yolo_model_info{ {{- $series -}} })
+  expr: up{ {{- $series -}} } == 0 or (up{ {{- $series -}} } == 1 unless on (namespace, pod) {{ if $foreign }}(yolo_model_info{ {{- $series -}} } or {{ $loaded }}){{ else }}yolo_model_info{ {{- $series -}} }{{ end }})
   for: {{ $rule.notReadyFor }}
   {{- include "triton.alertText" (dict "root" . "severity" "warning" "name" "YoloServerNotReady"
     "summary" (printf "%s: pod %s does not serve" $where `{{ $labels.pod }}`)

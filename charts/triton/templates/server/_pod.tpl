@@ -17,15 +17,24 @@ securityContext:
 {{- with $values.runtimeClassName }}
 runtimeClassName: {{ . }}
 {{- end }}
+{{- $foreign := include "triton.sourceUri" .model }}
+{{- $polled := and $foreign (eq $values.server.modelControlMode "poll") }}
 initContainers:
+  {{- if $foreign }}
+  - {{ include "triton.sourceContainer" (dict "root" .root "model" .model "seconds" 0) | nindent 4 | trim }}
+  {{- else }}
   {{- with include "triton.fetchContainer" . }}
   - {{ . | nindent 4 | trim }}
   {{- end }}
   - {{ include "triton.assembleContainer" . | nindent 4 | trim }}
+  {{- end }}
 containers:
   - {{ include "triton.serverContainer" . | nindent 4 | trim }}
   {{- with include "triton.proxyContainer" .root }}
   - {{ . | nindent 4 | trim }}
+  {{- end }}
+  {{- if $polled }}
+  - {{ include "triton.sourceContainer" (dict "root" .root "model" .model "seconds" $values.server.pollSeconds) | nindent 4 | trim }}
   {{- end }}
 volumes:
   {{- if $values.proxy.enabled }}
@@ -33,18 +42,25 @@ volumes:
     configMap:
       name: {{ include "triton.proxyName" .root }}
   {{- end }}
+  {{- if $foreign }}
+  - name: source
+    emptyDir: {}
+  {{- else }}
   {{- with include "triton.templatesVolume" . }}
   - {{ . | nindent 4 | trim }}
   {{- end }}
-  {{- if and (eq $values.modelRepository.source "gitSync") $values.modelRepository.gitSync.caConfigMap }}
+  {{- end }}
+  {{- if and (not $foreign) (eq $values.modelRepository.source "gitSync") $values.modelRepository.gitSync.caConfigMap }}
   - name: git-ca
     configMap:
       name: {{ $values.modelRepository.gitSync.caConfigMap }}
   {{- end }}
   - name: models
     emptyDir: {}
+  {{- if not $foreign }}
   - name: cache
     {{- include "triton.cacheVolume" .root | nindent 4 }}
+  {{- end }}
   - name: shared-memory
     emptyDir:
       medium: Memory
@@ -60,7 +76,7 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with include "triton.affinity" .root | fromYaml }}
+{{- with include "triton.affinity" . | fromYaml }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -73,14 +89,16 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* Which version the pod is for. */}}
+{{/* Which version the pod is for; nothing where it is no version of MLflow's. */}}
 {{- define "triton.modelEnv" -}}
+{{- if not (include "triton.sourceUri" .model) -}}
 - name: MLFLOW_MODEL_NAME
   value: {{ .model.registeredModel | quote }}
 - name: MLFLOW_MODEL_VERSION
   value: {{ int64 .model.version | quote }}
 - name: MODEL_SHA256
   value: {{ .model.sha256 | quote }}
+{{- end -}}
 {{- end -}}
 
 {{/* How the version is found: what the server and the assembly of its folder have in common. Arguments: root, model. */}}
@@ -107,13 +125,14 @@ topologySpreadConstraints:
 
 {{/*
 A volume that one node at a time can mount holds a new pod up on any other, and with it each rollout: such pods go where the
-others of the release are, unless the values say themselves where pods go beside which.
+others of the release are, unless the values say themselves where pods go beside which. Arguments: root, model.
 */}}
 {{- define "triton.affinity" -}}
-{{- $affinity := deepCopy .Values.affinity -}}
-{{- $cache := .Values.cache -}}
-{{- if and (eq $cache.type "persistentVolumeClaim") (not (has "ReadWriteMany" $cache.persistentVolumeClaim.accessModes)) (not (hasKey $affinity "podAffinity")) -}}
-{{- $ours := dict "app.kubernetes.io/name" "triton" "app.kubernetes.io/instance" .Release.Name -}}
+{{- $affinity := deepCopy .root.Values.affinity -}}
+{{- $cache := .root.Values.cache -}}
+{{- $foreign := include "triton.sourceUri" .model -}}
+{{- if and (not $foreign) (eq $cache.type "persistentVolumeClaim") (not (has "ReadWriteMany" $cache.persistentVolumeClaim.accessModes)) (not (hasKey $affinity "podAffinity")) -}}
+{{- $ours := dict "app.kubernetes.io/name" "triton" "app.kubernetes.io/instance" .root.Release.Name -}}
 {{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $ours) -}}
 {{- $_ := set $affinity "podAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term)) -}}
 {{- end -}}
@@ -135,6 +154,9 @@ args:
   {{- if eq $values.server.modelControlMode "explicit" }}
   # The public names and the engine behind them.
   - --load-model=*
+  {{- end }}
+  {{- if eq $values.server.modelControlMode "poll" }}
+  - --repository-poll-secs={{ int $values.server.pollSeconds }}
   {{- end }}
   {{- if not $values.server.autoCompleteConfig }}
   - --disable-auto-complete-config
@@ -175,8 +197,17 @@ ports:
   - name: metrics
     containerPort: 8002
     protocol: TCP
+{{- $foreign := include "triton.sourceUri" .model }}
+{{- if or (not $foreign) $values.extraEnvFrom }}
 envFrom:
+  {{- if not $foreign }}
   {{- include "triton.registryEnvFrom" .root | nindent 2 }}
+  {{- else }}
+  {{- with $values.extraEnvFrom }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- end }}
+{{- end }}
 env:
   - name: POD_IP
     valueFrom:
@@ -186,7 +217,15 @@ env:
   # Kubernetes takes of a log.
   - name: TERMINATION_MESSAGE_PATH
     value: /dev/termination-log
+  {{- if not $foreign }}
   {{- include "triton.registryEnv" . | nindent 2 }}
+  {{- else }}
+  - name: PYTHONDONTWRITEBYTECODE
+    value: "1"
+  {{- with $values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- end }}
 startupProbe:
   {{- include "triton.probe" (dict "path" $ready "port" $ports.httpName "settings" $values.probes.startup) | nindent 2 }}
 # By the way that clients take: through the proxy, if there is one.
@@ -208,8 +247,14 @@ volumeMounts:
   - name: models
     mountPath: /models
     readOnly: true
+  {{- if $foreign }}
+  - name: source
+    mountPath: /source
+    readOnly: true
+  {{- else }}
   - name: cache
     mountPath: {{ $values.cache.mountPath }}
+  {{- end }}
   - name: shared-memory
     mountPath: /dev/shm
   {{- with $values.extraVolumeMounts }}

@@ -162,21 +162,7 @@ args:
   - {{ printf "s3://%s/%s/*" $s3.bucket $from | quote }}
   - {{ printf "/templates/%s/" (dir $template) | quote }}
 env:
-  {{- with $s3.endpoint }}
-  - name: S3_ENDPOINT_URL
-    value: {{ . | quote }}
-  {{- end }}
-  - name: AWS_REGION
-    value: {{ $s3.region | quote }}
-  {{- with include "triton.s3Secret" .root }}
-  {{- range $key := list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
-  - name: {{ $key }}
-    valueFrom:
-      secretKeyRef:
-        name: {{ $.root | include "triton.s3Secret" }}
-        key: {{ $key }}
-  {{- end }}
-  {{- end }}
+  {{- include "triton.s3Env" .root | trim | nindent 2 }}
 {{ include "triton.initCommon" . }}
 volumeMounts:
   - name: templates

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from lifecycle.gitops.errors import FileRefused
-from lifecycle.gitops.file.entry import CANDIDATE, CODE_COMMIT, EDITABLE, Entry
+from lifecycle.gitops.file.entry import CANDIDATE, EDITABLE, OPTIONAL, Entry
 from lifecycle.gitops.file.scalars import span, written
 from lifecycle.gitops.file.yamltree import Node, walk
 from lifecycle.model.pin import Pin
@@ -35,7 +35,7 @@ def candidate_splice(entry: Entry, text: str, pin: Pin | None) -> Splice:
 
 
 def _key(pin: Pin) -> str:
-    scalars = {key: value for key, value in pin.scalars().items() if value or key != CODE_COMMIT}
+    scalars = {key: value for key, value in pin.scalars().items() if value or key not in OPTIONAL}
     values = ", ".join(f"{key}: {written(value, chr(34))}" for key, value in scalars.items())
     return f"{CANDIDATE}: {{{values}}}"
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from lifecycle.gitops.errors import FileRefused, ModelMismatch
 from lifecycle.gitops.file.candidate import candidate_splice, insertion
-from lifecycle.gitops.file.entry import CODE_COMMIT, EDITABLE, Entry, decode, find, parse, pinned
+from lifecycle.gitops.file.entry import EDITABLE, OPTIONAL, Entry, decode, find, parse, pinned
 from lifecycle.gitops.file.scalars import means, span, written
 from lifecycle.gitops.file.yamltree import InvalidYaml, Node, parse_with_libyaml, parse_with_ruamel, walk
 from lifecycle.gitops.models import PinnedModel
@@ -51,8 +51,8 @@ def edit_model(
     if registered_model is not None and before.registered_model != registered_model:
         raise ModelMismatch(
             path,
-            entry.fields["registeredModel"][1].line,
-            f"the model {model} is of the registered model {before.registered_model}, not {registered_model}. Correct "
+            entry.fields.get("registeredModel", (entry.node, entry.node))[1].line,
+            f"the model {model} is of {_whose(before.registered_model)}, not {registered_model or 'none'}. Correct "
             "registeredModel in the file, or the name that the run was started with.",
         )
     after = PinnedModel(
@@ -61,6 +61,8 @@ def edit_model(
         pin,
         before.hold if hold is None else hold,
         before.candidate if candidate == "as it is" else candidate,
+        before.published or bool(registered_model and pin.uri),
+        before.template,
     )
     edited = text
     splices = _splices(entry, text, before, after)
@@ -72,6 +74,10 @@ def edit_model(
     return Edit((mark + edited).encode(), before, after)
 
 
+def _whose(registered_model: str) -> str:
+    return f"the registered model {registered_model}" if registered_model else "no registered model (it has a source)"
+
+
 def _splices(entry: Entry, text: str, before: PinnedModel, after: PinnedModel) -> list[tuple[int, int, str]]:
     """Which characters to replace by what, for the scalars that do not say what they shall."""
     splices = []
@@ -80,7 +86,7 @@ def _splices(entry: Entry, text: str, before: PinnedModel, after: PinnedModel) -
         old = former[key]
         if old == new and (key not in entry.fields or key == "hold" or means(entry.fields[key][1].resolved, new)):
             continue
-        if key == CODE_COMMIT and key not in entry.fields:
+        if key in OPTIONAL and key not in entry.fields:
             splices.append(insertion(entry, text, f"{key}: {written(new, chr(34))}"))
             continue
         if key not in entry.fields:
@@ -125,7 +131,7 @@ def _only_intended(before: Node, after: Node, intended: PinnedModel, path: str) 
 
 def _others(tree: Node, entry: Entry) -> list[Node]:
     """Every node of a tree in the order of the text, without the keys and values that an edit may add or remove."""
-    movable = (*(entry.candidate or ()), *entry.fields.get(CODE_COMMIT, ()))
+    movable = (*(entry.candidate or ()), *(node for key in OPTIONAL for node in entry.fields.get(key, ())))
     skipped = {id(node) for part in movable for node in walk(part)}
     return [node for node in walk(tree) if id(node) not in skipped]
 

@@ -15,9 +15,13 @@ from lifecycle.model.pin import Pin
 
 BOM = "\ufeff"
 EDITABLE = tuple(Pin(None, "", "").scalars())
-# An entry from before pins had it lacks the key; the first release adds it.
+# Keys that an entry may lack: one from before pins had it, and one that KServe alone needs. A release adds them.
 CODE_COMMIT = "codeCommit"
-REQUIRED = tuple(key for key in EDITABLE if key != CODE_COMMIT)
+STORAGE_URI = "storageUri"
+OPTIONAL = (CODE_COMMIT, STORAGE_URI)
+REQUIRED = tuple(key for key in EDITABLE if key not in OPTIONAL)
+# A model that is not made here has no version: `source: {s3: …}` is its whole pin.
+SOURCE, S3 = "source", "s3"
 CANDIDATE = "candidate"
 TRUE = {"true", "yes", "on", "y"}
 FALSE = {"false", "no", "off", "n"}
@@ -127,6 +131,8 @@ def _all_names(models: Node) -> set[str]:
 def _fields(item: Node, model: str, path: str) -> dict[str, tuple[Node, Node]]:
     fields: dict[str, tuple[Node, Node]] = {}
     merged = item.get("<<")
+    if item.get(SOURCE):
+        return _foreign_fields(item, model, path)
     for key in ("name", "registeredModel", *EDITABLE, "hold"):
         pairs = item.get(key)
         if len(pairs) > 1:
@@ -141,6 +147,25 @@ def _fields(item: Node, model: str, path: str) -> dict[str, tuple[Node, Node]]:
         if value.resolved.kind != "scalar":
             raise FileRefused(path, value.line, f"{key} of the model {model} is not a single value.")
     return fields
+
+
+def _foreign_fields(item: Node, model: str, path: str) -> dict[str, tuple[Node, Node]]:
+    """The fields of a model that is not made here: where its folder is stands in for the pin."""
+    found = {key: item.get(key) for key in ("name", SOURCE, "hold")}
+    twice = next((key for key, pairs in found.items() if len(pairs) > 1), None)
+    if twice is not None:
+        raise FileRefused(path, found[twice][1][0].line, f"the model {model} has the key {twice} twice.")
+    foreign = [key for key in ("registeredModel", *EDITABLE, CANDIDATE) if item.get(key)]
+    if foreign:
+        raise FileRefused(
+            path, item.line, f"the model {model} has {SOURCE} and {', '.join(foreign)}: it is served by one of them."
+        )
+    place = found[SOURCE][0][1]
+    inner = place.get(S3) if place.kind == "mapping" else []
+    if len(inner) != 1 or inner[0][1].resolved.kind != "scalar":
+        raise FileRefused(path, place.line, f"{SOURCE} of the model {model} is not a mapping with the one key {S3}.")
+    fields = {key: pairs[0] for key, pairs in found.items() if pairs and key != SOURCE}
+    return {**fields, STORAGE_URI: inner[0]}
 
 
 def _brings(merged: list[tuple[Node, Node]], key: str) -> bool:
@@ -160,12 +185,23 @@ def pinned(entry: Entry) -> PinnedModel:
     values = {key: value.resolved for key, (_, value) in entry.fields.items()}
     pin = _pin(values, entry, f"the model {entry.name}")
     hold = _hold(values.get("hold"), entry)
-    return PinnedModel(entry.name, values["registeredModel"].value, pin, hold, _candidate(entry))
+    registered = values["registeredModel"].value if "registeredModel" in values else ""
+    return PinnedModel(entry.name, registered, pin, hold, _candidate(entry), _is_published(entry), _template(entry))
+
+
+def _is_published(entry: Entry) -> bool:
+    """Whether the entry's versions are served from a folder of their own in a bucket: it has the key for it."""
+    return STORAGE_URI in entry.fields and "registeredModel" in entry.fields
+
+
+def _template(entry: Entry) -> str:
+    found = entry.node.get("template")
+    return found[0][1].resolved.value if found else ""
 
 
 def _pin(values: dict[str, Node], entry: Entry, whose: str) -> Pin:
-    version = values["version"]
-    if is_null(version):
+    version = values.get("version")
+    if version is None or is_null(version):
         number = None
     elif re.fullmatch(r"0|[1-9][0-9]*", version.value):
         number = int(version.value)

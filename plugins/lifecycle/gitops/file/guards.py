@@ -5,7 +5,7 @@ Pure functions of what the file holds now; nothing here talks to a remote.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lifecycle.gitops.models import Bump, PinnedModel
 from lifecycle.model.pin import Pin
@@ -65,7 +65,8 @@ def _why_not_from(bump: Bump, source: PinnedModel | None) -> Stop | None:
     """Only what a stage holds, and was proved there, moves to the next."""
     if bump.source is None or source is None:
         return None
-    if source.pin != bump.pin:
+    # A stage that KServe serves pins a folder besides, which is not the other's.
+    if replace(source.pin, uri="") != replace(bump.pin, uri=""):
         return Stop(
             "superseded",
             f"{bump.source.entry} has {source.pin.told_from(bump.pin)} by now, not the "

@@ -7,9 +7,11 @@ until the push, which is one atomic step on the remote: a kill at any moment lea
 
 from __future__ import annotations
 
+import io
 import re
+import tarfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,6 +184,14 @@ class Clone:
             if fetched.code != 0:
                 raise transport_fault("read from", self.url, fetched.err)
         return self.file(commit, path)
+
+    def export(self, commit: str, paths: Sequence[str], into: Path) -> None:
+        """Write the files below some paths of any commit that the remote still has into a folder."""
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--depth=1", "--no-filter")
+        self._remote("read from", "fetch", *options, "origin", commit)
+        archive = self._remote("read from", "archive", "--format=tar", commit, "--", *paths).out
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(into, filter="data")
 
     def fetched(self, revision: str) -> set[str]:
         """The commits that a fetched one contains, itself among them, as far back as they were fetched."""

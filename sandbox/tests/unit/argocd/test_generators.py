@@ -79,9 +79,9 @@ def test_each_app_goes_to_the_cluster_that_names_its_environment(appset: Manifes
     apps = expand(appset, [serving("one", "staging"), serving("two", "production")], tmp_path / "cache")
     places = {name: app["spec"]["destination"] for name, app in apps.items()}
     assert places == {
-        "production-detector": {"server": "https://two.example.com", "namespace": "production"},
-        "staging-detector": {"server": "https://one.example.com", "namespace": "staging"},
-        "staging-plates": {"server": "https://one.example.com", "namespace": "staging"},
+        "production-detector": {"name": "two", "namespace": "production"},
+        "staging-detector": {"name": "one", "namespace": "staging"},
+        "staging-plates": {"name": "one", "namespace": "staging"},
     }
     source = apps["staging-plates"]["spec"]["source"]
     assert source["helm"]["releaseName"] == "plates"

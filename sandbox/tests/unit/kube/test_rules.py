@@ -145,7 +145,7 @@ def test_image_names(reference: str, name: str) -> None:
 
 def test_the_repositorys_images_file(tmp_path: Path) -> None:
     images = Images(ROOT / "sandbox" / "images.yaml", ROOT, tmp_path).load()
-    assert set(images) == {"yolo-trainer", "yolo-triton", "git-sync", "haproxy"}
+    assert set(images) == {"yolo-trainer", "yolo-triton", "git-sync", "haproxy", "s5cmd"}
     assert images["haproxy"].stop_signal is signal.SIGUSR1, "its graceful end"
     path = images["yolo-triton"].environment()["PATH"].split(":")
     assert path[:2] == [str(tmp_path / "images/triton/bin"), str(ROOT / ".venv/triton/bin")]

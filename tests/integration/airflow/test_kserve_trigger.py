@@ -74,7 +74,7 @@ def test_a_version_is_live_when_its_pods_are_and_a_bad_one_is_told_by_their_word
     """Argo CD calls the Application healthy from the first moment on, and the InferenceService itself ready."""
     apply(kube, WANTED, resources=RESOURCES)
     serve(kube, "3-aaaaaaaa-1", RUNS)
-    arguments = {"pods_selector": SELECTOR, "pods_namespace": NAMESPACE}
+    arguments: dict[str, Any] = {"pods_selector": SELECTOR, "pods_namespace": NAMESPACE}
     assert fire(60, version=3, **arguments)["state"] == "ready"
 
     # KServe has not followed yet: the old pod serves, and all of Argo CD and KServe say that this is the wanted one.

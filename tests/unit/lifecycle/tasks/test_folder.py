@@ -29,7 +29,7 @@ models:
     source: {{s3: {FIRST}}}  # of another team
     hold: false
 """
-WHERE = {"environment": "staging", "app": "zoo", "model": "densenet_onnx"}
+WHERE: dict[str, Any] = {"environment": "staging", "app": "zoo", "model": "densenet_onnx"}
 
 
 @pytest.fixture

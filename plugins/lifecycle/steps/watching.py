@@ -56,9 +56,9 @@ class RolloutWatch:
         deadline: seconds since the epoch at which to give up.
         pods_namespace: where the serving pods are.
         pods_selector: their label selector; asked for reasons when the rollout fails or takes too long.
-        version: the version, or the label of a folder, that is rolled out (`Pin.label`); its pods are looked at while it
-            waits, so that a server that ends again and again fails the rollout long before Argo CD's Deployment does (its
-            progress deadline). None: no look.
+        version: the version, or the label of a folder, that is rolled out (`Pin.label`); its pods are looked at while
+            it waits, so that a server that ends again and again fails the rollout long before Argo CD's Deployment
+            does (its progress deadline). None: no look.
         health: whose health counts, see `Health`; the Deployment is found by `pods_selector`.
         poll: seconds between two looks.
         refresh_interval: seconds between two requests to Argo CD to look at git.

@@ -103,7 +103,7 @@ def test_a_folder_that_does_not_load_is_taken_back(repository: Repository) -> No
     with pytest.raises(TaskDeferred) as deferred:
         restore.execute(context)
     trigger: Any = deferred.value.trigger
-    assert trigger.version == Pin(None, "", "", uri=FIRST).label, "the former folder's pods are waited for"
+    assert trigger.watch.version == Pin(None, "", "", uri=FIRST).label, "the former folder's pods are waited for"
     assert f"s3: {FIRST}" in repository.text(path=FILE).replace('"', "")
     happened: RolloutEvent = {
         "state": "failed",
@@ -111,7 +111,7 @@ def test_a_folder_that_does_not_load_is_taken_back(repository: Repository) -> No
         "revision": "",
         "troubles": "",
         "retryable": False,
-        "accepted": [trigger.accepted[0]],
+        "accepted": [trigger.watch.accepted[0]],
         "older": [],
         "deadline": 0.0,
     }

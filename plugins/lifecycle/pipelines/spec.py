@@ -9,7 +9,7 @@ import functools
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializeAsAny, ValidationInfo, create_model, field_validator, model_validator
+from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from lifecycle import kinds
@@ -228,7 +228,7 @@ class Pipeline(Part):
         ],
     )
     train: Train = Field(description="How the candidate is trained.")
-    gate: SerializeAsAny[Gate] = Field(default=Gate(), description="What a candidate has to reach.")
+    gate: Gate = Field(default=Gate(), description="What a candidate has to reach.")
     run: Run = Field(default=Run(), description="When the DAG runs by itself.")
     resources: Resources = Field(default=Resources(), description="What the pods ask for and where they run.")
     stages: Annotated[tuple[Stage, ...], Field(strict=False)] = Field(
@@ -288,6 +288,6 @@ class Pipeline(Part):
 def of_task(name: str) -> type[Pipeline]:
     """What the file of a pipeline of this task may say: its gate knows the task's own figure."""
     kind = kinds.find(name)
-    gate = (SerializeAsAny[kind.gate], Field(default=kind.gate(), description="What a candidate has to reach."))  # type: ignore[misc,name-defined]
+    gate = (kind.gate, Field(default=kind.gate(), description="What a candidate has to reach."))
     made: type[Pipeline] = create_model("Pipeline", __base__=Pipeline, __doc__=Pipeline.__doc__, gate=gate)
     return made

@@ -78,7 +78,7 @@ class ManagedObject:
 
 
 def health_of_all(items: list[ManagedObject]) -> health.Health:
-    """An Application's health: that of its worst live object. What is missing is out of sync and counts only if all is."""
+    """An Application's health: that of its worst live object. What is missing counts only if all is."""
     if items and not any(item.live for item in items):
         return health.Health("Missing")
     return health.worst([item.health for item in items if item.live and item.health])

@@ -103,13 +103,13 @@ def test_an_application_is_as_well_as_what_is_there_of_it_and_missing_if_nothing
     """Argo CD 3.5: in the midst of its first sync an Application is OutOfSync and Healthy."""
     resource = Resource("apps/v1", "Deployment", "deployments", namespaced=True)
 
-    def item(live: Manifest | None, desired: Manifest | None = deployment({})) -> ManagedObject:
-        return ManagedObject(resource, "default", "d", desired, live)
+    def item(live: Manifest | None, wanted: bool = True) -> ManagedObject:
+        return ManagedObject(resource, "default", "d", deployment({}) if wanted else None, live)
 
     well, stuck = deployment(DONE), deployment(STUCK)
     assert health_of_all([item(None), item(None)]).status == "Missing"
     assert health_of_all([item(None), item(well)]).status == "Healthy"
-    assert health_of_all([item(well), item(stuck, None)]).status == "Degraded", "what is to be pruned counts"
+    assert health_of_all([item(well), item(stuck, wanted=False)]).status == "Degraded", "what is to be pruned counts"
     assert health_of_all([]).status == "Healthy"
 
 

@@ -1,10 +1,9 @@
 """Coverage of the product's own code, in every Python process that the tests start.
 
 Not by pytest-cov, which measures the test process and what inherits its interpreter. Here three environments and the
-programs that tests start in them are measured, by the way that coverage documents for subprocesses:
-COVERAGE_PROCESS_START names the settings (pyproject.toml), and each interpreter looks at it when it starts. In `dev`
-coverage's own .pth file does so; in an image's environment, which holds what the image holds, `sitecustomize.py`
-on PYTHONPATH.
+programs that tests start in them are measured: each interpreter looks at COVERAGE_DATA when it starts, in `dev` by a
+.pth file that is made for the run, in an image's environment, which holds what the image holds, by `sitecustomize.py`
+on PYTHONPATH. Then `coverage_hook/measure.py` notes what runs; coverage.py reports (pyproject.toml, tool.coverage).
 """
 
 from __future__ import annotations
@@ -13,28 +12,36 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from typing import IO
 
 from tools.parts import ROOT
 
 DATA = ROOT / ".coverage"
 HOOK = ROOT / "tools" / "coverage_hook"
-PYTHON = ROOT / ".venv" / "dev" / "bin" / "python"
+DEV = ROOT / ".venv" / "dev"
+PYTHON = DEV / "bin" / "python"
+# Python runs the line when it starts.
+START = 'import os, sys; os.environ.get("COVERAGE_DATA") and (sys.path.append({hook!r}), __import__("measure"))\n'
 
 
 def variables() -> dict[str, str]:
     """What a process needs to be measured, and its children too."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["run"]
+    included = [pattern.replace("${COVERAGE_ROOT-.}", str(ROOT)) for pattern in settings["include"]]
     return {
-        "COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml"),
-        "COVERAGE_FILE": str(DATA / "data"),
+        "COVERAGE_DATA": str(DATA / "processes"),
+        "COVERAGE_INCLUDE": os.pathsep.join(included),
         "COVERAGE_ROOT": str(ROOT),
     }
 
 
 def forget() -> None:
-    """Remove what earlier runs measured."""
+    """Remove what earlier runs measured, and have the processes of `dev` measured."""
     shutil.rmtree(DATA, ignore_errors=True)
-    DATA.mkdir()
+    (DATA / "processes").mkdir(parents=True)
+    for packages in DEV.glob("lib/python3.*/site-packages"):
+        (packages / "measured.pth").write_text(START.format(hook=str(HOOK)))
 
 
 def report(output: IO[str] | None = None) -> int:
@@ -43,15 +50,17 @@ def report(output: IO[str] | None = None) -> int:
     Args:
         output: where to print; none: this process' own output.
     """
-    environment = {**os.environ, **variables()}
-    environment.pop("COVERAGE_PROCESS_START")
+    environment = {**os.environ, "COVERAGE_ROOT": str(ROOT), "COVERAGE_FILE": str(DATA / "data")}
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
     def coverage(*arguments: str) -> subprocess.CompletedProcess[str]:
         options = ["--rcfile", str(ROOT / "pyproject.toml")]
-        command = [str(PYTHON), "-m", "coverage", arguments[0], *options, *arguments[1:]]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        return run(str(PYTHON), "-m", "coverage", arguments[0], *options, *arguments[1:])
 
-    combined = coverage("combine", "--quiet", str(DATA))
+    collected = run(str(PYTHON), str(HOOK / "collect.py"), str(DATA / "processes"), str(DATA / "data.processes"))
+    combined = coverage("combine", "--quiet", str(DATA)) if collected.returncode == 0 else collected
     if combined.returncode:
         sys.stderr.write(f"coverage: the runs' data could not be combined: {combined.stdout}{combined.stderr}\n")
         return 1

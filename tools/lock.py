@@ -18,8 +18,10 @@ from tools.environments import ROOT, installer
 FILES = (
     ("requirements.in", "requirements.txt", None),
     ("docker/airflow/requirements.in", "docker/airflow/requirements.txt", None),
+    ("docker/lifecycle/requirements.in", "docker/lifecycle/requirements.txt", None),
     ("docker/trainer/requirements.in", "docker/trainer/requirements.txt", "docker/trainer/overrides.txt"),
     ("docker/triton/requirements.in", "docker/triton/requirements.txt", None),
+    ("docker/client/requirements.in", "docker/client/requirements.txt", None),
     ("sandbox/requirements.in", "sandbox/requirements.txt", None),
     ("requirements-dev.in", "requirements-dev.txt", None),
     ("requirements-pytest.in", "requirements-pytest.txt", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,9 @@ HOUSE = [
     "tests",
     "tools",
 ]
+# What the models import lies beside their model.py only once a pod has them.
+SHARED = "model_repository/shared"
+MODELS = sorted(ROOT.glob("model_repository/*/1/model.py"))
 # (environment, paths). Triton's models are programs of their own, each with a `model.py`: one call each.
 PARTS = [
     (
@@ -30,9 +34,10 @@ PARTS = [
         ],
     ),
     ("dev", ["docker/airflow/health.py"]),
+    ("dev", ["docker/lifecycle/health.py"]),
     ("trainer", ["docker/trainer/trainer", "docker/trainer/health.py"]),
     ("triton", ["docker/triton/health.py"]),
-    *(("triton", [str(path.parent.relative_to(ROOT))]) for path in sorted(ROOT.glob("model_repository/*/1/model.py"))),
+    *(("triton", [SHARED, str(path.parent.relative_to(ROOT))]) for path in MODELS),
     *(("triton", [str(path.parent.relative_to(ROOT))]) for path in sorted(ROOT.glob("benchmarks/**/1/model.py"))),
 ]
 # What another environment than `dev` has to be checked in.
@@ -50,7 +55,8 @@ def main() -> int:
         paths = [name for name in names if (ROOT / name).exists()]
         command = [mypy, "--python-executable", python, *(["--exclude", ELSEWHERE] if env == "dev" else []), *paths]
         print(f"== types in {env}: {' '.join(paths)}", flush=True)
-        failed |= subprocess.run(command, cwd=ROOT).returncode != 0
+        beside = {"MYPYPATH": SHARED} if SHARED in paths else {}
+        failed |= subprocess.run(command, cwd=ROOT, env=os.environ | beside).returncode != 0
     return int(failed)
 
 

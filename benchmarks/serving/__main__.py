@@ -81,7 +81,8 @@ def export(target: Path, tensors: Path, work: Path) -> dict[str, list[int]]:
     script = Path(__file__).with_name("export_model.py")
     log = work / "export.log"
     tree = Tree(
-        [str(python), str(script), str(target), ARCHITECTURE, str(tensors)],
+        # Without the script's folder on the path: torch would take triton.py, beside it, for its compiler.
+        [str(python), "-P", str(script), str(target), ARCHITECTURE, str(tensors)],
         log,
         {"YOLO_CONFIG_DIR": str(work / "yolo")},
     )

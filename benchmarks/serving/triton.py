@@ -17,6 +17,7 @@ MODEL = "yolo"
 TENSORS_SUFFIX = "_tensors"  # of the template; its name on the server is the model's
 ENCODED_SUFFIX = "_encoded"
 ENGINE_SUFFIX = "_engine"
+SHARED = "shared"  # what model.py of each template imports, beside the templates
 START_SECONDS = 180
 
 
@@ -43,6 +44,8 @@ class Triton:
         # The ensembles' own files name the engine so.
         engine = models / (MODEL + ENGINE_SUFFIX if tensors.is_dir() else MODEL)
         shutil.copytree(model, engine)
+        if (shared := model.with_name(SHARED)).is_dir():
+            shutil.copytree(shared, engine / "1", dirs_exist_ok=True)
         if instances:
             _set_instances(engine / "config.pbtxt", instances)
         if tensors.is_dir():

@@ -15,6 +15,10 @@ class BadParameter(LifecycleError):
     """The DAG run's parameters do not fit together or name something that does not exist."""
 
 
+class ConnectionMissing(LifecycleError):
+    """A step was started without the environment variables that tell where a server is."""
+
+
 class BadPipeline(LifecycleError):
     """A file in `dags/pipelines/` is wrong; Airflow shows the message as its import error."""
 

@@ -55,6 +55,21 @@ class Settings(BaseSettings):
     trainer_image: str = Field(
         default="ghcr.io/your-org/yolo-trainer:latest", description="Image of prepare, train and evaluate"
     )
+    workflow_image: str = Field(
+        default="ghcr.io/your-org/yolo-lifecycle:latest",
+        description="Image of the steps of a workflow (Argo Workflows) that are no trainer's",
+    )
+    workflow_client_image: str = Field(
+        default="",
+        description="Image of a workflow's last step, which asks the served version and logs each request to the "
+        "workspace (docker/client); empty: no such step",
+    )
+    workflow_account: str = Field(
+        default="workflow-steps", description="Service account of these steps: they follow Applications"
+    )
+    workflow_executor: str = Field(
+        default="workflow-executor", description="Service account with which Argo Workflows reports what a step left"
+    )
     pod_namespace: str = Field(
         default="lifecycle", description="Namespace of the DAG's pods; the Secret `mlflow` is there"
     )

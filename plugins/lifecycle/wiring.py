@@ -18,6 +18,7 @@ from lifecycle.operators.approval import approvals
 from lifecycle.operators.pods import trainer_pods
 from lifecycle.operators.restore import RestoreOperator
 from lifecycle.pipelines import Pipeline
+from lifecycle.pipelines.resources import settings_for
 from lifecycle.sensors.application import ApplicationRolloutSensor
 from lifecycle.settings import Settings, settings
 from lifecycle.stages import later_stages
@@ -49,24 +50,6 @@ its name here. One that is `manual` gets it from `yolo_promote`.
 ```yaml
 {text}```
 """
-# Keys of the file's `resources` and the setting that each takes the place of.
-RESOURCES = {
-    "gpus": "trainer_gpus",
-    "gpu_resource": "trainer_gpu_resource",
-    "pool": "trainer_pool",
-    "image": "trainer_image",
-    "cpu": "trainer_cpu",
-    "cpu_limit": "trainer_cpu_limit",
-    "memory": "trainer_memory",
-    "memory_limit": "trainer_memory_limit",
-    "node_selector": "pod_node_selector",
-    "tolerations": "pod_tolerations",
-    "affinity": "pod_affinity",
-    "runtime_class": "pod_runtime_class",
-    "priority_class": "pod_priority_class",
-    "image_pull_secrets": "pod_image_pull_secrets",
-    "pod_template": "pod_template",
-}
 
 
 def pipeline_dag(entry: str) -> DAG:
@@ -110,17 +93,6 @@ def _check_requests(file: Path, pipeline: Pipeline, chosen: Settings) -> None:
                 f"{file.parent.name}/{file.name}: stages[{number}].by: request needs a git host, and "
                 "LIFECYCLE_GITOPS_DELIVERY is push. Set the stage's delivery to github, gitlab or gitea."
             )
-
-
-def settings_for(pipeline: Pipeline, common: Settings) -> Settings:
-    """The settings, with what the file says about pods and about an approval before its first stage over them."""
-    wanted = pipeline.resources
-    over = {RESOURCES[key]: value for key, value in wanted if key in RESOURCES and value is not None}
-    if wanted.timeout is not None:
-        over["train_timeout"] = int(wanted.timeout.total_seconds())
-    if pipeline.stages[0].by == "approval":
-        over["require_approval"] = True
-    return common.model_copy(update=over)
 
 
 def _schedule(name: str, pipeline: Pipeline) -> CronTriggerTimetable | AssetOrTimeSchedule | Asset | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.contracts.sources import TRAINER, YOLO
+from tests.contracts.sources import SHARED, TRAINER, YOLO
 
 # Last: the names of this repository's own packages come first.
-sys.path += [str(TRAINER.parent), str(YOLO)]
+sys.path += [str(TRAINER.parent), str(SHARED), str(YOLO)]

@@ -3,7 +3,8 @@
     .venv/trainer/bin/python in_trainer.py IN.npz OUT.npz     (PYTHONPATH=docker/trainer)
 
 IN: `picture_<name>` with `full_<name>` (height, width), `first`, `second` (boxes), `raw_<name>`. OUT: `pixels_<name>`,
-`place_<name>` (scale, left, top), `iou`, `rows_<name>_<image>`.
+`place_<name>` (scale, left, top), `iou`, `rows_<name>_<image>`, and `middle_<name>_<size>` for each of `middles`: the
+bytes that Ultralytics gives a classifier of that size.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from trainer import runtime
 
 
@@ -20,6 +22,7 @@ def main(source: Path, target: Path) -> None:
     runtime.start(target.parent)
     from trainer.agreement import box_iou
     from trainer.detection import letterbox, suppress
+    from ultralytics.data.augment import classify_transforms
 
     found: dict[str, np.ndarray] = {}
     with np.load(source) as arrays:
@@ -28,6 +31,9 @@ def main(source: Path, target: Path) -> None:
             if kind == "picture":
                 pixels, *place = letterbox(arrays[key], *arrays[f"full_{name}"].tolist())
                 found |= {f"pixels_{name}": pixels, f"place_{name}": np.array(place)}
+                for size in arrays["middles"].tolist():
+                    middle = classify_transforms(size)(Image.fromarray(arrays[key])) * 255
+                    found[f"middle_{name}_{size}"] = middle.round().byte().numpy()
             elif kind == "raw":
                 found |= {f"rows_{name}_{index}": rows for index, rows in enumerate(suppress(arrays[key]))}
         found["iou"] = box_iou(arrays["first"], arrays["second"])

@@ -10,8 +10,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = ROOT / "docker" / "trainer" / "trainer"
 MODELS = ROOT / "model_repository"
-YOLO = MODELS / "yolo" / "1"
-SERVER, PICTURES = YOLO / "yolo_server", YOLO / "encoded_images"
+SHARED = MODELS / "shared"
+SERVER = SHARED / "model_server"
+YOLO, CLASSIFIER = MODELS / "yolo" / "1", MODELS / "classifier" / "1"
 
 
 def parsed(file: Path) -> ast.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lifecycle.policy.retries import BAD_INPUT
 
-from tests.contracts.sources import ROOT, SERVER, TRAINER, constant
+from tests.contracts.sources import ROOT, SERVER, TRAINER, YOLO, constant
 
 VERIFY = ROOT / "plugins/lifecycle/verification/verify.py"
 
@@ -30,7 +30,7 @@ def test_the_trainer_takes_for_a_detection_what_the_server_does_by_default() -> 
     trainer, settings = TRAINER / "detection.py", SERVER / "settings.py"
     assert constant(trainer, "CONFIDENCE") == constant(settings, "Settings.confidence")
     assert constant(trainer, "IOU") == constant(settings, "Settings.iou")
-    assert constant(trainer, "MOST_DETECTIONS") == constant(SERVER / "postprocess.py", "MAX_DETECTIONS")
+    assert constant(trainer, "MOST_DETECTIONS") == constant(YOLO / "detector/postprocess.py", "MAX_DETECTIONS")
 
 
 def test_wrong_input_ends_the_trainer_with_the_exit_code_that_airflow_does_not_retry() -> None:

@@ -9,8 +9,8 @@ import runpy
 from lifecycle.mlflow import versions
 from lifecycle.mlflow.evaluation import NOT_COMPARED
 from lifecycle.model import names
-from yolo_server.onnx_metadata import Sibling, _sibling
-from yolo_server.settings import SOURCES
+from model_server.onnx_metadata import Sibling, _sibling
+from model_server.settings import SOURCES
 
 from tests.contracts.sources import MODELS, ROOT, SERVER, TRAINER, YOLO, constant, keys_read, keys_written, literals
 
@@ -71,7 +71,10 @@ def test_an_evaluation_without_comparison_begins_as_the_gate_expects() -> None:
 def test_model_info_has_all_that_is_read_of_it() -> None:
     read = keys_read(CLIENT / "served.py", "told")
     assert len(read) >= 5
-    assert read <= keys_written(YOLO / "model.py", "end_to_end_rows")
+    told = keys_written(SERVER / "served.py", "code_commit") | keys_written(
+        YOLO / "detector/task.py", "end_to_end_rows"
+    )
+    assert read <= told
 
 
 def test_the_verification_images_are_read_as_they_are_written() -> None:
@@ -108,7 +111,7 @@ def test_everyone_calls_the_model_of_picture_files_the_same() -> None:
 
 
 def test_everyone_calls_the_engine_the_same() -> None:
-    suffix = constant(YOLO / "model.py", "ENGINE_SUFFIX")
+    suffix = constant(SERVER / "served.py", "ENGINE_SUFFIX")
     assert constant(ROOT / "benchmarks/serving/triton.py", "ENGINE_SUFFIX") == suffix
     assert f'engine="${{MODEL}}{suffix}"' in ASSEMBLE
     for name in PUBLIC:

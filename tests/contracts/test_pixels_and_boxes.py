@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from detector.postprocess import detections_of
 from lifecycle.verification.verify import iou_matrix
+from model_server.cpu import cpu_limit
 from trainer.runtime import cpu_count
 from trainer.served_shapes import letterboxed
 from yolo_client.letterbox import letterbox
-from yolo_server.cpu import cpu_limit
-from yolo_server.postprocess import detections_of
 
-from tests.contracts.sources import PICTURES, ROOT, SERVER, TRAINER, YOLO, constant
+from tests.contracts.sources import CLASSIFIER, ROOT, SERVER, SHARED, TRAINER, YOLO, constant
 
 HERE = Path(__file__).parent
 Arrays = dict[str, np.ndarray]
@@ -36,6 +37,8 @@ CASES = {
     "oblong": ((427, 640), (192, 256)),
     "large": ((1080, 1920), (640, 640)),
 }
+# Sides of the squares that classifiers take.
+MIDDLES = (28, 64, 161)
 
 
 def picture(height: int, width: int) -> np.ndarray:
@@ -73,6 +76,7 @@ def inputs() -> Arrays:
         "first": boxes(40, 1),
         "second": boxes(30, 2),
         "sizes": np.array(SIZES),
+        "middles": np.array(MIDDLES),
         "corners": np.array([[10, 20, 90, 95, 0.5, 3], [-50, -50, 900, 900, 0.5, 0]], np.float32),
         "raw_one class": raw(3, 1),
         "raw_ten classes": raw(4, 10),
@@ -83,12 +87,16 @@ def inputs() -> Arrays:
     return asked
 
 
-def answers(environment: str, package: Path, folder: Path) -> Arrays:
+def answers(environment: str, packages: Sequence[Path], folder: Path) -> Arrays:
     """What a script makes of the inputs in an image's environment."""
     target = folder / f"{environment}.npz"
     script = HERE / f"in_{environment}.py"
     command = [ROOT / ".venv" / environment / "bin" / "python", script, folder / "in.npz", target]
-    variables = os.environ | {"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(folder)}
+    variables = os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, packages)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(folder),
+    }
     subprocess.run([str(word) for word in command], check=True, timeout=300, env=variables)
     with np.load(target) as arrays:
         return dict(arrays)
@@ -97,20 +105,20 @@ def answers(environment: str, package: Path, folder: Path) -> Arrays:
 @pytest.fixture(scope="module")
 def of_trainer(tmp_path_factory: pytest.TempPathFactory) -> Arrays:
     """What the trainer makes of the inputs."""
-    return asked("trainer", TRAINER.parent, tmp_path_factory)
+    return asked("trainer", [TRAINER.parent], tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def of_triton(tmp_path_factory: pytest.TempPathFactory) -> Arrays:
     """What the model of picture files makes of them."""
-    return asked("triton", YOLO, tmp_path_factory)
+    return asked("triton", [SHARED, YOLO, CLASSIFIER], tmp_path_factory)
 
 
-def asked(environment: str, package: Path, factory: pytest.TempPathFactory) -> Arrays:
+def asked(environment: str, packages: Sequence[Path], factory: pytest.TempPathFactory) -> Arrays:
     """The answers of an image."""
     folder = factory.mktemp(environment)
     np.savez(folder / "in.npz", **inputs())  # type: ignore[arg-type]
-    return answers(environment, package, folder)
+    return answers(environment, packages, folder)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -133,6 +141,17 @@ def test_the_trainer_notes_the_shapes_that_the_server_letterboxes_to(of_triton: 
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("size", MIDDLES)
+def test_the_middle_of_a_picture_is_what_ultralytics_classifies(
+    name: str, size: int, of_trainer: Arrays, of_triton: Arrays
+) -> None:
+    theirs, ours = (arrays[f"middle_{name}_{size}"].astype(int) for arrays in (of_trainer, of_triton))
+    assert theirs.shape == ours.shape == (3, size, size)
+    # A picture that is very long is not scaled whole, and its place is rounded.
+    assert np.abs(theirs - ours).max() <= (1 if name == "thin" else 0)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_boxes_go_back_to_the_same_place_in_the_picture(name: str, of_triton: Arrays) -> None:
     shape, full = CASES[name]
     _, place = letterbox(picture(*shape), full)
@@ -142,7 +161,7 @@ def test_boxes_go_back_to_the_same_place_in_the_picture(name: str, of_triton: Ar
 def test_the_padding_is_the_same_grey() -> None:
     grey = constant(TRAINER / "detection.py", "PADDING")
     assert constant(ROOT / "clients/python/yolo_client/letterbox.py", "PADDING") == grey
-    assert constant(PICTURES / "letterbox.py", "PADDING") == (grey, grey, grey)
+    assert constant(YOLO / "detector/letterbox.py", "PADDING") == (grey, grey, grey)
 
 
 def test_the_trainer_and_the_proof_of_the_server_mean_the_same_by_overlap(of_trainer: Arrays) -> None:

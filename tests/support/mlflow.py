@@ -66,7 +66,7 @@ class Mlflow:
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--workers", "1"]
         command += self._artifacts
         # Its environment may be another one than this process's, and none of this project's code runs in it.
-        outer = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "COVERAGE_PROCESS_START")}
+        outer = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "COVERAGE_DATA")}
         # Without its job runners, which are eight more processes.
         variables = outer | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with running(command, self.log, variables, cwd=self.folder) as process:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,11 +48,20 @@ def add_model(
     return repository / engine
 
 
+def add_classifier(repository: Path, model: str, parameters: Mapping[str, str], labels: Sequence[str]) -> Path:
+    """Puts a classifier into a repository, with the names of its classes; its folder."""
+    _add_folder(repository, model, "classifier", model, parameters)
+    (repository / model / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    return repository / model
+
+
 def _add_folder(repository: Path, name: str, template: str, engine: str, parameters: Mapping[str, str]) -> None:
     target = repository / name
     if target.exists():
         shutil.rmtree(target)
     shutil.copytree(TEMPLATES / template, target)
+    if (target / "1" / "model.py").exists():
+        shutil.copytree(TEMPLATES / "shared", target / "1", dirs_exist_ok=True)
     text = (target / "config.pbtxt").read_text(encoding="utf-8")
     with (target / "config.pbtxt").open("w", encoding="utf-8") as config:
         config.write(text.replace('model_name: "yolo_engine"', f'model_name: "{engine}"'))

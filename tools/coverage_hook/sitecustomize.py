@@ -1,5 +1,6 @@
-"""Starts coverage in interpreters that find this folder on PYTHONPATH; see tools/coverage.py."""
+"""Measures interpreters that find this folder on PYTHONPATH; see tools/coverage.py."""
 
-import coverage
+import os
 
-coverage.process_startup()
+if os.environ.get("COVERAGE_DATA"):
+    import measure  # noqa: F401

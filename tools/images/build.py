@@ -30,7 +30,7 @@ from tools.images.store import Store, execute
 
 Say = Callable[[str], None]
 NEEDED = ("buildah", "mmdebstrap")
-# A build of all three takes about as much for a while.
+# A build of all takes about as much for a while.
 FREE_GB = 15
 # What would tell where this machine gets its packages.
 OURS = {name for option in ("index-url", "extra-index-url", "find-links") for name in NAMES[option]}

@@ -39,8 +39,10 @@ class Image:
 IMAGES = (
     Image("trainer", context="docker/trainer", user="1000:1000", base="python"),
     Image("triton", context="docker/triton", user="1000:1000", base="triton"),
+    Image("lifecycle", context=".", user="1000:1000", base="python", variants=("cpu",)),
     # 50000 in the image; the official chart asks for that user by number.
     Image("airflow", context=".", user="airflow", base="airflow", variants=("cpu",)),
+    Image("client", context=".", user="1000:1000", base="python", variants=("cpu",)),
 )
 
 # What each stand-in is made of: the folder of its Dockerfile is tools/images/bases/<name>.

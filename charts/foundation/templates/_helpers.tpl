@@ -21,3 +21,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   namespace: {{ $root.Values.airflow.namespace }}
 {{- end }}
 {{- end }}
+
+{{- /* The steps of workflows as a subject of a binding; nothing where there are none. */}}
+{{- define "foundation.workflowSubject" -}}
+{{- if .Values.workflows.enabled }}
+- kind: ServiceAccount
+  name: {{ .Values.workflows.account }}
+  namespace: {{ .Values.podNamespace }}
+{{- end }}
+{{- end }}

@@ -3,6 +3,8 @@
 # Where there is a <template>_tensors, an ensemble, it becomes <model> and the template <model>_engine; else the template
 # itself is <model>. ENCODED is true where <template>_encoded goes beside it as <model>_encoded. INSTANCES, MAX_BATCH_SIZE, and of
 # the dynamic batching PREFERRED_BATCH_SIZE and MAX_QUEUE_DELAY (microseconds) replace the template's own, where they are not empty.
+# What the templates share, the folder `shared` beside them, goes beside the template's model.py. An output's label_filename is
+# written: the names of the version's classes, asked for as the server does, with its environment.
 # FROM_GIT is true where CHECKOUT is git-sync's link to a commit, which has to be CODE_COMMIT unless that is empty.
 set -eu
 
@@ -33,6 +35,11 @@ fi
 config="$MODELS/$engine/config.pbtxt"
 mkdir -p "$MODELS/$engine"
 cp -R "$template/." "$MODELS/$engine/"
+# An older commit's templates have all that they need, and an own template may be no Python model.
+shared="$(dirname "$template")/shared"
+if [ -d "$shared" ] && [ -f "$template/1/model.py" ]; then
+  cp -R "$shared/." "$MODELS/$engine/1/"
+fi
 
 # replace FILE START LINE: puts LINE in place of the one line of FILE that begins with START.
 replace() {
@@ -70,6 +77,12 @@ if [ "$engine" != "$MODEL" ]; then
 fi
 if [ "$ENCODED" = true ] && [ -f "${template}_encoded/config.pbtxt" ]; then
   ensemble "${template}_encoded" "${target}_encoded"
+fi
+
+# Triton reads the names before it starts model.py. A template of one's own may bring the file.
+labels="$(sed -n 's/.*label_filename: *"\([^"]*\)".*/\1/p' "$config" | head -n 1)"
+if [ -n "$labels" ] && [ ! -e "$MODELS/$engine/$labels" ]; then
+  (cd "$MODELS/$engine/1" && exec python3 -B -m model_server.labels "$MODELS/$engine/$labels")
 fi
 
 # Triton's config endpoint answers with these under the public name, and model.py reads them in the engine's.

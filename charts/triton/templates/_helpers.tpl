@@ -18,6 +18,11 @@
 {{- printf "%s-test" (include "triton.modelName" .) -}}
 {{- end -}}
 
+{{/* Name of one model's Job of `helm test`: a Job's name is a label of its pods. Arguments: root, model. */}}
+{{- define "triton.latencyName" -}}
+{{- printf "%s-latency" (include "triton.modelName" . | trunc 55 | trimSuffix "-") -}}
+{{- end -}}
+
 {{/* What selects one model's pods; never changes in a release's life. Arguments: root, model. */}}
 {{- define "triton.selectorLabels" -}}
 app.kubernetes.io/name: triton

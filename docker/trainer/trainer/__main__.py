@@ -9,6 +9,7 @@ import traceback
 from types import FrameType
 
 from trainer.errors import InputError, Terminated, TrainerError
+from trainer.outputs import write_outputs
 from trainer.packages import what_to_install
 from trainer.settings import read_settings
 from trainer.variables import without_line_breaks
@@ -34,6 +35,7 @@ def main(argv: list[str]) -> int:
         else:
             from trainer.commands.evaluate import evaluate as command
         command(settings)
+        write_outputs(settings)
     except TrainerError as error:
         sys.stderr.write(f"ERROR: {' '.join(str(error).split())}\n")
         return error.exit_status

@@ -9,9 +9,10 @@ import importlib.util
 import logging
 import math
 import os
-import shutil
 from pathlib import Path
 from typing import Any
+
+from trainer.whole import write_whole
 
 CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
@@ -72,10 +73,7 @@ def _install_fonts(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("Arial.ttf", "Arial.Unicode.ttf"):
         if not (folder / name).exists():
-            # Two pods may do this at once in the shared workspace.
-            scratch = folder / f".{name}.{os.getpid()}"
-            shutil.copyfile(font, scratch)
-            scratch.replace(folder / name)
+            write_whole(folder / name, font.read_bytes())
 
 
 def register_nms() -> None:

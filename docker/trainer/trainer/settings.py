@@ -41,6 +41,7 @@ class Settings:
     registered_model: str = ""
     live_version: str = ""
     hyperparameters: dict[str, Any] = field(default_factory=dict)
+    outputs: Path | None = None  # folder for what a workflow reads from files; none: the run's tags say it all
     weights_url: str = ""  # the folder on the web that has the published weights; empty: Ultralytics' own
 
     @property
@@ -77,6 +78,9 @@ def _parser() -> _Parser:
         command.add_argument("--gpus", type=int, default=0, help="GPUs that the training pod asks for")
         command.add_argument("--registered-model", default="", help="MLflow's registered model")
         command.add_argument("--live-version", default="", help="version that is live; empty: none")
+        command.add_argument(
+            "--outputs", type=Path, help="folder for small files with what the command found out, for a workflow"
+        )
         command.add_argument("--hyperparameters", default="{}", help="JSON object of Ultralytics' train arguments")
     return parser
 

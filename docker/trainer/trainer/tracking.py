@@ -97,6 +97,10 @@ class Run:
         """The run's params."""
         return dict(self._do("reading the run", lambda: self.client.get_run(self.run_id)).data.params)
 
+    def metrics(self) -> dict[str, float]:
+        """The run's metrics, each with its last value."""
+        return dict(self._do("reading the run", lambda: self.client.get_run(self.run_id)).data.metrics)
+
     def set_tags(self, tags: dict[str, str]) -> None:
         """Set tags, all in one request."""
         from mlflow.entities import RunTag

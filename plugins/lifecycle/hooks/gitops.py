@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.sdk import BaseHook
-
+from lifecycle.connections import connections
 from lifecycle.settings import settings
 
 if TYPE_CHECKING:
     from lifecycle.gitops import GitCredentials, GitOps, GitOpsSettings
 
 
-class GitOpsHook(BaseHook):
+class GitOpsHook:
     """Opens the repository that Argo CD deploys from.
 
     The connection's fields are those of the git provider's type: `login`, `password` (a token); in the extra
@@ -22,12 +21,7 @@ class GitOpsHook(BaseHook):
     :param git_conn_id: the connection with the credentials; empty: none are needed.
     """
 
-    conn_name_attr = "git_conn_id"
-    conn_type = "git"
-    hook_name = "GitOps repository"
-
     def __init__(self, git_conn_id: str = "") -> None:
-        super().__init__()
         self.git_conn_id = git_conn_id
 
     @classmethod
@@ -51,7 +45,7 @@ class GitOpsHook(BaseHook):
 
         if not self.git_conn_id:
             return None
-        connection = self.get_connection(self.git_conn_id)
+        connection = connections().get(self.git_conn_id)
         extra = connection.extra_dejson
         key = extra.get("private_key") or (Path(extra["key_file"]).read_text() if extra.get("key_file") else None)
         return GitCredentials(

@@ -1,6 +1,6 @@
 """The Kubernetes API: what tasks and triggers ask it, and its errors in this package's types.
 
-Both ask through the Kubernetes provider's own hooks, so that one Airflow connection says which cluster it is.
+Which cluster it is, the connection of one id says: Airflow's, or that of the pod that a step runs in.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook, KubernetesHook
-
+from lifecycle.connections import connections
 from lifecycle.errors import ClusterError, ClusterUnavailable, LifecycleError, ObjectMissing
 from lifecycle.model.names import GRPC_PORT, HTTP_PORT, REFRESH_ANNOTATION
 from lifecycle.model.target import Endpoint, Target
@@ -30,18 +29,22 @@ REFRESH = {"metadata": {"annotations": {REFRESH_ANNOTATION: "normal"}}}
 class ClusterHook:
     """What tasks ask the cluster. A request that fails for a passing reason is repeated as the settings say.
 
-    :param kubernetes_conn_id: the Airflow connection.
+    :param kubernetes_conn_id: the connection.
     :param retries: how often; none: as the setting says.
     """
 
     def __init__(self, kubernetes_conn_id: str, *, retries: int | None = None) -> None:
-        self._hook = KubernetesHook(conn_id=kubernetes_conn_id)
+        self._conn_id = kubernetes_conn_id
         self._retries = settings().kubernetes_retries if retries is None else retries
 
     @classmethod
     def from_settings(cls, *, retries: int | None = None) -> ClusterHook:
         """With the connection that the settings name."""
         return cls(settings().kubernetes_conn_id, retries=retries)
+
+    @property
+    def _client(self) -> Any:
+        return connections().kubernetes(self._conn_id)
 
     def application(self, namespace: str, name: str) -> dict[str, Any]:
         """Return an Argo CD Application.
@@ -53,7 +56,7 @@ class ClusterHook:
 
         return self._ask(
             f"read the Application {namespace}/{name}",
-            lambda: CustomObjectsApi(self._hook.get_conn()).get_namespaced_custom_object,
+            lambda: CustomObjectsApi(self._client).get_namespaced_custom_object,
             (GROUP, VERSION, namespace, PLURAL, name),
         )
 
@@ -63,7 +66,7 @@ class ClusterHook:
 
         self._ask(
             f"annotate the Application {namespace}/{name}",
-            lambda: CustomObjectsApi(self._hook.get_conn()).patch_namespaced_custom_object,
+            lambda: CustomObjectsApi(self._client).patch_namespaced_custom_object,
             (GROUP, VERSION, namespace, PLURAL, name, REFRESH),
             _content_type=MERGE_PATCH,
         )
@@ -100,7 +103,7 @@ class ClusterHook:
 
         found = self._ask(
             f"read what the pods of {target.model} use in namespace {target.namespace!r}",
-            lambda: CustomObjectsApi(self._hook.get_conn()).list_namespaced_custom_object,
+            lambda: CustomObjectsApi(self._client).list_namespaced_custom_object,
             ("metrics.k8s.io", "v1beta1", target.namespace, "pods"),
             label_selector=target.selector,
         )
@@ -109,9 +112,11 @@ class ClusterHook:
 
     def _list(self, kind: str, target: Target) -> list[dict[str, Any]]:
         # Objects as the API gives them; unlike the asynchronous client, this one raises for an error all the same.
+        from kubernetes.client import CoreV1Api
+
         found: list[dict[str, Any]] = self._ask(
             f"list {kind}s in namespace {target.namespace!r}",
-            lambda: getattr(self._hook.core_v1_client, f"list_namespaced_{kind}"),
+            lambda: getattr(CoreV1Api(self._client), f"list_namespaced_{kind}"),
             (target.namespace,),
             label_selector=target.selector,
             _preload_content=False,
@@ -140,11 +145,11 @@ class ClusterHook:
 class AsyncClusterHook:
     """What triggers ask the cluster. Each call is one request: triggers ask again by themselves.
 
-    :param kubernetes_conn_id: the Airflow connection to the cluster.
+    :param kubernetes_conn_id: the connection to the cluster.
     """
 
     def __init__(self, kubernetes_conn_id: str) -> None:
-        self._hook = AsyncKubernetesHook(conn_id=kubernetes_conn_id)
+        self._conn_id = kubernetes_conn_id
 
     async def application(self, namespace: str, name: str) -> dict[str, Any]:
         """Return an Argo CD Application.
@@ -204,7 +209,7 @@ class AsyncClusterHook:
 
         api, _, name = method.partition(".")
         with typed_errors(action):
-            async with self._hook.get_conn() as connection:
+            async with connections().kubernetes_async(self._conn_id) as connection:
                 call = getattr(getattr(client, api)(connection), name)
                 seconds = settings().kubernetes_timeout
                 response = await call(*arguments, _preload_content=False, _request_timeout=seconds, **options)
@@ -249,7 +254,7 @@ def typed_errors(action: str) -> Iterator[None]:
     except (HTTPError, ClientError, TimeoutError, OSError) as error:
         raise ClusterUnavailable(
             f"The Kubernetes API did not answer the request to {action}: {error or type(error).__name__}. Check the "
-            "Airflow connection to the cluster."
+            "connection to the cluster."
         ) from error
 
 
@@ -267,7 +272,7 @@ def answered(action: str, answer: Any) -> dict[str, Any]:
         said = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
         raise ClusterUnavailable(
             f"The Kubernetes API was asked to {action}, and what answered is not it: {' '.join(said.split())[:200]} "
-            "Check the address in the Airflow connection, and any proxy on the way."
+            "Check the address in the connection to the cluster, and any proxy on the way."
         )
     return found
 
@@ -281,5 +286,5 @@ def refusal(action: str, status: int | None, reason: str | None, body: object) -
         return ObjectMissing(f"The Kubernetes API could not {action}, because there is none: {text}")
     return ClusterError(
         f"The Kubernetes API refused to {action}: {text} Check that the service account "
-        "of the Airflow connection may do this: charts/foundation makes its Roles."
+        "of the connection may do this: charts/foundation makes its Roles."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -9,8 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from airflow.sdk import BaseHook
-
+from lifecycle.connections import connections
 from lifecycle.errors import RegistryError
 from lifecycle.mlflow.errors import typed_errors
 from lifecycle.settings import settings
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+log = logging.getLogger(__name__)
 # Names that only a cluster's DNS knows: those of Services, and any without a dot.
 INSIDE = re.compile(r"[^.]+|.*\.svc(\.[^.]+)*")
 HERE = ("localhost", "127.0.0.1", "::1")
 
 
-class MlflowHook(BaseHook):
-    """Opens clients of the MLflow server that an Airflow connection of type `http` names.
+class MlflowHook:
+    """Opens clients of the MLflow server that a connection names: in Airflow one of type `http`.
 
     The connection's `schema` (http or https), `host` (which may hold a path) and `port` make the tracking URI; `login`
     and `password` are sent as basic authentication, a password alone as a bearer token. A line break at the end of one,
@@ -36,13 +37,7 @@ class MlflowHook(BaseHook):
     :param retries: how often MLflow's client repeats a failed request.
     """
 
-    conn_name_attr = "mlflow_conn_id"
-    default_conn_name = "mlflow_default"
-    conn_type = "http"
-    hook_name = "MLflow"
-
-    def __init__(self, mlflow_conn_id: str = default_conn_name, *, timeout: int = 20, retries: int = 2) -> None:
-        super().__init__()
+    def __init__(self, mlflow_conn_id: str = "mlflow_default", *, timeout: int = 20, retries: int = 2) -> None:
         self.mlflow_conn_id = mlflow_conn_id
         self.timeout = timeout
         self.retries = retries
@@ -62,7 +57,7 @@ class MlflowHook(BaseHook):
     @property
     def tracking_uri(self) -> str:
         """The server's URL, without credentials."""
-        connection = self.get_connection(self.mlflow_conn_id)
+        connection = connections().get(self.mlflow_conn_id)
         host, schema = self._line("host", connection.host), self._line("schema", connection.schema)
         if not host:
             raise RegistryError(
@@ -92,7 +87,7 @@ class MlflowHook(BaseHook):
         """A field of the connection without a line break at its end."""
         text = (value or "").rstrip("\r\n")
         if text != (value or ""):
-            self.log.warning(
+            log.warning(
                 "The %s of the connection %s ends with a line break, which was left out. Store it without one.",
                 *(field, self.mlflow_conn_id),
             )
@@ -108,7 +103,7 @@ class MlflowHook(BaseHook):
             RegistryUnavailable: no answer, or a server error; worth a retry.
             RegistryError: the server refused.
         """
-        connection = self.get_connection(self.mlflow_conn_id)
+        connection = connections().get(self.mlflow_conn_id)
         login, password = self._line("login", connection.login), self._line("password", connection.password)
         variables = {
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(self.timeout),

@@ -107,6 +107,13 @@ class OpenedRun(TypedDict):
     live: PinDict
 
 
+class Changes(TypedDict):
+    """`find_changes`: what is other than in the live version, and why nothing is trained (empty: it is)."""
+
+    changes: list[str]
+    skipped: str
+
+
 class GateDecision(TypedDict):
     """`gate`, under the key `decision`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lifecycle.model.names import APP_LABEL, COMPONENT_LABEL
+from lifecycle.model.results import TargetParams
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class Target:
     app: str
     model: str
     candidate: bool = False
+
+    @classmethod
+    def of(cls, chosen: TargetParams) -> Target:
+        """From the params of a run, or from a stage."""
+        return cls(chosen["environment"], chosen["app"], chosen["served_model"])
 
     @property
     def as_candidate(self) -> Target:

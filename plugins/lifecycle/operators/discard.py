@@ -15,7 +15,7 @@ from lifecycle.model.results import DeliveredCommit, RolloutEvent
 from lifecycle.operators.undo import UndoOperator
 from lifecycle.policy.rollout import rollout_error
 from lifecycle.settings import settings
-from lifecycle.tasks import handoff, proof
+from lifecycle.steps import handoff, proof
 from lifecycle.tasks.failures import reasons
 from lifecycle.triggers.application import watch
 

@@ -11,24 +11,26 @@ from kubernetes.client import models as k8s
 from lifecycle.hooks.pending import SayWhyPending
 from lifecycle.model import names
 from lifecycle.settings import Settings
+from lifecycle.trainer_pods import (
+    JSON_OPTIONS,
+    LIMIT,
+    TEXT_OPTIONS,
+    WORKSPACE,
+    container_security,
+    placement,
+    pod_security,
+    resources,
+    shared_memory,
+    volume_mounts,
+    workspace,
+)
 
-WORKSPACE = "/workspace"
-# The user of the image; the workspace is made writable for its group.
-USER = 1000
 # Every step takes all options, so that each can check what it was given (docs/contracts.md).
 OPTIONS = (
-    "--dataset={{ params.dataset }}",
-    "--model={{ params.model }}",
-    "--epochs={{ params.epochs }}",
-    "--image-size={{ params.image_size }}",
-    "--batch={{ params.batch }}",
-    "--seed={{ params.seed }}",
-    "--device={{ params.device }}",
-    "--registered-model={{ params.registered_model }}",
+    *(f"--{name.replace('_', '-')}={{{{ params.{name} }}}}" for name in TEXT_OPTIONS),
     f"--live-version={{{{ ti.xcom_pull('{names.OPEN_RUN}')['live']['version'] or '' }}}}",
-    "--hyperparameters={{ params.hyperparameters | tojson }}",
+    *(f"--{name.replace('_', '-')}={{{{ params.{name} | tojson }}}}" for name in JSON_OPTIONS),
 )
-LIMIT = 6 * 3600
 DEFAULT_POOL = "default_pool"  # Airflow's own, of tasks of every kind
 
 
@@ -76,30 +78,18 @@ def trainer_pod(
         },
         # Labels dag_id and run_id are the operator's own; label values are short and this is not.
         annotations={names.DAG_RUN_ANNOTATION: "{{ dag.dag_id }}/{{ run_id }}"},
-        container_resources=_resources(settings, step),
+        container_resources=resources(settings, step),
         **_pool(settings, step),
-        **_placement(settings, step),
+        **placement(settings, step),
         priority_class_name=settings.pod_priority_class or None,
         image_pull_secrets=[k8s.V1LocalObjectReference(name=name) for name in settings.pod_image_pull_secrets],
         pod_template_dict=settings.pod_template or None,
-        volumes=[_workspace(settings), _shared_memory()],
-        volume_mounts=[
-            k8s.V1VolumeMount(name="workspace", mount_path=WORKSPACE),
-            k8s.V1VolumeMount(name="shared-memory", mount_path="/dev/shm"),
-        ],
+        volumes=[workspace(settings), shared_memory()],
+        volume_mounts=volume_mounts(),
         service_account_name=settings.pod_service_account or None,
         automount_service_account_token=False,
-        security_context=k8s.V1PodSecurityContext(
-            run_as_non_root=True,
-            run_as_user=USER,
-            run_as_group=USER,
-            fs_group=USER,
-            fs_group_change_policy="OnRootMismatch",
-            seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
-        ),
-        container_security_context=k8s.V1SecurityContext(
-            allow_privilege_escalation=False, capabilities=k8s.V1Capabilities(drop=["ALL"])
-        ),
+        security_context=pod_security(),
+        container_security_context=container_security(),
         # Synchronous, because only then does the log stream while the pod runs. A worker that dies loses nothing: the
         # next try finds the pod by its stored identity and continues with it.
         deferrable=False,
@@ -121,48 +111,8 @@ def trainer_pod(
     )
 
 
-def _placement(settings: Settings, step: str) -> dict[str, Any]:
-    """Where a pod may run. The other steps follow `train`, unless any node can mount the workspace."""
-    if step != "train" and (settings.workspace_access == "ReadWriteMany" or not settings.workspace_claim):
-        return {}
-    return {
-        "node_selector": settings.pod_node_selector,
-        "tolerations": settings.pod_tolerations,
-        "affinity": settings.pod_affinity or None,
-        "runtime_class_name": settings.pod_runtime_class or None,
-    }
-
-
 def _pool(settings: Settings, step: str) -> dict[str, Any]:
     """Trainings that want the same GPUs wait for each other in Airflow, where Kubernetes would time a pod out."""
     if step != "train" or settings.trainer_pool == DEFAULT_POOL:
         return {}
     return {"pool": settings.trainer_pool, "pool_slots": max(1, settings.trainer_gpus)}
-
-
-def _resources(settings: Settings, step: str) -> k8s.V1ResourceRequirements:
-    """Requests and limits: less memory for `prepare`, GPUs for `train` alone, since `evaluate` measures the ONNX."""
-    if step == "prepare":
-        return k8s.V1ResourceRequirements(
-            requests={"cpu": "500m", "memory": "1Gi"},
-            limits={"cpu": settings.trainer_cpu_limit, "memory": settings.trainer_memory_limit},
-        )
-    wanted = settings.trainer_gpus if step == "train" else 0
-    gpus = {settings.trainer_gpu_resource: str(wanted)} if wanted else {}
-    return k8s.V1ResourceRequirements(
-        requests={"cpu": settings.trainer_cpu, "memory": settings.trainer_memory, **gpus},
-        limits={"cpu": settings.trainer_cpu_limit, "memory": settings.trainer_memory_limit, **gpus},
-    )
-
-
-def _workspace(settings: Settings) -> k8s.V1Volume:
-    """Datasets and checkpoints: on the claim they outlive a pod, and a retry continues where the last try stopped."""
-    if not settings.workspace_claim:
-        return k8s.V1Volume(name="workspace", empty_dir=k8s.V1EmptyDirVolumeSource())
-    claim = k8s.V1PersistentVolumeClaimVolumeSource(claim_name=settings.workspace_claim)
-    return k8s.V1Volume(name="workspace", persistent_volume_claim=claim)
-
-
-def _shared_memory() -> k8s.V1Volume:
-    """PyTorch's data loaders pass batches through /dev/shm; a container's own is 64 MB."""
-    return k8s.V1Volume(name="shared-memory", empty_dir=k8s.V1EmptyDirVolumeSource(medium="Memory", size_limit="2Gi"))

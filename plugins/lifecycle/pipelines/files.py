@@ -58,27 +58,37 @@ def parse(path: Path) -> Pipeline:
     check_name(path.stem)
     shown = f"{path.parent.name}/{path.name}"
     try:
-        # YAML 1.2, as the values files are read: `on` and `no` are text, and a key that is there twice is an error.
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BadPipeline(
             f"{shown} is missing. Bring it back, or remove {path.stem}.py too if the pipeline is to go."
         ) from None
+    except UnicodeDecodeError as error:
+        raise BadPipeline(f"{shown} is not valid YAML: {str(error).splitlines()[0]}") from None
+    return parse_text(text, shown)
+
+
+def parse_text(text: str, shown: str) -> Pipeline:
+    """Read a file's text; `shown`: its name, for the message. See `load`."""
+    try:
+        # YAML 1.2, as the values files are read: `on` and `no` are text, and a key that is there twice is an error.
+        content = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BadPipeline(f"{shown}, line {line}: not valid YAML: {error.problem}. Correct that line.") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except YAMLError as error:
         raise BadPipeline(f"{shown} is not valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise BadPipeline(f"{shown} must be a mapping with registered_model, dataset, train and stages.")
     try:
         return Pipeline.model_validate(content)
     except ValidationError as error:
-        problems = "\n".join(f"- {problem}" for problem in _problems(error))
+        problems = "\n".join(f"- {problem}" for problem in problems_of(error))
         raise BadPipeline(f"{shown} cannot be used; schema.json beside it has every key.\n{problems}") from None
 
 
-def _problems(error: ValidationError) -> Iterable[str]:
+def problems_of(error: ValidationError) -> Iterable[str]:
+    """What is wrong, a line for each key."""
     for found in error.errors(include_url=False):
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found["loc"]).lstrip(".")
         said = found["msg"].removeprefix("Value error, ")

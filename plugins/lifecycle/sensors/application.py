@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,20 +10,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
-from lifecycle.errors import ClusterError, ClusterUnavailable, RolloutFailed
-from lifecycle.hooks.gitops import repository
 from lifecycle.model.names import COMMIT_KEY
 from lifecycle.model.results import RolledOut, RolloutEvent
 from lifecycle.model.target import Target
-from lifecycle.policy.rollout import rollout_error
 from lifecycle.settings import settings
+from lifecycle.steps import rollout
 from lifecycle.tasks.failures import handed_on
 from lifecycle.triggers.application import watch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-log = logging.getLogger(__name__)
 
 DOC = "Waits, holding no worker, until Argo CD reports the commit synced and healthy."
 
@@ -96,65 +91,31 @@ class ApplicationRolloutSensor(BaseOperator):
         ti.xcom_push(key=COMMIT_KEY, value=self.commit)
         limit = self.timeout or settings().rollout_timeout
         self.log.info("Waiting up to %d s for %s at commit %s", limit, self.target.application, self.commit)
-        self._watch([self.commit], [], time.time() + limit)
+        self._watch(self._awaited([self.commit], [], time.time() + limit))
 
-    def _watch(self, accepted: list[str], older: list[str], deadline: float) -> NoReturn:
-        trigger = watch(self.target, accepted, older, deadline, int(self.version))
+    def _awaited(self, accepted: list[str], older: list[str], deadline: float) -> rollout.Awaited:
+        return rollout.Awaited(self.target, int(self.version), self.code_commit or "", accepted, older, deadline)
+
+    def _watch(self, awaited: rollout.Awaited) -> NoReturn:
         # The trigger itself keeps the time and says what it waited for; Airflow's limit is only a backstop.
         self.defer(
-            trigger=trigger,
+            trigger=watch(awaited.target, awaited.accepted, awaited.older, awaited.deadline, awaited.version),
             method_name="resume",
-            timeout=timedelta(seconds=max(deadline - time.time(), 0) + 120),
+            timeout=timedelta(seconds=max(awaited.deadline - time.time(), 0) + 120),
         )
 
     def resume(self, context: Context, event: RolloutEvent) -> RolledOut:
         """Continue with what the trigger saw."""
         self.commit = event["accepted"][0]
-        with handed_on(context["ti"]):
-            return self._conclude(event)
-
-    def _conclude(self, event: RolloutEvent) -> RolledOut:
-        state, message = event["state"], event["message"]
-        if state == "ready":
-            self.log.info("%s is %s at revision %s", self.target.application, message, event["revision"])
-            return {"commit": self.commit, "revision": event["revision"]}
-        if state == "error":
-            raise (ClusterUnavailable if event["retryable"] else ClusterError)(message)
-        self._skip_if_superseded()
-        if state == "other":
-            self._look_at(event["revision"], event)
-        raise rollout_error(self.target, self.commit, event)
-
-    def _skip_if_superseded(self) -> None:
-        target = self.target
-        pinned, tip = repository().read(target.environment, target.app, target.model)
-        found = pinned.candidate if self.candidate else pinned.pin
-        as_what = "the candidate " if self.candidate else ""
-        if found is None or found.version != int(self.version):
-            pins = f"{as_what}version {found.version if found else None}"
-        elif self.code_commit and found.code_commit != self.code_commit:
-            pins = f"{as_what}{found.words_with_code}, not with that of {self.code_commit[:12]}"
-        else:
-            return
-        raise AirflowSkipException(
-            f"Superseded: commit {self.commit} pinned {as_what}version {self.version} of {target.model}, and at {tip} "
-            f"the file pins {pins}. This run leaves the decision to whoever wrote it."
-        )
-
-    def _look_at(self, revision: str, event: RolloutEvent) -> NoReturn:
-        """Argo CD is at a revision that may or may not hold the commit: find out, and watch on."""
-        relation = repository().relation(self.commit, revision)
-        if relation == "commit_gone":
-            raise RolloutFailed(
-                f"Commit {self.commit} is not on the branch {settings().gitops_branch!r} any more: somebody rewrote "
-                "the branch, or more commits came since than are looked at. Look at the branch, then run the DAG "
-                "again or roll back with yolo_rollback."
-            )
-        if relation == "contains":
-            self.log.info("Revision %s holds commit %s", revision, self.commit)
-            self._watch([*event["accepted"], revision], event["older"], event["deadline"])
-        self.log.info("Revision %s is from before commit %s", revision, self.commit)
-        self._watch(event["accepted"], [*event["older"], revision], event["deadline"])
+        awaited = self._awaited(event["accepted"], event["older"], event["deadline"])
+        try:
+            with handed_on(context["ti"]):
+                found = rollout.conclude(awaited, event)
+        except rollout.Superseded as newer:
+            raise AirflowSkipException(str(newer)) from newer
+        if isinstance(found, rollout.Awaited):
+            self._watch(found)
+        return found
 
 
 def merged_commit(request_url: str, *, since: datetime | None, delivery: str = "") -> str:
@@ -164,17 +125,9 @@ def merged_commit(request_url: str, *, since: datetime | None, delivery: str = "
         RolloutFailed: the request was closed, or is open for longer than the setting says.
         AirflowRescheduleException: it is open.
     """
-    now, chosen = datetime.now(UTC), settings()
-    state = repository(delivery).request_state(request_url)
-    if state.state == "merged" and state.merge_commit:
-        return state.merge_commit
-    if state.state == "closed":
-        raise RolloutFailed(f"The merge request {request_url} was closed and not merged: nothing changes.")
-    if since is not None and now - since > timedelta(seconds=chosen.merge_timeout):
-        raise RolloutFailed(
-            f"The merge request {request_url} is still open after {chosen.merge_timeout} s. Merge it and clear this "
-            "task, or close it."
-        )
-    log.info("The merge request %s is %s; looking again in %d s", request_url, state.state, chosen.merge_poll)
-    again = now + timedelta(seconds=chosen.merge_poll)
+    now = datetime.now(UTC)
+    waited = (now - since).total_seconds() if since else 0.0
+    if commit := rollout.merged_commit(request_url, waited, delivery=delivery):
+        return commit
+    again = now + timedelta(seconds=settings().merge_poll)
     raise AirflowRescheduleException(again)  # type: ignore[no-untyped-call]

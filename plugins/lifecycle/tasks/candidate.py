@@ -15,7 +15,8 @@ from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, Promotion, ProvedCandidate, RegisteredVersion, TargetParams
 from lifecycle.model.target import Target
 from lifecycle.settings import settings
-from lifecycle.tasks import candidate_proof, context, handoff
+from lifecycle.steps import candidate_proof, handoff
+from lifecycle.tasks import context
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.failures import handed_on
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-
 from airflow.sdk import TriggerRule, task
 
 from lifecycle.errors import RunFailed
-from lifecycle.hooks.mlflow import MlflowHook
-from lifecycle.mlflow import runs
 from lifecycle.model import names
 from lifecycle.policy.outcome import outcome
+from lifecycle.steps import closing
 from lifecycle.tasks import context
 from lifecycle.tasks.defaults import QUICK
-
-log = logging.getLogger(__name__)
 
 
 @task(
@@ -36,9 +31,7 @@ def close_run() -> None:
     ended = outcome(context.task_states())
     opened = context.task_instance().xcom_pull(task_ids=names.OPEN_RUN)
     if opened:
-        with MlflowHook.from_settings().session() as client:
-            runs.close(client, opened["run_id"], ended)
-        log.info("The MLflow run %s is %s: %s", opened["run_id"], ended.status, ended.text)
+        closing.close_run(opened, ended)
     if ended.status == "FAILED":
         which = f"The MLflow run {opened['run_id']} is FAILED as well." if opened else "It opened no MLflow run."
         raise RunFailed(f"This DAG run {ended.text}: see the log of that task, and clear it to continue. {which}")

@@ -13,10 +13,10 @@ from lifecycle.hooks.mlflow import MlflowHook
 from lifecycle.mlflow import versions
 from lifecycle.model import names
 from lifecycle.model.results import Promotion, StageDict
+from lifecycle.steps.served import check_served_here
 from lifecycle.tasks import context
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.promotion import refused
-from lifecycle.tasks.served import check_served_here
 
 log = logging.getLogger(__name__)
 

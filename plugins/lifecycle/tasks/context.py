@@ -43,8 +43,7 @@ def code_params() -> CodeParams:
 
 def target(where: TargetParams | None = None) -> Target:
     """The served model of a stage after the first (`where`), or the one that the run's params name."""
-    chosen = where or cast(TargetParams, get_current_context()["params"])
-    return Target(chosen["environment"], chosen["app"], chosen["served_model"])
+    return Target.of(where or cast(TargetParams, get_current_context()["params"]))
 
 
 def dag_run_ids() -> tuple[str, str]:

@@ -5,32 +5,15 @@ They return plain values (XCom), and leave everything else in MLflow and git, wh
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
-
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from lifecycle.errors import BadParameter, RegistryError
-from lifecycle.hooks.gitops import repository
-from lifecycle.hooks.mlflow import MlflowHook
-from lifecycle.mlflow import classes, evaluation, runs, versions
-from lifecycle.mlflow.server import check_server
 from lifecycle.model import names
-from lifecycle.model.pin import Pin
-from lifecycle.model.results import DeliveredCommit, GateDecision, OpenedRun, RegisteredVersion
-from lifecycle.policy import gate as policy
-from lifecycle.policy.classes import decide_classes
-from lifecycle.tasks import context, handoff
+from lifecycle.model.results import DeliveredCommit, OpenedRun, RegisteredVersion
+from lifecycle.steps import handoff, judging, opening
+from lifecycle.tasks import context
 from lifecycle.tasks.candidate import own_candidate, take_away
 from lifecycle.tasks.defaults import QUICK
-from lifecycle.tasks.served import check_served_here
-
-if TYPE_CHECKING:
-    from lifecycle.gitops import PinnedModel
-    from lifecycle.model.target import Target
-
-log = logging.getLogger(__name__)
 
 
 @task(
@@ -45,48 +28,12 @@ def open_run() -> OpenedRun:
         BadParameter: the parameters name a model that git knows otherwise, or that is served elsewhere.
         RegistryError: MLflow lost the version that git pins, or cannot take what a run leaves in it.
     """
-    params, target = context.lifecycle_params(), context.target()
-    dag_id, dag_run_id = context.dag_run_ids()
-    wanted = params["registered_model"]
-    pinned, commit = repository().read(target.environment, target.app, target.model)
-    _check(pinned, target, wanted)
-    check_served_here(target, "Nothing was trained.")
-    hook = MlflowHook.from_settings()
-    # A server that says no is not asked again; one that is down is asked by the task's own retries.
-    with hook.session(retries=0) as client:
-        experiment = runs.open_experiment(client, wanted)
-        check_server(client, experiment)
-        if pinned.pin.version is not None:
-            where = f"argocd-apps/{target.environment}/{target.app}/values.yaml"
-            versions.pinned(client, wanted, pinned.pin.version, where)
-    with hook.session() as client:
-        tags = {names.DATASET: params["dataset"]}
-        page = context.dag_run_page()
-        run_id = runs.open_run(client, experiment, dag_id=dag_id, dag_run_id=dag_run_id, tags=tags, page=page)
-        for left in runs.close_left(client, experiment, dag_id, context.end_of_dag_run):
-            log.info("Ended the MLflow run of %s, which had ended before", left)
-    experiment_id = str(experiment.experiment_id)
-    log.info("MLflow run: %s", " ".join(filter(None, hook.run_page(experiment_id, run_id))))
-    log.info("Live at commit %s: %s", commit, pinned.pin)
-    return {
-        "run_id": run_id,
-        "experiment_id": experiment_id,
-        "registered_model": wanted,
-        "environment": target.environment,
-        "served_model": target.model,
-        "live": pinned.pin.xcom(),
-    }
-
-
-def _check(pinned: PinnedModel, target: Target, wanted: str) -> None:
-    if pinned.registered_model != wanted:
-        raise BadParameter(
-            f"In {target.environment}/{target.app}, the model {target.model!r} serves the registered model "
-            f"{pinned.registered_model!r}, and the run was asked to make versions of {wanted!r}. Choose the served "
-            "model or the registered model that belongs to the other; nothing was trained."
-        )
-    if pinned.hold:
-        log.warning("%s is on hold in git: this run trains and registers, and stops before the commit.", target.model)
+    return opening.open_run(
+        context.lifecycle_params(),
+        context.dag_run_ids(),
+        page=context.dag_run_page(),
+        end_of=context.end_of_dag_run,
+    )
 
 
 @task.short_circuit(
@@ -97,46 +44,9 @@ def _check(pinned: PinnedModel, target: Target, wanted: str) -> None:
 )
 def gate(opened: OpenedRun) -> str | None:
     """Compare what `evaluate` measured with what was asked; the reason, or None to stop here."""
-    decision = _judge(opened)
+    decision = judging.judge(context.lifecycle_params(), opened)
     context.task_instance().xcom_push(key=names.DECISION_KEY, value=decision)
     return decision["reason"] if decision["passed"] else None
-
-
-def _judge(opened: OpenedRun) -> GateDecision:
-    """Decide, and leave the outcome in the tags of the MLflow run."""
-    params, live_version = context.lifecycle_params(), opened["live"]["version"]
-    with MlflowHook.from_settings().session() as client:
-        run = client.get_run(opened["run_id"])
-        evaluated = run.data.tags.get(names.LIVE_VERSION) or None
-        if live_version is not None and evaluated != str(live_version):
-            raise RegistryError(
-                f"The MLflow run {opened['run_id']} was compared with version {evaluated}, and version {live_version} "
-                "is live. Clear the task `evaluate` to compare again."
-            )
-        candidate, live = evaluation.read_scores(run, live_version)
-        decision = policy.decide(
-            candidate, live, min_map50=params["min_map50"], max_regression=params["max_regression"]
-        )
-        if decision.passed:
-            provable = policy.provable(evaluation.verification_images(run))
-            decision = decision if provable.passed else provable
-        change = classes.change(client, opened["run_id"], opened["registered_model"], live_version)
-        allowed = decide_classes(change, live_version, allowed=params["allow_class_change"])
-        if not allowed.passed:
-            decision = allowed
-        if change is not None:
-            client.set_tag(opened["run_id"], names.CLASS_CHANGE, change.words)
-        client.set_tag(opened["run_id"], names.GATE, "passed" if decision.passed else "rejected")
-        client.set_tag(opened["run_id"], names.GATE_REASON, decision.reason)
-    table = policy.comparison(candidate, live, live_version)
-    verdict = (
-        "The candidate may go live" if decision.passed else "The candidate is not promoted, what is live stays live"
-    )
-    log.info("%s: %s.\n%s", verdict, decision.reason, table)
-    words = change.words if change else ""
-    if words:
-        log.warning("Against the live version, classes %s", words)
-    return {"passed": decision.passed, "reason": decision.reason, "table": table, "classes": words}
 
 
 @task(
@@ -146,13 +56,7 @@ def _judge(opened: OpenedRun) -> GateDecision:
 )
 def register(opened: OpenedRun) -> RegisteredVersion:
     """Register the candidate once per DAG run."""
-    name = context.lifecycle_params()["registered_model"]
-    with MlflowHook.from_settings().session() as client:
-        run = client.get_run(opened["run_id"])
-        version = versions.register(client, name, run, context.dag_run_page())
-    log.info("Version %s of %s", version.version, name)
-    pin = Pin(int(version.version), versions.sha256_of(version), opened["run_id"])
-    return {**pin.version_xcom(), "dataset_digest": version.tags[names.DATASET_DIGEST]}
+    return judging.register(context.lifecycle_params(), opened, page=context.dag_run_page())
 
 
 @task(

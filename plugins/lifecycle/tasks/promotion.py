@@ -19,11 +19,12 @@ from lifecycle.model.results import DeliveredCommit, Promotion, StageDict
 from lifecycle.model.target import Target
 from lifecycle.policy.promotion import side_by_side
 from lifecycle.policy.stages import neighbours
-from lifecycle.tasks import context, handoff, proof
+from lifecycle.steps import handoff, proof
+from lifecycle.steps.served import check_served_here
+from lifecycle.tasks import context
 from lifecycle.tasks.candidate import own_candidate, take_away
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.failures import handed_on
-from lifecycle.tasks.served import check_served_here
 
 if TYPE_CHECKING:
     from lifecycle.gitops import PinnedModel

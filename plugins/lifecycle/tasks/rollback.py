@@ -15,7 +15,8 @@ from lifecycle.mlflow import versions
 from lifecycle.model import names
 from lifecycle.model.pin import Pin
 from lifecycle.model.results import ChosenVersion, DeliveredCommit
-from lifecycle.tasks import context, handoff
+from lifecycle.steps import handoff
+from lifecycle.tasks import context
 from lifecycle.tasks.defaults import QUICK
 
 if TYPE_CHECKING:

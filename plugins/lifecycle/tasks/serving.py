@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
 from airflow.sdk import task
 
 from lifecycle.assets import RELEASED
-from lifecycle.hooks.mlflow import MlflowHook
-from lifecycle.mlflow import versions
 from lifecycle.model import names
 from lifecycle.model.pin import Pin, PinDict, VersionDict
 from lifecycle.model.results import RolledOut, ServedVersion, StagesDict, TargetParams
-from lifecycle.policy.stages import is_last
-from lifecycle.tasks import context, proof, released
+from lifecycle.steps import live, proof
+from lifecycle.tasks import context, released
 from lifecycle.tasks.defaults import QUICK
 from lifecycle.tasks.failures import handed_on
-
-log = logging.getLogger(__name__)
 
 
 @task(
@@ -55,19 +50,7 @@ def set_alias(
 
     `stages` tells which entry is the last of its pipeline.
     """
-    number, target = Pin.from_xcom(pin).number, context.target(where)
-    champion = is_last(stages, target.entry, registered_model)
-    with MlflowHook.from_settings().session() as client:
-        versions.set_live(
-            client,
-            registered_model,
-            number,
-            commit=rolled["commit"],
-            code_commit=pin["code_commit"],
-            environment=target.environment,
-            champion=champion,
-        )
-    aliases = [target.environment, *([names.CHAMPION] if champion else [])]
-    log.info("%s is version %s", ", ".join(f"{registered_model}@{alias}" for alias in aliases), number)
+    target = context.target(where)
+    live.set_alias(registered_model, pin, rolled, stages, target)
     released.announce(registered_model, Pin.from_xcom(pin), rolled["commit"], target)
     return time.time()

@@ -4,231 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
-from typing import Any, Literal
+from collections.abc import AsyncIterator
+from dataclasses import fields
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from lifecycle.errors import LifecycleError, ObjectMissing
-from lifecycle.hooks.kubernetes import AsyncClusterHook
-from lifecycle.model.names import VERSION_LABEL
-from lifecycle.model.results import End, RolloutEvent
 from lifecycle.model.target import Target
-from lifecycle.policy.application import State, Verdict, judge
-from lifecycle.policy.backoff import pauses
-from lifecycle.policy.deployment import judge_deployment
-from lifecycle.policy.pods import crash_looping, not_fitting, pod_troubles
-from lifecycle.policy.workloads import workload_troubles
 from lifecycle.settings import settings
-
-# Whose health decides, once Argo CD has synced the revision: the Application's, that of the version's own Deployment
-# (a live version that is Degraded must not keep a candidate from it), or nobody's.
-Health = Literal["application", "deployment", "none"]
-# What an event says of a verdict; one that still waits has met its deadline.
-ENDS: dict[State, End] = {
-    State.READY: "ready",
-    State.FAILED: "failed",
-    State.CRASHING: "crashing",
-    State.OTHER: "other",
-    State.WAITING: "timeout",
-}
-
-# How many times in a row the API may refuse before it is believed: an API server that has just started says 403 until
-# it has read the Roles.
-REFUSALS = 3
+from lifecycle.steps.watching import RolloutWatch
 
 
 class ApplicationTrigger(BaseTrigger):
     """Fires once, with a `lifecycle.model.results.RolloutEvent`.
 
-    :param kubernetes_conn_id: the Airflow connection to the cluster.
-    :param namespace: the Applications' namespace.
-    :param application: the Application's name.
-    :param accepted: the wanted commit and revisions known to hold it.
-    :param older: revisions known not to hold it.
-    :param deadline: seconds since the epoch at which to give up.
-    :param pods_namespace: where the serving pods are.
-    :param pods_selector: their label selector; asked for reasons when the rollout fails or takes too long.
-    :param version: the version that is rolled out; its pods are looked at while it waits, so that a server that ends
-        again and again fails the rollout long before Argo CD's Deployment does (its progress deadline). None: no look.
-    :param health: whose health counts, see `Health`; the Deployment is found by `pods_selector`.
-    :param poll: seconds between two looks.
-    :param refresh_interval: seconds between two requests to Argo CD to look at git.
     :param settle: seconds before the first event. Airflow 3.3 fails a task whose trigger fires before the scheduler has
         drained the end of the worker's part (apache/airflow#72716); and Argo CD needs a moment to see the commit.
+    :param watched: what is watched: the attributes of `RolloutWatch`.
     """
 
-    def __init__(
-        self,
-        *,
-        kubernetes_conn_id: str,
-        namespace: str,
-        application: str,
-        accepted: list[str],
-        older: list[str],
-        deadline: float,
-        pods_namespace: str,
-        pods_selector: str,
-        poll: float,
-        refresh_interval: float,
-        settle: float,
-        version: int | None = None,
-        health: Health = "application",
-    ) -> None:
+    def __init__(self, *, settle: float, **watched: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.kubernetes_conn_id = kubernetes_conn_id
-        self.namespace = namespace
-        self.application = application
-        self.accepted = accepted
-        self.older = older
-        self.deadline = deadline
-        self.pods_namespace = pods_namespace
-        self.pods_selector = pods_selector
-        self.poll = poll
-        self.refresh_interval = refresh_interval
         self.settle = settle
-        self.version = version
-        self.health: Health = health
-        self._hook = AsyncClusterHook(kubernetes_conn_id)
+        self.watch = RolloutWatch(**watched)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments."""
-        names = (
-            *("kubernetes_conn_id", "namespace", "application", "accepted", "older", "deadline"),
-            *("pods_namespace", "pods_selector", "poll", "refresh_interval", "settle", "version", "health"),
-        )
-        return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
+        watched = {each.name: getattr(self.watch, each.name) for each in fields(RolloutWatch)}
+        return f"{type(self).__module__}.{type(self).__name__}", {**watched, "settle": self.settle}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is an end to report."""
         started = time.monotonic()
-        event = await self._end()
+        event = await self.watch.end()
         await asyncio.sleep(max(0.0, started + self.settle - time.monotonic()))
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
-
-    async def _end(self) -> RolloutEvent:
-        try:
-            verdict = await self._watch()
-        except LifecycleError as error:
-            return self._event("error", Verdict(State.WAITING, str(error)), "", retryable=error.retryable)
-        wants_reasons = verdict.state in (State.WAITING, State.FAILED, State.CRASHING)
-        return self._event(ENDS[verdict.state], verdict, await self._troubles() if wants_reasons else "")
-
-    def _event(self, state: End, verdict: Verdict, troubles: str, *, retryable: bool = False) -> RolloutEvent:
-        return {
-            "state": state,
-            "message": verdict.message,
-            "revision": verdict.revision,
-            "troubles": troubles,
-            "retryable": retryable,
-            "accepted": self.accepted,
-            "older": self.older,
-            "deadline": self.deadline,
-        }
-
-    async def _watch(self) -> Verdict:
-        """Return the first verdict that is not `waiting`, or the last one at the deadline."""
-        refreshed, said, outage, refused = 0.0, "", 0, 0
-        verdict = Verdict(State.WAITING, "the Application was not read yet")
-        while True:
-            try:
-                if time.monotonic() - refreshed >= self.refresh_interval or not refreshed:
-                    await self._hook.request_refresh(self.namespace, self.application)
-                    refreshed = time.monotonic()
-                verdict = await self._look()
-                if verdict.state is State.WAITING and verdict.revision:
-                    verdict = await self._seen_in_pods(verdict)
-                outage = refused = 0
-            except LifecycleError as error:
-                outage += 1
-                refused = 0 if error.retryable else refused + 1
-                # An Application that is not there may still be made: its ApplicationSet has not seen the folder yet.
-                passing = error.retryable or isinstance(error, ObjectMissing) or refused < REFUSALS
-                if not passing or (error.retryable and time.time() >= self.deadline):
-                    raise
-                verdict = Verdict(State.WAITING, str(error))
-            if verdict.message != said:
-                self.log.info("%s: %s", self.application, verdict.message)
-                said = verdict.message
-            if verdict.state is not State.WAITING or time.time() >= self.deadline:
-                return verdict
-            # An API server that is unreachable is asked less and less often, at most every 30 seconds.
-            await asyncio.sleep(min(self.poll * 2 ** min(outage, 6), max(self.poll, 30.0)))
-
-    async def _look(self) -> Verdict:
-        application = await self._hook.application(self.namespace, self.application)
-        accepted, older = set(self.accepted), set(self.older)
-        verdict = judge(application, accepted, older, health=self.health == "application")
-        if self.health != "deployment" or verdict.state is not State.READY:
-            return verdict
-        found = await self._hook.deployments(self.pods_namespace, self.pods_selector)
-        return judge_deployment(found, self.version, verdict.revision)
-
-    async def _seen_in_pods(self, verdict: Verdict) -> Verdict:
-        """A verdict that waits, with what the version's pods add: servers that do not come up end it."""
-        if self.version is None:
-            return verdict
-        selector = f"{self.pods_selector},{VERSION_LABEL}={self.version}"
-        try:
-            pods = await self._hook.pods(self.pods_namespace, selector)
-        except LifecycleError as error:
-            self.log.debug("The serving pods could not be asked: %s", error)
-            return verdict
-        if looping := crash_looping(pods):
-            return Verdict(State.CRASHING, f"its server ends again and again in {looping}", verdict.revision)
-        if unplaced := not_fitting(pods, time.time()):
-            return replace(verdict, message=f"{verdict.message}; {unplaced}")
-        return verdict
-
-    async def _troubles(self) -> str:
-        """What the Deployments and pods say; a reason that cannot be had must not hide the rollout's own."""
-        where = (self.pods_namespace, self.pods_selector)
-        found = [
-            await self._patiently("Deployments", lambda: self._hook.workloads(*where), workload_troubles),
-            await self._patiently("serving pods", lambda: self._hook.pods(*where), pod_troubles),
-        ]
-        return "; ".join(text for text in found if text)
-
-    async def _patiently(
-        self,
-        what: str,
-        ask: Callable[[], Awaitable[list[dict[str, Any]]]],
-        tell: Callable[[list[dict[str, Any]]], str],
-    ) -> str:
-        """What objects tell; asked again while the API fails for a passing reason."""
-        waits = pauses(settings().kubernetes_retries)
-        while True:
-            try:
-                return tell(await ask())
-            except LifecycleError as error:
-                pause = next(waits, None) if error.retryable else None
-                if pause is None:
-                    return f"the {what} could not be asked: {error}"
-                await asyncio.sleep(pause)
 
 
 def watch(
     target: Target, accepted: list[str], older: list[str], deadline: float, version: int | None
 ) -> ApplicationTrigger:
-    """The trigger for a target and the version that is rolled out (None: nothing), with the settings' intervals.
-
-    Of a candidate, only its own Deployment counts, and where it is taken away, nothing: a live version may be Degraded.
-    """
-    chosen = settings()
-    beside: Health = "none" if version is None else "deployment"
+    """The trigger for a target and the version that is rolled out (None: nothing), with the settings' intervals."""
+    watched = RolloutWatch.of(target, accepted, older, deadline, version)
     return ApplicationTrigger(
-        kubernetes_conn_id=chosen.kubernetes_conn_id,
-        namespace=chosen.argocd_namespace,
-        application=target.application,
-        accepted=accepted,
-        older=older,
-        deadline=deadline,
-        pods_namespace=target.namespace,
-        pods_selector=target.selector,
-        poll=chosen.rollout_poll,
-        refresh_interval=chosen.refresh_interval,
-        settle=chosen.rollout_settle,
-        version=version,
-        health=beside if target.candidate else "application",
+        settle=settings().rollout_settle, **{each.name: getattr(watched, each.name) for each in fields(RolloutWatch)}
     )

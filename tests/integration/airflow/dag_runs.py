@@ -53,7 +53,7 @@ class Platform:
         from lifecycle.mlflow.versions import pin_of, set_live
         from lifecycle.model.results import RegisteredVersion
         from lifecycle.model.target import Target
-        from lifecycle.tasks import handoff
+        from lifecycle.steps import handoff
 
         copied = self.client.copy_model_version(self.servers.released, self.model)
         pin, target = pin_of(copied), Target("staging", "detector", "digits")

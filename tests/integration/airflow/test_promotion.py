@@ -120,7 +120,7 @@ def test_a_version_that_staging_lost_after_the_decision_is_not_committed(
     released: Platform, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rollback in staging lands after the last question to its server, before the commit."""
-    from lifecycle.tasks import handoff
+    from lifecycle.steps import handoff
 
     platform, deliver = released, handoff.deliver
     platform.release()

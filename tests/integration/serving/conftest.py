@@ -14,7 +14,7 @@ import pytest
 from tests.integration.serving.own_model import OwnModel
 from tests.support.mlflow import Mlflow, Registered
 from tests.support.models import in_training_environment, once
-from tests.support.triton import Triton, add_model
+from tests.support.triton import Triton, add_classifier, add_model
 
 StartTriton = Callable[..., Triton]
 
@@ -34,6 +34,12 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def toy(mlflow_server: Mlflow, handmade: Path) -> Registered:
     """The model whose answer can be worked out in one's head."""
     return mlflow_server.register("toy", handmade / "toy.onnx", class_names='["red", "green"]', image_size="64")
+
+
+@pytest.fixture(scope="session")
+def colours(mlflow_server: Mlflow, handmade: Path) -> Registered:
+    """The classifier whose answer can be worked out in one's head; the names of its classes are in its file alone."""
+    return mlflow_server.register("colours", handmade / "colours.onnx", image_size="64")
 
 
 @pytest.fixture(scope="session")
@@ -89,13 +95,14 @@ def serving(
     exports: Path,
     handmade: Path,
     toy: Registered,
+    colours: Registered,
     yolo: Registered,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Triton]:
-    """One server with four models: `yolo11n`, `yolo26n` (end to end), `toy` and `fixed` (two images of 64 only).
+    """One server with four detectors: `yolo11n`, `yolo26n` (end to end), `toy` and `fixed` (two images of 64 only).
 
-    And each has a twin for picture files: `yolo11n_encoded` and so on; and `told`, a toy whose configuration has the
-    parameter `metadata`.
+    And a classifier, `colours`. Each detector has a twin for picture files: `yolo11n_encoded` and so on; `told` is a
+    toy whose configuration has the parameter `metadata`.
     """
     folder = tmp_path_factory.mktemp("serving")
     repository = folder / "models"
@@ -104,6 +111,7 @@ def serving(
     add_model(repository, "toy", toy.parameters())
     add_model(repository, "yolo26n", mlflow_server.register("yolo26n", exports / "yolo26n.onnx").parameters())
     add_model(repository, "fixed", mlflow_server.register("fixed", handmade / "toy_fixed.onnx").parameters())
+    add_classifier(repository, "colours", colours.parameters(), ["red", "green", "navy blue"])
     names = ("yolo11n", "yolo26n", "toy", "fixed")
     encoded = tuple(f"{name}_encoded" for name in names)
     for name in encoded:
@@ -112,7 +120,7 @@ def serving(
     add_model(repository, "told", toy.parameters(metadata=metadata))
     variables = {"MLFLOW_TRACKING_URI": mlflow_server.uri, "MODEL_CACHE_DIR": str(folder / "cache")}
     with Triton(triton_executable, repository, variables).running() as triton:
-        triton.wait_ready(*names, *encoded, "told", seconds=180)
+        triton.wait_ready(*names, *encoded, "told", "colours", seconds=180)
         yield triton
 
 

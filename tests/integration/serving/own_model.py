@@ -11,7 +11,7 @@ from pathlib import Path
 from yolo_client import Detector
 
 from tests.support.processes import until
-from tests.support.triton import Triton, add_model
+from tests.support.triton import Triton, add_classifier, add_model
 
 NUMBERS = itertools.count(1)
 
@@ -25,9 +25,13 @@ class OwnModel:
         self._always = {"mlflow_tracking_uri": tracking_uri, "cache_dir": str(cache)}
         self._loaded_at = 0
 
-    def put(self, parameters: Mapping[str, str] | None, **settings: str) -> None:
+    def put(self, parameters: Mapping[str, str] | None, template: str = "yolo", **settings: str) -> None:
         """Writes the model's folder with a version's parameters and other settings, and loads nothing."""
-        add_model(self.triton.repository, self.name, self._always | dict(parameters or {}) | settings)
+        told = self._always | dict(parameters or {}) | settings
+        if template == "classifier":
+            add_classifier(self.triton.repository, self.name, told, [])
+        else:
+            add_model(self.triton.repository, self.name, told, template)
 
     def load(self, parameters: Mapping[str, str] | None, **settings: str) -> tuple[int, str]:
         """Loads its engine, then its name: HTTP status, and Triton's reason where it is not 200.
@@ -37,7 +41,8 @@ class OwnModel:
         """
         self.put(parameters, **settings)
         self._loaded_at = len(self.triton.log)
-        for name in (f"{self.name}_engine", self.name):
+        engines = [] if settings.get("template") == "classifier" else [f"{self.name}_engine"]
+        for name in (*engines, self.name):
             status, answer = self.triton.control("load", name)
             if status != 200:
                 break

@@ -56,7 +56,8 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Colours:
 def trained(server: Server, colours: Colours, tmp_path_factory: pytest.TempPathFactory) -> Pods:
     """A run through all three commands, each in a process of its own, of a model that detects on any processor."""
     options = [f"--dataset={colours.dataset}", f"--model={colours.expert}", f"--hyperparameters={json.dumps(KEEPING)}"]
-    pods = make_pods(server, tmp_path_factory.mktemp("workspace"), *options)
+    workspace = tmp_path_factory.mktemp("workspace")
+    pods = make_pods(server, workspace, *options, f"--outputs={workspace / 'outputs'}")
     for command in ("prepare", "train", "evaluate"):
         result = pods.run_process(command)
         assert result.status == 0, result.out + result.err

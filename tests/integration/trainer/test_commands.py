@@ -153,6 +153,15 @@ def test_evaluate_measures_the_test_split(trained: Pods, tmp_path: Path) -> None
     assert mean == pytest.approx(metrics["test/mAP50"], abs=1e-4)
 
 
+def test_the_output_files_say_what_the_run_has(trained: Pods) -> None:
+    """What a workflow reads in place of MLflow's tags."""
+    said = {file.name: file.read_text() for file in (trained.workspace / "outputs").iterdir()}
+    figures = json.loads(said.pop("figures"))
+    assert said == {name: trained.tags[name] for name in ("dataset_digest", "model_uri", "sha256")}
+    metrics = trained.client.get_run(trained.run_id).data.metrics
+    assert figures["test/mAP50"] == metrics["test/mAP50"] and "verification_images" in figures
+
+
 def test_the_verification_images_are_found_by_the_onnx_as_expected(trained: Pods, tmp_path: Path) -> None:
     from trainer import runtime
 

@@ -1,4 +1,4 @@
-// Checks objects of Argo CD against its types. Standard input: a JSON list of them. Standard output: a JSON list, for each
+// Checks objects of Argo CD and Argo Workflows against their types. Standard input: a JSON list of them. Standard output: a JSON list, for each
 // object a list of texts, empty where it is right. Argument: the folder that holds node_modules.
 //
 // The validators say what is missing or of the wrong type. They say nothing of a field that they do not know, which Argo CD
@@ -7,11 +7,15 @@ import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const folder = process.argv[2];
-const PACKAGE = `${folder}/node_modules/@kubernetes-models/argo-cd`;
+const MODELS = `${folder}/node_modules/@kubernetes-models`;
+const WORKFLOWS = ["Workflow", "WorkflowTemplate", "CronWorkflow"];
 // Free-form by definition: Helm's values.
 const FREE = /\.helm\.valuesObject$/;
 // A project's and a role's: the package's generator takes a field of this name for the schema's own text and leaves it out.
 const LEFT_OUT = /^\.spec(\.roles\.\d+)?\.description$/;
+
+// The package takes a template's container for a pod's, which has to have a name; the CRD does not.
+const NAMELESS = /\/templates\/\d+\/container$/;
 
 function watched(value, path, seen) {
   if (value === null || typeof value !== "object") return value;
@@ -37,14 +41,17 @@ function* fields(value, path) {
 async function problems(object) {
   let validate;
   try {
-    const name = `ComGithubArgoprojArgoCdV3PkgApisApplicationV1alpha1${object.kind}`;
-    ({ validate } = await import(pathToFileURL(`${PACKAGE}/_schemas/${name}.js`)));
+    const [project, name] = WORKFLOWS.includes(object.kind)
+      ? ["argo-workflows", `ComGithubArgoprojArgoWorkflowsV4PkgApisWorkflowV1alpha1${object.kind}`]
+      : ["argo-cd", `ComGithubArgoprojArgoCdV3PkgApisApplicationV1alpha1${object.kind}`];
+    ({ validate } = await import(pathToFileURL(`${MODELS}/${project}/_schemas/${name}.js`)));
   } catch (error) {
-    return [`.kind: ${object.kind} is no kind of Argo CD (${error.code})`];
+    return [`.kind: ${object.kind} is no kind of Argo CD or Argo Workflows (${error.code})`];
   }
   const seen = new Set();
   if (!validate(watched(object, "", seen))) {
-    return validate.errors.map((e) => `${e.instancePath.replaceAll("/", ".")}: ${e.message ?? e.keyword} ${JSON.stringify(e.params)}`);
+    const wrong = validate.errors.filter((e) => !(NAMELESS.test(e.instancePath) && e.params.missingProperty === "name"));
+    if (wrong.length) return wrong.map((e) => `${e.instancePath.replaceAll("/", ".")}: ${e.message ?? e.keyword} ${JSON.stringify(e.params)}`);
   }
   const unknown = [...fields(object, "")].filter((field) => !seen.has(field) && !LEFT_OUT.test(field));
   return unknown

@@ -7,6 +7,7 @@ writes into the folder OUT:
 - toy.onnx: a detector whose answer can be worked out in one's head; toy_fixed.onnx: the same for two images of 64
   pixels only;
 - classifier.onnx: no detector;
+- colours.onnx: a classifier as Ultralytics exports one, of red, green and blue pictures of 64 pixels;
 - limited_0.onnx, limited_1.onnx: small detectors that differ in their weights. Images of more than LARGEST pixels a
   side make their inference fail, as a broken export does.
 """
@@ -81,6 +82,18 @@ def classifier() -> onnx.ModelProto:
     return made([mean], {"pixels": np.array([2, 3], np.int64)}, ["n", 3, "h", "w"], ["n", 3], COLOURS)
 
 
+def colours() -> onnx.ModelProto:
+    """Gives each colour's share of what a picture has of the three, (n, 3)."""
+    nodes = [
+        helper.make_node("ReduceMean", ["images", "pixels"], ["means"], keepdims=0),
+        helper.make_node("ReduceSum", ["means", "colours"], ["sum"], keepdims=1),
+        helper.make_node("Div", ["means", "sum"], ["output0"]),
+    ]
+    constants: dict[str, np.ndarray] = {"pixels": np.array([2, 3], np.int64), "colours": np.array([1], np.int64)}
+    notes = {"task": "classify", "names": "{0: 'red', 1: 'green', 2: 'navy blue'}", "imgsz": "[64, 64]"}
+    return made(nodes, constants, ["batch", 3, 64, 64], ["batch", 3], notes)
+
+
 def limited(seed: int, classes: int = 2) -> onnx.ModelProto:
     """A model `images` [N, 3, H, W] → `output0` [N, 4 + classes, anchors], one anchor a cell of 32 pixels."""
     channels, cells = 4 + classes, LARGEST // STRIDE
@@ -110,6 +123,7 @@ def main(out: Path) -> None:
     onnx.save(toy("batch", "side"), out / "toy.onnx")
     onnx.save(toy(2, 64), out / "toy_fixed.onnx")
     onnx.save(classifier(), out / "classifier.onnx")
+    onnx.save(colours(), out / "colours.onnx")
     for seed in (0, 1):
         onnx.save(limited(seed), out / f"limited_{seed}.onnx")
 

@@ -11,7 +11,16 @@ from cluster import secrets
 from cluster.settings import ROOT, load
 from tests.support.settings import changed
 
-PAGES = ("install-k3s", "install-managed-gpu", "operations", "upgrading", "troubleshooting", "scaling", "images")
+PAGES = (
+    "install-k3s",
+    "install-managed-gpu",
+    "operations",
+    "upgrading",
+    "troubleshooting",
+    "scaling",
+    "images",
+    "workflows",
+)
 FOLDERS = (
     "argocd-apps",
     "charts",
@@ -24,6 +33,7 @@ FOLDERS = (
     "dags",
     "plugins",
     "model_repository",
+    "workflows",
 )
 
 

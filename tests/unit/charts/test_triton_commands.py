@@ -32,7 +32,7 @@ def run(values: Manifest, render: Render, root: Path) -> subprocess.CompletedPro
     mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
     env = {}
     for entry in container["env"]:
-        value = entry["value"]
+        value = entry.get("value", "")
         env[entry["name"]] = f"{root}{value}" if any(value.startswith(mount) for mount in mounts) else value
     for mount in mounts:
         Path(f"{root}{mount}").mkdir(exist_ok=True)
@@ -77,7 +77,8 @@ def test_assemble_puts_the_public_names_before_the_engine(values: Manifest, rend
     assert tensors == [step, step, *engine] and len(engine) == 5
     assert all(line.startswith("parameters") for line in engine)
     assert (models / "digits" / "1").is_dir() and (models / "digits_encoded" / "1").is_dir()
-    assert (models / "digits_engine" / "1" / "model.py").is_file()
+    beside = {path.name for path in (models / "digits_engine" / "1").iterdir()}
+    assert beside == {"__pycache__", "model.py", "detector", "encoded_images", "model_server"}
     assert run(overlay(values, {"server": {"encodedImages": False}}), render, tmp_path).returncode == 0
     assert {path.name for path in models.iterdir()} == {"digits", "digits_engine"}
 
@@ -204,8 +205,9 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="id", aws_secret_access_key="key"
     )
     client.create_bucket(Bucket="models")
-    for name in ("config.pbtxt", "1/model.py", "1/yolo_server/engine.py"):
+    for name in ("config.pbtxt", "1/model.py", "1/detector/task.py"):
         client.put_object(Bucket="models", Key=f"team/model_repository/yolo/{name}", Body=f"# {name}\n".encode())
+    client.put_object(Bucket="models", Key="team/model_repository/shared/model_server/served.py", Body=b"# shared\n")
     for other in ("yolo_tensors", "other"):
         client.put_object(Bucket="models", Key=f"team/model_repository/{other}/config.pbtxt", Body=b"# other\n")
     try:
@@ -234,8 +236,8 @@ def test_a_template_comes_out_of_a_bucket(values: Manifest, render: Render, buck
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "templates" / "model_repository"
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    template = {"yolo/config.pbtxt", "yolo/1/model.py", "yolo/1/yolo_server/engine.py"}
-    assert found == template | {"yolo_tensors/config.pbtxt"}, "this model's and its name for tensors, no other"
+    template = {"yolo/config.pbtxt", "yolo/1/model.py", "yolo/1/detector/task.py", "shared/model_server/served.py"}
+    assert found == template | {"yolo_tensors/config.pbtxt"}, "this model's, its name for tensors, what all share"
     assert (folder / "yolo" / "1" / "model.py").read_text() == "# 1/model.py\n"
 
 
@@ -243,10 +245,11 @@ def test_a_template_that_is_not_in_the_bucket_stops_the_pod(
     values: Manifest, model: Manifest, render: Render, bucket: str, tmp_path: Path
 ) -> None:
     model["template"] = "absent"
-    failed = fetch(values, render, bucket, tmp_path)
+    fetch(values, render, bucket, tmp_path)
+    s3 = {"source": "s3", "s3": {"bucket": "models", "prefix": "team"}}
+    failed = run(overlay(values, {"modelRepository": s3}), render, tmp_path)
     assert failed.returncode != 0
-    assert "s3://models/team/model_repository/absent*" in failed.stderr
-    assert "no object found" in failed.stderr
+    assert "ERROR: there is no config.pbtxt in model_repository/absent of the bucket models." in failed.stderr
 
 
 def test_assemble_says_which_source_lacks_the_template(values: Manifest, render: Render, tmp_path: Path) -> None:

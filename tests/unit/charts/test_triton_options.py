@@ -335,6 +335,19 @@ def test_what_else_a_team_needs_reaches_the_server(values: Manifest, render: Ren
     assert given["extraVolumeMounts"][0] in server["volumeMounts"]
 
 
+def test_the_times_of_requests_are_logged_only_where_that_is_asked_for(values: Manifest, render: Render) -> None:
+    assert [each["kind"] for each in render(values, hooks=True)] == ["Pod"]
+    given = yaml.safe_load((CHART / "ci" / "two-tasks-values.yaml").read_text())
+    jobs = render(given, only="Job", hooks=True)
+    assert [job["metadata"]["name"] for job in jobs] == ["detector-digits-latency", "detector-numbers-latency"]
+    pods = [job["spec"]["template"]["spec"] for job in jobs]
+    assert all(
+        pod["volumes"] == [{"name": "log", "persistentVolumeClaim": {"claimName": "latency-logs"}}] for pod in pods
+    )
+    asked = ["--requests=500", "--concurrency=4", "--log=/log/detector-numbers.jsonl"]
+    assert pods[1]["containers"][0]["args"] == ["--url=detector-numbers:8001", "--model=numbers", *asked]
+
+
 @pytest.mark.parametrize(
     "kind, said", [("ClusterIP", "port-forward"), ("NodePort", "nodePort"), ("LoadBalancer", ".ip}")]
 )
@@ -344,5 +357,5 @@ def test_the_notes_say_where_the_server_is(
     notes = files(overlay(values, {"service": {"type": kind}, "test": {"imageSize": 64}}))["triton/templates/NOTES.txt"]
     assert said in notes
     assert "curl --fail $SERVER/v2/models/digits/ready" in notes
-    assert '"shape": [1, 3, 64, 64], "data": [0.0] * 12288' in notes
+    assert '"shape": [1, 3, 64, 64], "data": [0] * 12288' in notes
     assert "helm test detector --namespace staging" in notes

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from airflow.serialization.serialized_objects import DagSerialization
+from lifecycle import pipelines
+from lifecycle.errors import BadParameter
+from lifecycle.run_params import run_params
 
 from tests.support.paths import ROOT
 from tests.support.pipelines import ENTRY, letters, write
@@ -65,6 +68,26 @@ def test_the_forms_defaults_are_the_files(made: Any) -> None:
         "app": "detector",
         "served_model": "letters",
     }
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_run_without_airflow_has_the_same_params_and_limits(file: Path, load: Load) -> None:
+    pipeline = pipelines.load(file)
+    assert run_params(pipeline) == load()[file.stem].params.dump()
+    assert run_params(pipeline, {"epochs": "3", "allow_class_change": "true", "dataset": "s3://b/d.zip"}) == {
+        **run_params(pipeline),
+        **{"epochs": 3, "allow_class_change": True, "dataset": "s3://b/d.zip"},
+    }
+    for wrong, said in (
+        ({"epochs": "0"}, "train.epochs: input should be greater than or equal to 1"),
+        ({"epochs": "many"}, "give it as JSON"),
+        ({"epoch": "3"}, "epoch: no such parameter. There are: "),
+        ({"allow_class_change": "1"}, "allow_class_change is true or false"),
+        ({"environment": "champion"}, "cannot be an environment's name"),
+    ):
+        with pytest.raises(BadParameter) as refused:
+            run_params(pipeline, wrong)
+        assert said in str(refused.value)
 
 
 @pytest.mark.parametrize(

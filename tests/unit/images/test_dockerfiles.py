@@ -45,9 +45,9 @@ def test_it_does_not_run_as_root(image: Image) -> None:
 
 def test_the_users_are_those_of_the_pods() -> None:
     users = {image.name: image.user for image in IMAGES}
-    pods = (ROOT / "plugins" / "lifecycle" / "operators" / "pods.py").read_text()
+    pods = (ROOT / "plugins" / "lifecycle" / "trainer_pods.py").read_text()
     trainer = re.search(r"^USER = (\d+)$", pods, re.MULTILINE)
-    assert trainer is not None and users["trainer"] == f"{trainer[1]}:{trainer[1]}"
+    assert trainer is not None and users["trainer"] == users["lifecycle"] == f"{trainer[1]}:{trainer[1]}"
     context = yaml.safe_load((ROOT / "charts" / "triton" / "values.yaml").read_text())["podSecurityContext"]
     assert users["triton"] == f"{context['runAsUser']}:{context['runAsGroup']}"
     # MLflow's server runs in the Airflow image, which knows its user by name.

@@ -30,7 +30,7 @@ def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"IMAGES": "trainr"}, "there is no image 'trainr'; there are trainer, triton, airflow"),
+        ({"IMAGES": "trainr"}, "there is no image 'trainr'; there are trainer, triton, "),
         ({"VARIANT": "cuda"}, "VARIANT is 'cuda' and must be cpu or gpu"),
         ({"VARIANT": "gpu", "IMAGES": "airflow"}, "the image airflow has no variant gpu, only cpu"),
         ({"IMAGES_BASES": "mine"}, "IMAGES_BASES is 'mine' and must be local or registry"),

@@ -1,7 +1,7 @@
-"""Puts the model's version folder on sys.path, as Triton's Python backend does."""
+"""Puts the packages beside model.py on sys.path, as Triton's Python backend does."""
 
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "model_repository" / "yolo" / "1"))
+TEMPLATES = Path(__file__).resolve().parents[3] / "model_repository"
+sys.path[:0] = [str(TEMPLATES / "shared"), str(TEMPLATES / "yolo" / "1"), str(TEMPLATES / "classifier" / "1")]

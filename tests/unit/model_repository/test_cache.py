@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from yolo_server.cache import ABANDONED_SECONDS, Cache
-from yolo_server.errors import LoadError
-from yolo_server.record import VersionRecord
-from yolo_server.settings import Settings
+from model_server.cache import ABANDONED_SECONDS, Cache
+from model_server.errors import LoadError
+from model_server.record import VersionRecord
+from model_server.settings import Settings
 
 
 def put(cache: Cache, content: bytes) -> str:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from yolo_server.choice import Choice
-from yolo_server.choose import choose
-from yolo_server.record import VersionRecord
-from yolo_server.settings import Settings
+from model_server.choice import Choice
+from model_server.choose import choose
+from model_server.record import VersionRecord
+from model_server.settings import Settings
 
 WITH_BF16, WITHOUT, WITH_BOTH = "flags : fpu avx512_bf16 sse", "flags : fpu avx2 sse", "flags : avx512_bf16 avx512_vnni"
 GOOD, AT_THE_LIMIT, BAD = {"bf16": 0.001}, {"bf16": 0.005}, {"bf16": 0.006}

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from yolo_server.cpu import cpu_limit
+from model_server.cpu import cpu_limit
 
 
 @pytest.fixture

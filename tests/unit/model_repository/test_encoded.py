@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from detector.letterbox import Target, letterbox
 from encoded_images.decode import PictureError, decode
-from encoded_images.letterbox import Target, letterbox
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[3]

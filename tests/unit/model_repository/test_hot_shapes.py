@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from yolo_server.cpu import Threads
-from yolo_server.hot_shapes import HotShapes
+from model_server.cpu import Threads
+from model_server.hot_shapes import HotShapes
 
 
 def until(done: Callable[[], bool]) -> None:
@@ -94,8 +94,8 @@ def test_a_model_for_one_shape_answers_as_the_one_for_all(
     monkeypatch: pytest.MonkeyPatch, threads: int, dtype: type[np.generic]
 ) -> None:
     pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
+    from model_server import runners
     from tiny_onnx import tiny_detector
-    from yolo_server import runners
 
     monkeypatch.setattr(runners, "OFTEN", 3)
     compiled: list[runners.Way] = []
@@ -138,8 +138,8 @@ def test_expected_shapes_have_half_of_the_models_from_the_start(
     from_the_start: list[tuple[bool, tuple[int, int]]],
 ) -> None:
     pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
+    from model_server import runners
     from tiny_onnx import tiny_detector
-    from yolo_server import runners
 
     compiled: list[runners.Way] = []
 
@@ -165,8 +165,8 @@ def test_large_models_get_none_nor_any_where_the_setting_says_so(
     monkeypatch: pytest.MonkeyPatch, most_bytes: int, shapes: int
 ) -> None:
     pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
+    from model_server import runners
     from tiny_onnx import tiny_detector
-    from yolo_server import runners
 
     monkeypatch.setattr(runners, "OFTEN", 1)
     monkeypatch.setattr(runners, "MOST_BYTES_OF_SHAPES", most_bytes)

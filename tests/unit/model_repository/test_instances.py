@@ -5,15 +5,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from yolo_server.cpu import Threads, cpu_limit, threads_of
-from yolo_server.instances import Instances, instances_of
+from model_server.cpu import Threads, cpu_limit, threads_of
+from model_server.instances import Instances, instances_of
 
-YOLO_SERVER = Path(__file__).resolve().parents[3] / "model_repository" / "yolo" / "1"
+SHARED = Path(__file__).resolve().parents[3] / "model_repository" / "shared"
 # Says when it is at work, and stops when it is told to; killed in the middle where the second line is "die".
 OTHER = """
 import os, sys
 from pathlib import Path
-from yolo_server.instances import Instances
+from model_server.instances import Instances
 instances = Instances(Path(sys.argv[1]), 1, 2)
 with instances.at_work():
     print("at work", flush=True)
@@ -31,7 +31,7 @@ def test_another_process_at_work_is_seen_and_a_killed_one_only_until_it_is_repla
     for end in ("go on", "die"):
         other = subprocess.Popen(
             [sys.executable, "-c", OTHER, str(path)],
-            env={"PYTHONPATH": str(YOLO_SERVER), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={"PYTHONPATH": str(SHARED), "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

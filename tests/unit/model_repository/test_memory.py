@@ -35,4 +35,4 @@ def pages(*arguments: str) -> int:
 
 
 def test_pictures_cost_no_new_pages_once_memory_is_kept() -> None:
-    assert pages(str(REPOSITORY / "yolo/1"), "yolo_server.memory") < 200 < 10_000 < pages()
+    assert pages(str(REPOSITORY / "shared"), "model_server.memory") < 200 < 10_000 < pages()

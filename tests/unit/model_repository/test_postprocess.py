@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from yolo_server.postprocess import MAX_DETECTIONS, detections_of, is_end_to_end
+from detector.postprocess import MAX_DETECTIONS, detections_of, is_end_to_end
 
 ROOT = Path(__file__).resolve().parents[3]
 TRAINER_PYTHON = ROOT / ".venv" / "trainer" / "bin" / "python"

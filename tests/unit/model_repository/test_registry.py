@@ -3,7 +3,7 @@
 import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
-from yolo_server.registry import is_transient, status_of, without_line_breaks
+from model_server.registry import is_transient, status_of, without_line_breaks
 
 
 def http_error(status: int) -> requests.HTTPError:

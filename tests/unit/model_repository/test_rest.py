@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from yolo_server.rest import Rest, is_plain
+from model_server.rest import Rest, is_plain
 
 Answers = Callable[[str, dict[str, list[str]]], object]
 

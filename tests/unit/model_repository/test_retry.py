@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from yolo_server.retry import LONGEST_PAUSE, Deadline, pauses, within
+from model_server.retry import LONGEST_PAUSE, Deadline, pauses, within
 
 
 def test_pauses_grow_are_jittered_and_capped() -> None:

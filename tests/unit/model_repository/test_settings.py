@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from yolo_server.errors import LoadError
-from yolo_server.settings import SOURCES, Settings, read_settings
+from model_server.errors import LoadError
+from model_server.settings import SOURCES, Settings, read_settings
 
 BY_HAND = {
     "MLFLOW_TRACKING_URI": "http://mlflow:5000",

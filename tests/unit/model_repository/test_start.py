@@ -10,17 +10,19 @@ import pytest
 
 pytest.importorskip("openvino", reason="only the Triton image has OpenVINO")
 
+from detector.postprocess import detections_of
+from detector.task import Detection
+from model_server.answers import answers_of
+from model_server.choice import Choice
+from model_server.cpu import Threads
+from model_server.engine import Engine
+from model_server.errors import LoadError
+from model_server.gpu import Gpu
+from model_server.onnx_metadata import Sibling, read_metadata
+from model_server.request import TensorJob
+from model_server.runners import Images, OnnxRuntimeRunner, import_openvino
+from model_server.start import Source, start
 from tiny_onnx import tiny_detector
-from yolo_server.choice import Choice
-from yolo_server.cpu import Threads
-from yolo_server.detect import detect
-from yolo_server.engine import Engine
-from yolo_server.errors import LoadError
-from yolo_server.gpu import Gpu
-from yolo_server.onnx_metadata import Sibling, read_metadata
-from yolo_server.request import TensorJob
-from yolo_server.runners import Images, OnnxRuntimeRunner, import_openvino
-from yolo_server.start import Source, start
 
 CPU = Choice("onnxruntime", "fp32")
 
@@ -42,10 +44,21 @@ def started(
         return int8
 
     source = Source(
-        content, read_metadata(content), fetch, lambda: Gpu(0, tmp_path / "engines"), shapes=4, expected=[(32, 32)]
+        content,
+        read_metadata(content),
+        fetch,
+        lambda: Gpu(0, tmp_path / "engines"),
+        shapes=4,
+        expected=[(32, 32)],
+        check=Detection.check_output,
     )
     engine, _ = start(source, choices, Threads(2, 2), by_itself, 8, said.append)
     return engine, said
+
+
+def rows(output: np.ndarray) -> np.ndarray:
+    """What a detector makes of the output for one image."""
+    return detections_of(output, np.array([0.25], np.float32), np.array([0.7]))[0]
 
 
 def note(content: bytes) -> dict[str, str]:
@@ -142,16 +155,16 @@ def test_requests_of_one_execution_are_one_batch_on_a_gpu_and_not_on_a_processor
     engine = Engine(read_metadata(tiny_detector()), Choice(name, "fp32"), runner, Threads(1, 1), by_itself)
     white = np.ones((1, 3, 32, 32), np.float32)
     jobs = [
-        TensorJob(white, 0.25, 0.7),
-        TensorJob(np.concatenate([white, white / 2]), 0.25, 0.7),
-        TensorJob(white, 0.25, 0.7),
+        TensorJob(white, rows),
+        TensorJob(np.concatenate([white, white / 2]), rows),
+        TensorJob(white, rows),
     ]
-    answers = detect(engine, jobs)
+    answers = answers_of(engine, jobs)
     assert runner.batches == batches
-    for job, rows in zip(jobs, answers, strict=True):
-        assert not isinstance(rows, Exception)
-        assert [len(each) for each in rows] == [1] * len(job.images)
-        assert [each[0, 4] for each in rows] == pytest.approx([image.max() for image in job.images], abs=1e-5)
+    for job, found in zip(jobs, answers, strict=True):
+        assert not isinstance(found, Exception)
+        assert [len(each) for each in found] == [1] * len(job.images)
+        assert [each[0, 4] for each in found] == pytest.approx([image.max() for image in job.images], abs=1e-5)
     engine.close()
 
 
@@ -183,10 +196,10 @@ def test_beside_another_instance_an_image_gets_one_thread() -> None:
     engine = Engine(
         read_metadata(tiny_detector()), Choice("onnxruntime", "fp32"), runner, Threads(2, 1), lambda: next(free)
     )
-    (rows,) = detect(engine, [TensorJob(np.full((3, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)])
+    (found,) = answers_of(engine, [TensorJob(np.full((3, 3, 32, 32), 0.5, np.float32), rows)])
     engine.close()
     assert runner.ways == ["alone", "beside", "alone"]
-    assert isinstance(rows, list) and len(rows) == 3
+    assert isinstance(found, list) and len(found) == 3
 
 
 @pytest.mark.parametrize(
@@ -200,17 +213,17 @@ def test_images_that_would_leave_threads_idle_get_all_of_them(
     engine = Engine(
         read_metadata(tiny_detector()), Choice("onnxruntime", "fp32"), runner, Threads(threads, threads), by_itself
     )
-    (rows,) = detect(engine, [TensorJob(np.full((images, 3, 32, 32), 0.5, np.float32), 0.25, 0.7)])
+    (found,) = answers_of(engine, [TensorJob(np.full((images, 3, 32, 32), 0.5, np.float32), rows)])
     engine.close()
     assert runner.ways == ["beside"] * beside + ["alone"] * alone
-    assert isinstance(rows, list) and len(rows) == images
+    assert isinstance(found, list) and len(found) == images
 
 
 def test_an_image_that_cannot_be_run_fails_its_request_alone() -> None:
     engine = Engine(read_metadata(tiny_detector()), Choice("onnxruntime", "fp32"), Noting(2), Threads(2, 2), by_itself)
     grey, black = (np.full((1, 3, 32, 32), value, np.float32) for value in (0.5, 0))
-    jobs = [TensorJob(images, 0.25, 0.7) for images in (grey, np.concatenate([grey, black]), grey)]
-    first, wrong, last = detect(engine, jobs)
+    jobs = [TensorJob(images, rows) for images in (grey, np.concatenate([grey, black]), grey)]
+    first, wrong, last = answers_of(engine, jobs)
     engine.close()
     assert str(wrong) == "black"
-    assert [len(rows) for rows in (first, last) if isinstance(rows, list)] == [1, 1]
+    assert [len(found) for found in (first, last) if isinstance(found, list)] == [1, 1]

@@ -5,18 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from model_server.errors import RequestError
+from model_server.onnx_metadata import OnnxMetadata, read_metadata
+from model_server.registry import _names
+from model_server.request import Limits, check_images
+from model_server.settings import Settings
 from tiny_onnx import tiny_detector
-from yolo_server.errors import RequestError
-from yolo_server.onnx_metadata import OnnxMetadata, read_metadata
-from yolo_server.registry import _names
-from yolo_server.request import Limits, check_images
-from yolo_server.settings import Settings
 
 METADATA = OnnxMetadata(fixed=(None, None, None), stride=32, class_names=[], image_size=2560, int8=None, shapes=[])
 
 
 def _sides(limits: Limits, side: int) -> np.ndarray:
-    return np.asarray(check_images(None, np.zeros((1, 3, 32, side), np.uint8), limits))
+    return np.asarray(check_images("pixels", np.zeros((1, 3, 32, side), np.uint8), limits))
 
 
 def test_a_model_of_a_large_image_size_takes_it() -> None:

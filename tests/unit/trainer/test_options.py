@@ -196,6 +196,7 @@ def test_an_architecture_of_ones_own_takes_what_fits_of_other_weights(tmp_path: 
         ({"mosiac": 0}, "Did you mean mosaic"),
         ({"epochs": 3}, "option of its own: --epochs"),
         ({"resume": True}, "sets 'resume', which the trainer sets itself"),
+        ({"cache": "disk"}, "cache to disk, which writes into the workspace's copy"),
     ],
 )
 def test_wrong_hyperparameters_are_refused(values: dict[str, object], message: str) -> None:

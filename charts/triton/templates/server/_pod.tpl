@@ -83,6 +83,28 @@ topologySpreadConstraints:
   value: {{ .model.sha256 | quote }}
 {{- end -}}
 
+{{/* How the version is found: what the server and the assembly of its folder have in common. Arguments: root, model. */}}
+{{- define "triton.registryEnv" -}}
+{{ include "triton.modelEnv" . }}
+- name: MODEL_CACHE_DIR
+  value: {{ .root.Values.cache.mountPath | quote }}
+- name: MODEL_CACHE_LIMIT_MB
+  value: {{ int .root.Values.cache.limitMB | quote }}
+- name: PYTHONDONTWRITEBYTECODE
+  value: "1"
+{{- with .root.Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "triton.registryEnvFrom" -}}
+- secretRef:
+    name: {{ .Values.mlflow.existingSecret }}
+{{- with .Values.extraEnvFrom }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{/*
 A volume that one node at a time can mount holds a new pod up on any other, and with it each rollout: such pods go where the
 others of the release are, unless the values say themselves where pods go beside which.
@@ -154,30 +176,17 @@ ports:
     containerPort: 8002
     protocol: TCP
 envFrom:
-  - secretRef:
-      name: {{ $values.mlflow.existingSecret }}
-  {{- with $values.extraEnvFrom }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "triton.registryEnvFrom" .root | nindent 2 }}
 env:
   - name: POD_IP
     valueFrom:
       fieldRef:
         fieldPath: status.podIP
-  {{- include "triton.modelEnv" . | nindent 2 }}
-  - name: MODEL_CACHE_DIR
-    value: {{ $values.cache.mountPath | quote }}
-  - name: MODEL_CACHE_LIMIT_MB
-    value: {{ int $values.cache.limitMB | quote }}
-  - name: PYTHONDONTWRITEBYTECODE
-    value: "1"
   # Where model.py says why a version cannot be loaded. The end of Triton's log is a table of its options, wider than what
   # Kubernetes takes of a log.
   - name: TERMINATION_MESSAGE_PATH
     value: /dev/termination-log
-  {{- with $values.extraEnv }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "triton.registryEnv" . | nindent 2 }}
 startupProbe:
   {{- include "triton.probe" (dict "path" $ready "port" $ports.httpName "settings" $values.probes.startup) | nindent 2 }}
 # By the way that clients take: through the proxy, if there is one.

@@ -143,18 +143,23 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
-{{/* s5cmd copies one template with what goes beside it (<template>_…); the bucket's address and the keys are in its environment. */}}
+{{/*
+s5cmd copies one template with what goes beside it (<template>_…) and what all templates share; the bucket's address and the keys
+are in its environment.
+*/}}
 {{- define "triton.s3Container" -}}
 {{- $s3 := .root.Values.modelRepository.s3 -}}
 {{- $template := include "triton.templatePath" . -}}
-{{- $from := printf "%s/%s" $s3.prefix $template | trimAll "/" -}}
+{{- $from := printf "%s/%s" $s3.prefix (dir $template) | trimAll "/" -}}
 name: s3
 image: {{ $s3.image }}
 args:
   - --log=error
   - --retry-count=5
   - cp
-  - {{ printf "s3://%s/%s*" $s3.bucket $from | quote }}
+  - --include={{ base $template }}*
+  - --include=shared/*
+  - {{ printf "s3://%s/%s/*" $s3.bucket $from | quote }}
   - {{ printf "/templates/%s/" (dir $template) | quote }}
 env:
   {{- with $s3.endpoint }}
@@ -213,7 +218,10 @@ env:
     value: {{ include "triton.codeCommit" . | quote }}
   - name: FROM_GIT
     value: {{ eq .root.Values.modelRepository.source "gitSync" | quote }}
-  {{- include "triton.modelEnv" . | nindent 2 }}
+  # Names of classes are asked for as the server asks for the version.
+  {{- include "triton.registryEnv" . | nindent 2 }}
+envFrom:
+  {{- include "triton.registryEnvFrom" .root | nindent 2 }}
 {{ include "triton.initCommon" . }}
 volumeMounts:
   {{- with $volume.name }}
@@ -223,4 +231,9 @@ volumeMounts:
   {{- end }}
   - name: models
     mountPath: /models
+  - name: cache
+    mountPath: {{ $values.cache.mountPath }}
+  {{- with $values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}

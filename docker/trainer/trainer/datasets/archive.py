@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from trainer.errors import InputError, TrainerError
 
 ENCRYPTED = 0x1  # of a zip member's flags
+UTF8 = 0x800  # the same: its name is in UTF-8
 
 
 def unpack(archive: Path, folder: Path, shown: str) -> None:
@@ -28,10 +29,15 @@ def unpack(archive: Path, folder: Path, shown: str) -> None:
             _unpack_tar(archive, folder, shown)
         else:
             raise InputError(
-                f"The dataset {shown} is neither a zip nor a tar archive (nor a directory). Give one that "
-                "holds an Ultralytics-format tree with data.yaml."
+                f"The dataset {shown} is neither a zip nor a tar archive, nor a folder (.7z, .rar and .zst are not "
+                "read). Give one of these that holds the dataset."
             )
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError, NotImplementedError) as error:
+    except NotImplementedError as error:
+        raise InputError(
+            f"The archive {shown} cannot be unpacked: {error}. Windows compresses more than 2 GB in such a way "
+            "(Deflate64). Make a tar of the folder, or a zip by another program."
+        ) from error
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError) as error:
         raise InputError(
             f"The archive {shown} cannot be unpacked: {error}. It is broken, or not safe to unpack; make it again."
         ) from error
@@ -46,7 +52,7 @@ def _unpack_zip(archive: Path, folder: Path, shown: str) -> None:
                     f"The archive {shown} has a password ({member.filename!r} is encrypted). Make it again without one."
                 )
             # Windows' own zip and .NET before 4.6.1 write backslashes, which are no separators here.
-            member.filename = member.filename.replace("\\", "/")
+            member.filename = _name(member).replace("\\", "/")
             path = PurePosixPath(member.filename)
             if path.is_absolute() or ".." in path.parts or ":" in path.parts[0:1]:
                 raise InputError(
@@ -60,6 +66,16 @@ def _unpack_zip(archive: Path, folder: Path, shown: str) -> None:
                 )
         _require_room(sum(member.file_size for member in members), folder, shown)
         zipped.extractall(folder, members)
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    """Info-ZIP and Macs write names in UTF-8 without saying so; Python takes them for code page 437."""
+    if member.flag_bits & UTF8:
+        return member.filename
+    try:
+        return member.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return member.filename
 
 
 def _unpack_tar(archive: Path, folder: Path, shown: str) -> None:

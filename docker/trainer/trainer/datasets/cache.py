@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import shutil
-import time
-import uuid
 from pathlib import Path
 
 from trainer.datasets.check import check_tree
@@ -19,6 +16,7 @@ from trainer.datasets.digits import Recipe, make_digits
 from trainer.datasets.formats import read
 from trainer.datasets.model import CheckedSample, Dataset
 from trainer.datasets.problems import Problems
+from trainer.datasets.scratch import scratch_folder
 from trainer.datasets.source import fetch
 from trainer.datasets.splits import make_missing_splits
 from trainer.datasets.stored import CopyWriter, as_dataset, open_copy, publish, refuse_same_places
@@ -28,7 +26,6 @@ from trainer.progress import say
 from trainer.transfer import shown
 
 PREPARED = ".prepared"  # in the workspace: an empty file for each URI that was
-STALE = 24 * 3600.0  # seconds after which an unfinished copy is one that a killed pod left
 
 
 def materialise(uri: str, workspace: Path, expected: str | None = None) -> Dataset:
@@ -48,10 +45,9 @@ def materialise(uri: str, workspace: Path, expected: str | None = None) -> Datas
     if expected and (dataset := open_copy(folder / expected)):
         say(f"Dataset {expected[:12]} is in the workspace")
         return dataset
-    scratch = folder / f".making-{uuid.uuid4().hex}"
-    scratch.mkdir()
     try:
-        return _make(uri, folder, scratch, expected)
+        with scratch_folder(folder) as scratch:
+            return _make(uri, folder, scratch, expected)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TrainerError(
@@ -59,9 +55,6 @@ def materialise(uri: str, workspace: Path, expected: str | None = None) -> Datas
                 "larger volume; then retry."
             ) from error
         raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        _remove_stale(folder)
 
 
 def _make(uri: str, folder: Path, scratch: Path, expected: str | None) -> Dataset:
@@ -110,13 +103,3 @@ def _entries(checked: dict[str, list[CheckedSample]]) -> list[tuple[str, str, st
         for split, items in checked.items()
         for item in items
     ]
-
-
-def _remove_stale(folder: Path) -> None:
-    for path in folder.glob(".making-*"):
-        try:
-            old = time.time() - path.stat().st_mtime > STALE
-        except FileNotFoundError:
-            continue
-        if old:
-            shutil.rmtree(path, ignore_errors=True)

@@ -70,6 +70,14 @@ class LabelFiles:
                 if name not in NOT_LABELS and not name.startswith("readme"):
                     problems.add("missing images, of which only the label file is there", key)
 
+    def find_all_orphans(self, images: list[str], problems: Problems) -> None:
+        """The same, for every folder that has one of the images."""
+        inside: dict[str, list[str]] = {}
+        for key in images:
+            inside.setdefault(key.rpartition("/")[0], []).append(key)
+        for folder, found in sorted(inside.items()):
+            self.find_orphans(folder, found, problems)
+
     def places_said(self) -> str:
         """Where the label files lie, where Ultralytics would not look; "" if there are none such."""
         elsewhere = [

@@ -12,6 +12,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,9 +23,10 @@ from trainer.datasets.digest import ENCODER, Entry, dataset_digest
 from trainer.datasets.files import read_file, write_file
 from trainer.datasets.image_file import trimmed
 from trainer.datasets.model import SPLITS, CheckedSample, Dataset, Sample, Tree, label_path
-from trainer.errors import InputError
+from trainer.errors import InputError, TrainerError
 from trainer.progress import Progress, say
 from trainer.runtime import cpu_count
+from trainer.whole import write_whole
 
 INDEX = "dataset.json"
 STAMPS = "stamps"
@@ -64,10 +66,21 @@ class CopyWriter:
             write_file(self._file(label_path(place)), text)
 
     def copy(self, item: CheckedSample) -> None:
-        """The same with files that are somebody else's."""
+        """The same with files that are somebody else's.
+
+        Raises:
+            TrainerError: one was changed since it was checked.
+        """
         image, label = item.sample.files
+        content = trimmed(read_file(image), item.kept)
         text = item.rows.encode() if item.rows is not None else read_file(label) if label is not None else None
-        self.write(item, trimmed(read_file(image), item.kept), text)
+        found = (_sha256(content), NO_LABEL if text is None else _sha256(text))
+        if found != (item.image_sha256, item.label_sha256):
+            raise TrainerError(
+                f"{item.sample.key} of the dataset was changed while it was being copied. Leave the dataset alone; "
+                "then retry."
+            )
+        self.write(item, content, text)
 
     def write_all(self, checked: dict[str, list[CheckedSample]], write: Callable[[CheckedSample], None]) -> None:
         """Call ``write`` with every sample, in several threads, and say how far it is."""
@@ -87,11 +100,8 @@ class CopyWriter:
         """Write what tells Ultralytics and the next pod which files there are."""
         target = Path(self._target)
         index = {split: [_row(item) for item in checked[split]] for split in SPLITS}
-        for split, rows in index.items():
-            lines = "".join(f"./{place}\n" for place, *_ in rows)
-            (target / f"{split}.txt").write_text(lines, encoding="utf-8")
-        data = {**{split: f"{split}.txt" for split in SPLITS}, "names": dict(enumerate(names))}
-        (target / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        for name, text in _descriptions(names, index):
+            (target / name).write_bytes(text)
         with (target / INDEX).open("w", encoding="utf-8") as file:
             file.write(f'{{"names":{ENCODER.encode(names)},"splits":{{')
             for number, (split, rows) in enumerate(index.items()):
@@ -121,6 +131,18 @@ def refuse_same_places(tree: Tree) -> None:
 def stored_path(key: str) -> str:
     """Where an image is kept in the copy. Without an ``images`` folder of its own, one further up would be replaced."""
     return key if "images" in key.split("/")[:-1] else f"images/{key}"
+
+
+def _descriptions(names: list[str], index: Index) -> Iterator[tuple[str, bytes]]:
+    """The files from which Ultralytics knows the dataset: a list of images for each split, and data.yaml."""
+    for split, rows in index.items():
+        yield f"{split}.txt", "".join(f"./{place}\n" for place, *_ in rows).encode()
+    data = {**{split: f"{split}.txt" for split in SPLITS}, "names": dict(enumerate(names))}
+    yield "data.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _row(item: CheckedSample) -> Row:
@@ -156,14 +178,39 @@ def open_copy(folder: Path) -> Dataset | None:
     """The copy in ``folder``, or None where there is none or its content is not what its name says."""
     try:
         content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except FileNotFoundError:
         return None
-    index: Index = content["splits"]
-    entries: list[Entry] = [(split, *row[1:]) for split, rows in index.items() for row in rows]
-    if dataset_digest(content["names"], entries) != folder.name or not _is_sound(folder, index):
+    except ValueError:  # neither text nor JSON
+        content = {}
+    if not _is_index(content, folder.name) or not _is_sound(folder, content["splits"]):
         say(f"The workspace's copy of dataset {folder.name[:12]} is damaged; making it again")
         return None
-    return as_dataset(folder, content["names"], index, content["summary"])
+    _restore_descriptions(folder, content["names"], content["splits"])
+    return as_dataset(folder, content["names"], content["splits"], content["summary"])
+
+
+def _is_index(content: Any, digest: str) -> bool:
+    """Whether it is the index of the dataset with this digest; a damaged one may be anything that JSON can say."""
+    try:
+        index: Index = content["splits"]
+        entries: list[Entry] = [
+            (split, key, image, label) for split, rows in index.items() for _, key, image, label in rows
+        ]
+        return "summary" in content and dataset_digest(content["names"], entries) == digest
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+
+
+def _restore_descriptions(folder: Path, names: list[str], index: Index) -> None:
+    """They follow from the index, and are no part of the digest: with a line less, a training would read less."""
+    for name, text in _descriptions(names, index):
+        try:
+            same = (folder / name).read_bytes() == text
+        except FileNotFoundError:
+            same = False
+        if not same:
+            say(f"{name} of the workspace's copy of dataset {folder.name[:12]} was changed; writing it again")
+            write_whole(folder / name, text)
 
 
 def as_dataset(folder: Path, names: list[str], index: Index, summary: dict[str, Any]) -> Dataset:
@@ -193,10 +240,11 @@ def _is_sound(folder: Path, index: Index) -> bool:
                 if now[number * 3 : number * 3 + 3] != known[number * 3 : number * 3 + 3]
             ]
         sound = all(_hashes_agree(folder, files))
-    except OSError:
-        return False
+    except (FileNotFoundError, NotADirectoryError):
+        return False  # of any other error, such as a volume that does not answer, nothing follows
     if sound:
-        _write_stamps(folder, now)
+        with suppress(OSError):  # a full volume: the next pod hashes these files, too
+            _write_stamps(folder, now)
     return sound
 
 
@@ -204,7 +252,7 @@ def _hashes_agree(folder: Path, files: list[tuple[str, str]]) -> Iterator[bool]:
     progress = Progress("Checking files of the workspace's copy that changed", len(files))
 
     def agrees(file: tuple[str, str]) -> bool:
-        return hashlib.sha256(read_file(f"{folder}/{file[0]}")).hexdigest() == file[1]
+        return _sha256(read_file(f"{folder}/{file[0]}")) == file[1]
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         for same in pool.map(agrees, files):
@@ -243,6 +291,4 @@ def _read_stamps(folder: Path) -> Stamps:
 
 
 def _write_stamps(folder: Path, stamps: Stamps) -> None:
-    scratch = folder / f".{STAMPS}.{os.getpid()}"
-    scratch.write_bytes(stamps.tobytes())
-    scratch.replace(folder / STAMPS)
+    write_whole(folder / STAMPS, stamps.tobytes())

@@ -55,6 +55,11 @@ PATHS = frozenset({"data", "project", "name", "save_dir", "mode"})  # of no use 
 def check_hyperparameters(hyperparameters: dict[str, Any]) -> None:
     """Raise InputError for a name that is not a train argument of Ultralytics, or not one to be set here."""
     known = _train_arguments()
+    if str(hyperparameters.get("cache")).lower() == "disk":
+        raise InputError(
+            "--hyperparameters sets cache to disk, which writes into the workspace's copy of the dataset while other "
+            "trainings read there. Set it to ram, or leave it out."
+        )
     for key in hyperparameters:
         if key in OURS:
             raise InputError(f"--hyperparameters sets {key!r}, which has an option of its own: {OURS[key]}.")

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from trainer.whole import write_whole
+
 STALE = 24 * 3600.0  # seconds after which what is being fetched is what a killed pod left
 _FETCHING = ".fetching-"
 
@@ -45,9 +47,7 @@ class Store:
 
     def remember(self, url: str, sha256: str) -> None:
         """Note what an address that never changes its content has."""
-        scratch = self._note(url).with_suffix(".part")
-        scratch.write_text(json.dumps({"url": url, "sha256": sha256}), encoding="utf-8")
-        scratch.replace(self._note(url))
+        write_whole(self._note(url), json.dumps({"url": url, "sha256": sha256}).encode())
 
     def recall(self, url: str) -> Path | None:
         """The weights that an address had, or None."""

@@ -13,7 +13,7 @@ from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, RegisteredVersion
 from lifecycle.model.target import Target
 from lifecycle.operators.discard import DiscardCandidateOperator
-from lifecycle.tasks import handoff, proof
+from lifecycle.steps import handoff, proof
 
 from tests.support.airflow_connections import Connect
 from tests.support.release_repository import Repository

@@ -14,7 +14,7 @@ from lifecycle.model.pin import Pin
 from lifecycle.model.results import DeliveredCommit, End, RegisteredVersion, RolloutEvent
 from lifecycle.model.target import Target
 from lifecycle.operators.restore import RestoreOperator
-from lifecycle.tasks import handoff, proof
+from lifecycle.steps import handoff, proof
 
 from tests.support.airflow_connections import Connect
 from tests.support.release_repository import CODE, Repository

@@ -6,14 +6,15 @@ import errno
 import json
 import os
 import shutil
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from oracle import refusal
-from trainer.datasets import stored
-from trainer.datasets.cache import materialise
+from trainer.datasets import scratch, stored
+from trainer.datasets.cache import PREPARED, materialise
 from trainer.errors import TrainerError
 from trainer.progress import Progress
 
@@ -75,14 +76,88 @@ def test_damage_that_keeps_the_size_is_found(what: str, make_tree: MakeTree, tmp
     assert again == dataset
 
 
-def test_an_index_that_was_changed_is_found(make_tree: MakeTree, tmp_path: Path) -> None:
+INDEXES = {
+    "other names": lambda text: text.replace('"cat"', '"fox"'),
+    "no splits": lambda text: text.replace('"splits"', '"spilts"'),
+    "rows of another kind": lambda text: json.dumps(json.loads(text) | {"splits": {"train": [1, 2]}}),
+    "a list": lambda text: "[]",
+    "cut off": lambda text: text[: len(text) // 2],
+    "no text": lambda text: text[:20] + "\udcff" + text[21:],
+}
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_an_index_that_was_changed_is_found(kind: str, make_tree: MakeTree, tmp_path: Path) -> None:
     root = make_tree()
     dataset = materialise(str(root), tmp_path / "workspace")
     index = dataset.root / stored.INDEX
-    content = json.loads(index.read_text())
-    content["names"] = ["dog", "cat"]
-    index.write_text(json.dumps(content))
+    index.write_bytes(INDEXES[kind](index.read_text()).encode(errors="surrogateescape"))
     assert materialise(str(root), tmp_path / "workspace", expected=dataset.digest) == dataset
+
+
+@pytest.mark.parametrize("name", ["data.yaml", "train.txt"])
+def test_what_ultralytics_reads_first_is_restored_without_the_source(
+    name: str, make_tree: MakeTree, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A list with a line less would be trained without a word: the digest is that of images, labels and names."""
+    dataset = materialise(str(make_tree()), tmp_path / "workspace")
+    file = dataset.root / name
+    whole = file.read_bytes()
+    for damage in (whole[: len(whole) // 2], None):
+        file.unlink() if damage is None else file.write_bytes(damage)
+        assert materialise("/nowhere", tmp_path / "workspace", expected=dataset.digest) == dataset
+        assert file.read_bytes() == whole
+    assert capsys.readouterr().out.count(f"{name} of the workspace's copy") == 2
+
+
+def test_a_volume_that_does_not_answer_is_no_damage(
+    make_tree: MakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else `train` would ask for a source that may be gone, and no retry would follow."""
+    dataset = materialise(str(make_tree()), tmp_path / "workspace")
+
+    def stale(folder: Path, index: stored.Index) -> Any:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(folder))
+
+    monkeypatch.setattr(stored, "_stamps", stale)
+    with pytest.raises(OSError, match="Stale file handle"):
+        materialise("/nowhere", tmp_path / "workspace", expected=dataset.digest)
+
+
+def test_what_a_killed_pod_left_is_removed_and_what_a_living_one_makes_is_not(
+    make_tree: MakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch, "BEAT", 0.01)
+    folder = tmp_path / "workspace/datasets"
+    left = folder / f"{scratch.PREFIX}of-a-killed-pod"
+    (left / "copy/images").mkdir(parents=True)
+    with scratch.scratch_folder(folder) as living:
+        for path in (left, living):
+            os.utime(path, (1, 1))
+        while living.stat().st_mtime == 1:
+            time.sleep(0.01)
+        dataset = materialise(str(make_tree()), tmp_path / "workspace")
+        assert {path.name for path in folder.iterdir()} == {living.name, dataset.digest}
+    assert [path.name for path in folder.iterdir()] == [dataset.digest]
+
+
+def test_a_source_that_changes_while_it_is_copied_makes_no_copy(
+    make_tree: MakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_tree()
+    dataset = materialise(str(root), tmp_path / "workspace")
+    shutil.rmtree(dataset.root)  # by hand, to make room
+    assert list((tmp_path / "workspace" / PREPARED).iterdir()), "so it is checked first, and copied afterwards"
+    real = stored.CopyWriter.write_all
+
+    def edit_first(*arguments: Any) -> None:
+        (root / "labels/train/0.txt").write_text("1 0.5 0.5 0.1 0.1\n")
+        real(*arguments)
+
+    monkeypatch.setattr(stored.CopyWriter, "write_all", edit_first)
+    with pytest.raises(TrainerError, match=r"images/train/0\.png of the dataset was changed while it was being copied"):
+        materialise(str(root), tmp_path / "workspace")
+    assert not list((tmp_path / "workspace/datasets").iterdir())
 
 
 def test_a_repair_takes_no_image_from_a_training_that_reads(make_tree: MakeTree, tmp_path: Path) -> None:

@@ -433,6 +433,13 @@ OTHERS = {
     "Labelme's JSON": ("a.json", '{"version": "5", "shapes": [], "imagePath": "a.png"}'),
     "CreateML's JSON": ("a.json", '[{"image": "a.png", "annotations": [{"label": "cat", "coordinates": {}}]}]'),
     "a table (CSV)": ("_annotations.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\n"),
+    "LabelMe's XML": (
+        "a.xml",
+        "<annotation>\n  <filename/><source><sourceAnnotation>Datumaro</sourceAnnotation></source>",
+    ),
+    "Datumaro's own JSON": ("a.json", '{"dm_format_version": "1.0", "infos": {}, "categories": {}, "items": []}'),
+    "VGG Image Annotator's JSON": ("via.json", '{"a.png5620": {"regions": [{"shape_attributes": {"name": "rect"}}]}}'),
+    "Label Studio's own table (CSV)": ("a.csv", '"annotation_id","image"\n1,"[{""x"":1,""original_width"":100}]"\n'),
 }
 
 

@@ -7,6 +7,7 @@ ids may start anywhere and have holes.
 from __future__ import annotations
 
 import json
+import mmap
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from trainer.datasets.model import Sample, Tree
 from trainer.datasets.problems import Problems
 from trainer.errors import InputError
 
-SNIFFED = 1 << 20  # bytes; a description of the format is in every file's beginning or end
+KEYS = (b'"images"', b'"annotations"', b'"categories"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,12 @@ def find_coco(root: Path, files: list[str]) -> list[str]:
 
 
 def _is_coco(file: Path) -> bool:
+    """Whether it has the three lists, in whatever order: each may be hundreds of megabytes from both ends."""
     with file.open("rb") as content:
-        start = content.read(SNIFFED)
-        content.seek(max(0, file.stat().st_size - SNIFFED))
-        end = content.read()
-    ends = start + end
-    return start.lstrip()[:1] == b"{" and all(key in ends for key in (b'"images"', b'"annotations"', b'"categories"'))
+        if content.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":
+            return False
+        with mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            return all(whole.find(key) >= 0 for key in KEYS)
 
 
 def read_coco(folders: Folders, annotations: list[str], problems: Problems, warnings: Problems) -> Tree:
@@ -101,7 +102,31 @@ def _load(file: Path, shown: str) -> dict[str, Any]:
         isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
     ):
         raise InputError(f"{shown} is not a COCO file: it must have lists of images, annotations and categories.")
+    _require_fields(content, shown)
     return content
+
+
+def _require_fields(content: dict[str, Any], shown: str) -> None:
+    for entry in content["annotations"]:
+        if not isinstance(entry, _Object):
+            raise InputError(
+                f"{shown} has annotations without image_id and category_id. Export the dataset for object detection."
+            )
+    for entry in content["images"]:
+        if not isinstance(entry, dict) or entry.get("id") is None or not _file_of(entry):
+            raise InputError(
+                f"{shown} has images without id or file_name: {str(entry)[:100]}. Export the dataset again."
+            )
+    for entry in content["categories"]:
+        if not isinstance(entry, dict) or entry.get("id") is None or entry.get("name") is None:
+            raise InputError(
+                f"{shown} has categories without id or name: {str(entry)[:100]}. Export the dataset again."
+            )
+
+
+def _file_of(image: dict[str, Any]) -> str:
+    """The name of an image; LVIS has an address in its place."""
+    return str(image.get("file_name") or image.get("coco_url") or "")
 
 
 def _box_of(segmentation: Any) -> list[float] | None:
@@ -155,19 +180,26 @@ def _samples(
     problems: Problems,
     warnings: Problems,
 ) -> list[Sample]:
-    objects: dict[Any, list[_Object]] = defaultdict(list)
+    objects: dict[str, list[_Object]] = defaultdict(list)
     for annotation in content["annotations"]:
-        objects[annotation.image].append(annotation)
+        objects[str(annotation.image)].append(annotation)
     samples: dict[str, Sample] = {}
     for image in content["images"]:
-        told, size = str(image["file_name"]), (int(image["width"]), int(image["height"]))
+        told, found = _file_of(image), objects.pop(str(image["id"]), [])
         key = finder.find(told, file, problems)
         if key is None:
             continue
         if key in samples:
             problems.add("images that are named twice", f"{told} in {file}")
-        rows = _rows(objects[image["id"]], size, numbers, f"{told} in {file}", problems, warnings)
-        samples[key] = Sample(key, root / key, None, rows, size)
+        # Label Studio writes null for an image that it could not open, and that nobody drew a box on.
+        size = (int(image.get("width") or 0), int(image.get("height") or 0))
+        if found and min(size) <= 0:
+            problems.add("images whose boxes are in pixels of an unknown width and height", f"{told} in {file}")
+            continue
+        rows = _rows(found, size, numbers, f"{told} in {file}", problems, warnings)
+        samples[key] = Sample(key, root / key, None, rows, size if min(size) > 0 else None)
+    for number in objects:
+        warnings.add("images that only annotations know, which are left out", f"id {number} in {file}")
     return [samples[key] for key in sorted(samples)]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
+from collections.abc import Iterator
 from urllib.parse import unquote
 
 from trainer.datasets.folders import Folders
@@ -16,7 +18,7 @@ class ImageFinder:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self.keys = folders.images()
         for key in self.keys:
-            self._by_name[key.rpartition("/")[2]].append(key)
+            self._by_name[composed(key.rpartition("/")[2])].append(key)
 
     def find(self, told: str, near: str, problems: Problems) -> str | None:
         """The image of a path as an annotation tells it.
@@ -29,11 +31,9 @@ class ImageFinder:
             near: path of the annotation file, or of the folder of its split.
             problems: takes an image that is not there, or that may be any of several.
         """
-        path = told.replace("\\", "/").partition("?")[0]
-        name = path.rpartition("/")[2]
-        found = self._by_name.get(name) or self._by_name.get(unquote(name), [])
+        path, found = self._named(composed(told.replace("\\", "/")))
         if len(found) > 1:
-            ranks = {key: (_shared(path.split("/"), key.split("/")), _near(key, near)) for key in found}
+            ranks = {key: (_shared(path.split("/"), composed(key).split("/")), _near(key, near)) for key in found}
             best = max(ranks.values())
             found = [key for key, rank in ranks.items() if rank == best]
         if len(found) == 1:
@@ -43,6 +43,26 @@ class ImageFinder:
         else:
             problems.add("missing images", f"{told} (named in {near})")
         return None
+
+    def _named(self, told: str) -> tuple[str, list[str]]:
+        """The path that the text is of, and the images with its name."""
+        for path in _meanings(told):
+            if found := self._by_name.get(path.rpartition("/")[2]):
+                return path, found
+        return told, []
+
+
+def _meanings(told: str) -> Iterator[str]:
+    """The paths that a text may be of: a path, a URL with a query, Label Studio's address of a local file."""
+    before, _, query = told.partition("?")
+    for path in (told, before, query.removeprefix("d=")):
+        yield path
+        yield unquote(path)
+
+
+def composed(text: str) -> str:
+    """A Mac writes é as e and an accent; annotations made elsewhere have it as one character."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _shared(first: list[str], second: list[str]) -> int:

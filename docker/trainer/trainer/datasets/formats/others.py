@@ -6,15 +6,19 @@ from pathlib import Path
 
 from trainer.errors import InputError
 
-# What is near the beginning of a file of the kind; all of the words must be there.
+# What is near the beginning of a file of the kind, in lower case; all of the words must be there.
 MARKS: tuple[tuple[str, str, tuple[bytes, ...]], ...] = (
     (".xml", "CVAT's own XML", (b"<annotations>", b"<meta>")),
     (".xml", "CVAT's own XML", (b"<annotations>", b"<image ")),
+    (".xml", "LabelMe's XML", (b"<annotation>", b"<sourceannotation>")),
     (".json", "Label Studio's own JSON", (b'"annotations"', b'"result"')),
     (".json", "Label Studio's own JSON (JSON_MIN)", (b'"original_width"',)),
-    (".json", "Labelme's JSON", (b'"shapes"', b'"imagePath"')),
+    (".json", "Labelme's JSON", (b'"shapes"', b'"imagepath"')),
     (".json", "CreateML's JSON", (b'"image"', b'"coordinates"')),
+    (".json", "Datumaro's own JSON", (b'"dm_format_version"',)),
+    (".json", "VGG Image Annotator's JSON", (b'"regions"', b'"shape_attributes"')),
     (".csv", "a table (CSV)", (b"xmin", b"xmax")),
+    (".csv", "Label Studio's own table (CSV)", (b"annotation_id", b"original_width")),
     (".tfrecord", "TensorFlow records", ()),
 )
 SNIFFED = 1 << 16
@@ -26,7 +30,7 @@ def refuse_others(root: Path, files: list[str]) -> None:
         for suffix, name, marks in MARKS:
             if path.lower().endswith(suffix):
                 with (root / path).open("rb") as content:
-                    start = content.read(SNIFFED)
+                    start = content.read(SNIFFED).lower()
                 if all(mark in start for mark in marks):
                     raise InputError(
                         f"The dataset is {name} ({path}), which is not read. Export it from that tool as YOLO, COCO or "

@@ -10,7 +10,7 @@ from pathlib import Path
 from trainer.datasets.folders import Folders, join
 from trainer.datasets.formats.finder import ImageFinder
 from trainer.datasets.formats.names import require_distinct
-from trainer.datasets.formats.splits import split_of, split_of_folders
+from trainer.datasets.formats.splits import by_folder, split_of
 from trainer.datasets.layout import LabelFiles
 from trainer.datasets.model import Sample, Tree
 from trainer.datasets.problems import Problems
@@ -43,13 +43,11 @@ def read_plain(folders: Folders, names_file: str, problems: Problems) -> Tree:
     require_distinct(names, names_file)
     labels = LabelFiles(folders)
     base = _base(folders, names_file)
-    keys = _listed(folders, base, problems) or _by_folder(folders, base)
+    keys = _listed(folders, base, problems) or by_folder(folders.images(base), base)
     splits = {split: [_sample(folders.root, key, labels) for key in sorted(found)] for split, found in keys.items()}
     if not splits.get("train"):
         raise InputError(f"No image for training was found beside {names_file}. Put the images into the dataset, too.")
-    for folder in sorted({key.rpartition("/")[0] for found in keys.values() for key in found}):
-        inside = [key for found in keys.values() for key in found if key.rpartition("/")[0] == folder]
-        labels.find_orphans(folder, inside, problems)
+    labels.find_all_orphans([key for found in keys.values() for key in found], problems)
     if elsewhere := labels.places_said():
         say(f"{elsewhere[0].upper()}{elsewhere[1:]}")
     return Tree(folders.root, names, splits, f"YOLO with {names_file}")
@@ -79,12 +77,4 @@ def _listed(folders: Folders, base: str, problems: Problems) -> dict[str, set[st
         lines = (folders.root / base / name).read_text(encoding="utf-8-sig").splitlines()
         keys = {finder.find(line.strip(), join(base, name), problems) for line in lines if line.strip()}
         found.setdefault(split, set()).update(key for key in keys if key)
-    return found
-
-
-def _by_folder(folders: Folders, base: str) -> dict[str, set[str]]:
-    """Images by the deepest folder whose name tells a split; without any such folder, all are of train."""
-    found: dict[str, set[str]] = {}
-    for key in folders.images(base):
-        found.setdefault(split_of_folders(key.removeprefix(f"{base}/")) or "train", set()).add(key)
     return found

@@ -30,3 +30,11 @@ def split_of_path(path: str) -> str | None:
 def split_of_folders(path: str) -> str | None:
     """The split that the deepest of a path's folders tells; an image's own name tells none."""
     return next((split for part in reversed(path.split("/")[:-1]) if (split := split_of(part))), None)
+
+
+def by_folder(keys: list[str], base: str = "") -> dict[str, set[str]]:
+    """Images below the folder ``base`` by the split that their folders tell; those of which none tells are of train."""
+    found: dict[str, set[str]] = {}
+    for key in keys:
+        found.setdefault(split_of_folders(key.removeprefix(f"{base}/")) or "train", set()).add(key)
+    return found

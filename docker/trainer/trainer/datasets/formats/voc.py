@@ -7,11 +7,12 @@ left out, as there.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 from trainer.datasets.folders import Folders, join
-from trainer.datasets.formats.finder import ImageFinder
+from trainer.datasets.formats.finder import ImageFinder, composed
 from trainer.datasets.formats.names import require_distinct
 from trainer.datasets.formats.splits import split_of, split_of_folders
 from trainer.datasets.labels import format_row
@@ -21,6 +22,13 @@ from trainer.errors import InputError
 
 LABEL_MAP = "labelmap.txt"  # CVAT's: a line `name:colour:parts:actions` for each class
 BACKGROUND = "background"
+LABELME = b"<sourceAnnotation>"  # LabelMe's own XML begins alike
+# Folder and database in the files of the package supervision, which counts the first pixel of a box from 1, and its
+# last one as the challenge does.
+SUPERVISION = ("VOC", "roboflow.ai")
+MASKS = ("SegmentationClass", "SegmentationObject")  # folders of pictures that are no images to train on
+# Behind an image's name in the challenge's lists by class.
+_VERDICT = re.compile(r"\s+(-1|0|1)$")
 
 
 def find_voc(root: Path, files: list[str]) -> list[str]:
@@ -30,13 +38,15 @@ def find_voc(root: Path, files: list[str]) -> list[str]:
 
 def _is_voc(file: Path) -> bool:
     with file.open("rb") as content:
-        return b"<annotation>" in content.read(512)
+        start = content.read(512)
+    return b"<annotation>" in start and LABELME not in start
 
 
 def read_voc(folders: Folders, annotations: list[str], problems: Problems, warnings: Problems) -> Tree:
-    """List the samples: every image that has an XML file.
+    """List the samples: every image that has an XML file, and those without that a list in ImageSets/Main names.
 
-    Splits are those of the lists in ImageSets/Main, else of folders with such names, else all is train.
+    CVAT writes no XML file for an image without objects. Splits are those of these lists, else of folders with such
+    names, else all is train.
 
     Raises:
         InputError: there are no objects, or no images for training.
@@ -44,28 +54,42 @@ def read_voc(folders: Folders, annotations: list[str], problems: Problems, warni
     reader = _Reader(folders, problems, warnings)
     for path in annotations:
         reader.read(path)
-    names = _names(folders, reader.names)
+    names = _names(folders, reader.names, problems)
     numbers = {name: number for number, name in enumerate(names)}
-    lists = _lists(folders)
+    lists, listed = _lists(folders)
     splits: dict[str, list[Sample]] = {}
     for key, (told, objects) in sorted(reader.images.items()):
         rows = "".join(dict.fromkeys(format_row(numbers[name], box) for name, box in objects if name in numbers))
         for name in sorted({name for name, _ in objects} - set(numbers)):
             problems.add(f"labels of unknown class (not in {LABEL_MAP})", f"{key}: {name}")
-        stem = key.rpartition("/")[2].rpartition(".")[0]
-        split = lists.get(stem) if lists else split_of_folders(key) or "train"
+        split = _split(key, lists)
         if split is None:
             warnings.add("images that no list in ImageSets names, and that are left out", key)
         else:
             splits.setdefault(split, []).append(Sample(key, folders.root / key, None, rows, told))
+    for key in reader.without_file():
+        split = _split(key, lists) if _stem(key) in listed else None
+        if split is None:
+            warnings.add("images without a Pascal VOC file, which are left out", key)
+        else:
+            splits.setdefault(split, []).append(Sample(key, folders.root / key, None))
     if len(splits) == 1 and not lists:  # the name of a folder around everything
         splits = {"train": next(iter(splits.values()))}
     if not splits.get("train"):
         raise InputError("No Pascal VOC file is of an image for training. Add the images to the dataset, too.")
-    return Tree(folders.root, names, splits, f"Pascal VOC XML ({len(annotations)} files)")
+    ordered = {split: sorted(samples, key=lambda sample: sample.key) for split, samples in splits.items()}
+    return Tree(folders.root, names, ordered, f"Pascal VOC XML ({len(annotations)} files)")
 
 
-def _names(folders: Folders, seen: set[str]) -> list[str]:
+def _split(key: str, lists: dict[str, str]) -> str | None:
+    return lists.get(_stem(key)) if lists else split_of_folders(key) or "train"
+
+
+def _stem(key: str) -> str:
+    return composed(key.rpartition("/")[2].rpartition(".")[0])
+
+
+def _names(folders: Folders, seen: set[str], problems: Problems) -> list[str]:
     """Of labelmap.txt where there is one, else the words of the files in alphabetical order."""
     file = next((path for path in folders.below("") if path.rpartition("/")[2] == LABEL_MAP), None)
     if file is None:
@@ -76,24 +100,26 @@ def _names(folders: Folders, seen: set[str]) -> list[str]:
         names = [name for name in names if name != BACKGROUND or name in seen]
         require_distinct(names, file)
     if not names:
-        raise InputError("The Pascal VOC files have no objects. Export the dataset with its annotations.")
+        found = "".join(f" {line}" for line in problems.lines())
+        raise InputError(f"The Pascal VOC files have no objects. Export the dataset with its annotations.{found}")
     return names
 
 
-def _lists(folders: Folders) -> dict[str, str]:
-    """Splits by image name, as ImageSets/Main/train.txt and its siblings tell; empty where there are none."""
-    found: dict[str, str] = {}
-    lists = [
-        path
-        for path in folders.below("")
-        if path.endswith(".txt") and path.split("/")[-3:-1] == ["ImageSets", "Main"] and "_" not in path.split("/")[-1]
-    ]
-    named = {path: split for path in lists if (split := split_of(path.rpartition("/")[2][:-4]))}
-    for path, split in sorted(named.items()):
+def _lists(folders: Folders) -> tuple[dict[str, str], set[str]]:
+    """Splits by image name, as ImageSets/Main/train.txt and its siblings tell; and the names in any list there."""
+    splits: dict[str, str] = {}
+    listed: set[str] = set()
+    for path in sorted(folders.below("")):
+        if not path.endswith(".txt") or path.split("/")[-3:-1] != ["ImageSets", "Main"]:
+            continue
+        name = path.rpartition("/")[2][:-4]
+        split = split_of(name) if "_" not in name else None  # cat_train.txt tells which images have cats
         for line in (folders.root / path).read_text(encoding="utf-8-sig").splitlines():
-            if line.strip():
-                found[line.strip().replace("\\", "/").rpartition("/")[2]] = split
-    return found
+            if stem := composed(_VERDICT.sub("", line.strip()).replace("\\", "/").rpartition("/")[2]):
+                listed.add(stem)
+                if split:
+                    splits[stem] = split
+    return splits, listed
 
 
 class _Reader:
@@ -107,6 +133,12 @@ class _Reader:
         self.names: set[str] = set()
         # Size and (class, cx cy w h) of the objects, by image.
         self.images: dict[str, tuple[tuple[int, int], list[tuple[str, tuple[float, ...]]]]] = {}
+
+    def without_file(self) -> list[str]:
+        """The images that no file read so far is of."""
+        return [
+            key for key in self._finder.keys if key not in self.images and not set(MASKS) & set(key.split("/")[:-1])
+        ]
 
     def read(self, path: str) -> None:
         """Read one file."""
@@ -144,6 +176,8 @@ class _Reader:
             self._warnings.add("objects marked difficult, which are left out as Ultralytics does", f"{path}: {name}")
             return None
         left, top, right, bottom = (float(_text(found, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
+        if (root.findtext("folder"), root.findtext("source/database")) == SUPERVISION:
+            left, top = left - 1, top - 1
         # The files of the challenge itself; Ultralytics' conversion of them.
         shift = 1 if (root.findtext("source/annotation") or "").startswith("PASCAL VOC") else 0
         x, y = (left + right) / 2 - shift, (top + bottom) / 2 - shift

@@ -15,6 +15,7 @@ import yaml
 
 from trainer.datasets.folders import Folders, is_image, suffix
 from trainer.datasets.formats.names import class_names
+from trainer.datasets.formats.splits import by_folder
 from trainer.datasets.layout import LabelFiles
 from trainer.datasets.model import SPLITS, Sample, Tree
 from trainer.datasets.problems import Problems
@@ -70,6 +71,8 @@ def read_yolo(data_yaml: Path, problems: Problems, warnings: Problems, *, confin
         entries = [] if value is None else [str(entry) for entry in (value if isinstance(value, list) else [value])]
         if entries and not reader.is_missing_test(split, entries):
             splits[split] = reader.read(split, entries)
+    if not any(data.get(key) for split in SPLITS for key in SYNONYMS.get(split, (split,))):
+        splits = reader.by_folder()
     if "train" not in splits:
         raise InputError(f"{data_yaml.name} names no train images. Add a line such as `train: images/train`.")
     _refuse_same_folder(splits, problems)
@@ -168,6 +171,13 @@ class _Splits:
             self.problems.add("splits without images", split)
         for folder, images in listed:  # now that it is known which label files belong to images
             self.labels.find_orphans(folder, images, self.problems)
+        return samples
+
+    def by_folder(self) -> dict[str, list[Sample]]:
+        """The samples of a description without any split, such as the package supervision writes."""
+        found = by_folder(self.folders.images())
+        samples = {split: [self._sample(key) for key in sorted(found[split])] for split in SPLITS if split in found}
+        self.labels.find_all_orphans([key for keys in found.values() for key in keys], self.problems)
         return samples
 
     def _refuse_windows(self, split: str, entry: str) -> None:

@@ -34,6 +34,8 @@ def main() -> int:
         print("ERROR: killed in the middle.", file=sys.stderr)
         return 1
     {"prepare": prepare, "train": train, "evaluate": evaluate}[options.command](options)
+    if options.outputs:
+        write_outputs(options)
     return 0
 
 
@@ -47,6 +49,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--hyperparameters", type=json.loads, required=True)
     parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--outputs", type=Path)
     return parser.parse_args()
 
 
@@ -83,6 +86,20 @@ def evaluate(options: argparse.Namespace) -> None:
     expected = {"image_size": 64, "confidence": 0.25, "iou": 0.7, "class_names": ["zero", "one"], "images": images}
     upload(folder, "verification/expected.json", json.dumps(expected).encode())
     metric("verification_images", len(images))
+
+
+def write_outputs(options: argparse.Namespace) -> None:
+    data = call("GET", f"mlflow/runs/get?run_id={RUN}")["run"]["data"]
+    tags = {each["key"]: each["value"] for each in data["tags"]}
+    figures = {each["key"]: each["value"] for each in data.get("metrics", [])}
+    found = {
+        "prepare": {"dataset_digest": tags["dataset_digest"]},
+        "train": {name: tags.get(name, "") for name in ("model_uri", "sha256")},
+        "evaluate": {"figures": json.dumps(figures)},
+    }[options.command]
+    options.outputs.mkdir(parents=True, exist_ok=True)
+    for name, text in found.items():
+        (options.outputs / name).write_text(text)
 
 
 def grey(side: int, level: int) -> bytes:

@@ -1,0 +1,1 @@
+"""The task `classify`: what a classifier takes and gives."""

@@ -1,0 +1,1 @@
+"""The task `detect`: what a detector takes and gives."""

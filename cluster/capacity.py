@@ -85,9 +85,11 @@ def model_servers(settings: Settings, kubectl: Kubectl, root: Path = ROOT) -> It
     Raises:
         ClusterError: Helm refuses a file; its own words are in the message.
     """
+    # As Argo CD renders them. By itself Helm takes the Kubernetes that it was built for, which may be an old one.
+    version = json.loads(kubectl.run("version", "--output", "json"))["serverVersion"]["gitVersion"]
     for environment in settings.served:
         for file in sorted((root / "argocd-apps" / environment).glob("*/values.yaml")):
-            for deployment in _deployments(file, kubectl, root):
+            for deployment in _deployments(file, kubectl, root, version):
                 spec, name = deployment["spec"], deployment["metadata"]["name"]
                 replicas = int(spec.get("replicas", 1))
                 yield Servers(
@@ -95,11 +97,11 @@ def model_servers(settings: Settings, kubectl: Kubectl, root: Path = ROOT) -> It
                 )
 
 
-def _deployments(file: Path, kubectl: Kubectl, root: Path) -> list[Object]:
+def _deployments(file: Path, kubectl: Kubectl, root: Path, version: str) -> list[Object]:
     """The Deployments of one file, as they are once each of its models has a version."""
     models = len(re.findall(r"^\s+- name: ", file.read_text(), re.MULTILINE))
     sets = [f"models[{number}].{key}" for number in range(models) for key in ("version=1", f"sha256={'0' * 64}")]
-    command = ["helm", "template", file.parent.name, str(root / "charts" / "triton")]
+    command = ["helm", "template", file.parent.name, str(root / "charts" / "triton"), "--kube-version", version]
     command += ["--values", str(file.parents[1] / "environment.yaml"), "--values", str(file)]
     command += ["--show-only", "templates/server/deployment.yaml"]
     command += ["--set", ",".join([*sets, "modelRepository.gitSync.repo=https://example.com"])]

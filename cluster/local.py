@@ -73,7 +73,9 @@ def unpullable(settings: Settings) -> bool:
 def absent(settings: Settings, nodes: list[Object]) -> list[str]:
     """Images that a node does not have yet, as far as it tells (a node lists the 50 largest)."""
     wanted = [f"{settings.text(f'images.{name}')}:{settings.text('images.tag')}" for name in BUILDS]
-    there = [{name for image in node["status"].get("images") or [] for name in image["names"]} for node in nodes]
+    there = [
+        {name for image in node["status"].get("images") or [] for name in image.get("names") or []} for node in nodes
+    ]
     return [image for image in wanted if not there or any(image not in names for names in there)]
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = ROOT / "charts" / "triton" / "files" / "haproxy.cfg"
 WINDOW = 1 << 20
 ADMIN = 9901
+DRAIN = 8003
 
 
 def haproxy_of_sandbox() -> Path:
@@ -36,7 +38,7 @@ def haproxy_of_sandbox() -> Path:
 
 @dataclass(frozen=True)
 class Proxy:
-    """HAProxy: `grace` of its configuration does the drain from its stop signal on."""
+    """HAProxy: its preStop asks it to drain, by a request that takes as long, and then comes its stop signal."""
 
     binary: Path
     name = "HAProxy"
@@ -57,7 +59,13 @@ class Proxy:
 
     def delete(self, process: subprocess.Popen[bytes], address: str, timing: Timing) -> None:
         """What its container's hooks and stop signal do."""
-        process.send_signal(signal.SIGUSR1)
+
+        def stop() -> None:
+            with suppress(OSError):
+                urllib.request.urlopen(f"http://{address}:{DRAIN}/", timeout=timing.drain + 20).close()
+            process.send_signal(signal.SIGUSR1)
+
+        threading.Thread(target=stop, daemon=True).start()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox.argocd import clock
 from sandbox.argocd.application.state import AppState
 from sandbox.argocd.cluster import objects
-from sandbox.argocd.cluster.health import Health, worst
+from sandbox.argocd.cluster.health import Health
 from sandbox.argocd.cluster.kube import Manifest
 from sandbox.argocd.cluster.objects import ManagedObject
 
@@ -38,7 +38,7 @@ def compose(
         status["resources"] = [item.entry() for item in sorted(items, key=lambda item: item.order)]
         status["summary"] = {"images": objects.images(items)}
         status["sourceType"] = "Helm" if "helm" in spec["source"] else "Directory"
-        health = worst([item.health for item in items if not item.prune and item.health is not None])
+        health = objects.health_of_all(items)
     if health is not None:
         status["health"] = _transition(before.get("health") or {}, {"status": health.status})
     if operation is not None:

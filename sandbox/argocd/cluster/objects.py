@@ -77,6 +77,13 @@ class ManagedObject:
         return word in [part.strip() for part in text.split(",")]
 
 
+def health_of_all(items: list[ManagedObject]) -> health.Health:
+    """An Application's health: that of its worst live object. What is missing counts only if all is."""
+    if items and not any(item.live for item in items):
+        return health.Health("Missing")
+    return health.worst([item.health for item in items if item.live and item.health])
+
+
 def wave(manifest: Manifest) -> int:
     """The sync wave of an object; 0 unless it says another."""
     text = ((manifest.get("metadata") or {}).get("annotations") or {}).get(WAVE, "0")

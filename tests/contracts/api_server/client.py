@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -87,6 +88,20 @@ class Api:
         text = answer.data.decode()
         document = json.loads(text) if "json" in answer.headers.get("Content-Type", "") else {}
         return Answer(answer.status, text, document)
+
+    def followed(self, namespace: str, pod: str, **query: Any) -> Iterator[str]:
+        """The lines of a pod's log as they come, until the container ends."""
+        url = self._url(path("pods", namespace, pod, "log"), {"follow": "true", **query})
+        answer = self._pool.request("GET", url, headers=self._headers, preload_content=False, timeout=60)
+        assert answer.status == 200, answer.data
+        try:
+            rest = b""
+            for piece in answer.stream(None if answer.chunked else 1):
+                *lines, rest = (rest + piece).split(b"\n")
+                yield from (line.decode() for line in lines)
+        finally:
+            answer.close()
+            answer.release_conn()
 
     def _url(self, url: str, query: dict[str, Any]) -> str:
         return f"{self._configuration.host}{url}" + (f"?{urlencode(query)}" if query else "")

@@ -114,7 +114,9 @@ def test_the_sandbox_s_root_does_not_know_the_platform() -> None:
 
 def test_argo_cd_waits_for_health_between_waves() -> None:
     values = read(ROOT / "charts" / "platform" / "argo-cd.yaml")
-    assert "resource.customizations.health.argoproj.io_Application" in values["configs"]["cm"]
+    check = values["configs"]["cm"]["resource.customizations.health.argoproj.io_Application"]
+    # Argo CD 3.5 calls an Application Healthy whose first sync has made a part of it.
+    assert "operationState" in check and 'obj.status.sync.status ~= "Synced"' in check
     waves = [read(path)["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"] for path in PLATFORM]
     assert all(re.fullmatch(r"-?\d+", wave) for wave in waves)
 

@@ -136,6 +136,9 @@ def test_a_proxy_tells_clients_with_kept_connections_to_leave(values: Manifest, 
     assert {"name": "proxy", "configMap": {"name": config["metadata"]["name"]}} in pod["spec"]["volumes"]
     assert "yolo-lifecycle/proxy-config" in pod["metadata"]["annotations"], "another configuration rolls the pods"
     assert not [argument for argument in triton["args"] if "connection-age" in argument]
+    # The kubelet's request lasts as long as the drain, and then comes the stop signal: test_triton_proxy.py.
+    assert proxy["lifecycle"]["preStop"]["httpGet"] == {"path": "/", "port": 8003}
+    assert ':8003"' in config["data"]["haproxy.cfg"]
 
 
 def test_without_the_proxy_triton_renews_grpc_connections(values: Manifest, render: Render) -> None:

@@ -20,6 +20,7 @@ from tests.unit.cluster.front import Front, named
 HELM = """#!{python}
 import sys, helm_python, yaml
 options = list(zip(sys.argv[4::2], sys.argv[5::2]))
+assert dict(options)["--kube-version"].startswith("v1.")
 values = {{}}
 for _, path in [o for o in options if o[0] == "--values"]:
     values.update(yaml.safe_load(open(path)))

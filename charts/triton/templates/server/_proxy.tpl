@@ -52,6 +52,11 @@ env:
     value: {{ int $.Values.server.exitTimeoutSeconds | quote }}
   - name: MAX_CONNECTIONS
     value: {{ int .maxConnections | quote }}
+lifecycle:
+  preStop:
+    httpGet:
+      path: /
+      port: 8003
 securityContext:
   {{- toYaml $.Values.securityContext | nindent 2 }}
   readOnlyRootFilesystem: true

@@ -15,6 +15,7 @@ from sandbox.argocd.application.spec import Retry, parse
 from sandbox.argocd.cluster import health
 from sandbox.argocd.cluster.compare import differs, merge_patch
 from sandbox.argocd.cluster.kube import Resource
+from sandbox.argocd.cluster.objects import ManagedObject, health_of_all
 from sandbox.argocd.errors import InvalidSpecError, RenderError, UnsupportedError
 from sandbox.argocd.render import source
 
@@ -96,6 +97,20 @@ def test_what_has_no_health_does_not_count_and_the_worst_one_does() -> None:
     assert health.worst([]).status == "Healthy"
     order = ["Healthy", "Degraded", "Progressing", "Missing"]
     assert health.worst([health.Health(status) for status in order]).status == "Degraded"
+
+
+def test_an_application_is_as_well_as_what_is_there_of_it_and_missing_if_nothing_is() -> None:
+    """Argo CD 3.5: in the midst of its first sync an Application is OutOfSync and Healthy."""
+    resource = Resource("apps/v1", "Deployment", "deployments", namespaced=True)
+
+    def item(live: Manifest | None, wanted: bool = True) -> ManagedObject:
+        return ManagedObject(resource, "default", "d", deployment({}) if wanted else None, live)
+
+    well, stuck = deployment(DONE), deployment(STUCK)
+    assert health_of_all([item(None), item(None)]).status == "Missing"
+    assert health_of_all([item(None), item(well)]).status == "Healthy"
+    assert health_of_all([item(well), item(stuck, wanted=False)]).status == "Degraded", "what is to be pruned counts"
+    assert health_of_all([]).status == "Healthy"
 
 
 def test_drift_is_what_git_sets_and_the_cluster_lacks() -> None:

@@ -36,7 +36,7 @@ def test_the_trainer_tags_its_run_with_all_that_a_version_gets() -> None:
 
 
 def test_the_server_and_the_evaluation_read_only_tags_that_a_version_has() -> None:
-    served = keys_read(SERVER / "registry.py", "tags")
+    served = keys_read(SERVER / "record.py", "tags")
     assert served == {"sha256", "run_id", "class_names", "image_size", "precision_drop"}
     assert served <= version_tags()
     compared = keys_read(TRAINER / "live.py", "tags")
@@ -45,7 +45,7 @@ def test_the_server_and_the_evaluation_read_only_tags_that_a_version_has() -> No
 
 
 def test_a_model_registered_by_hand_has_the_tags_that_the_server_reads() -> None:
-    needed = keys_read(SERVER / "registry.py", "tags") - {"precision_drop"}
+    needed = keys_read(SERVER / "record.py", "tags") - {"precision_drop"}
     assert needed <= literals(ROOT / "examples/register_onnx.py")
 
 

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import tritonclient.grpc as grpc
 import tritonclient.http as http
+from lifecycle.model.pin import Pin
+from lifecycle.verification import AnswersDiffer, ask_served, compare_latency, verify_served
 from PIL import Image
 
 from tests.integration.serving.own_model import OwnModel
@@ -79,6 +81,42 @@ def test_it_tells_its_version_and_its_task(serving: Triton, colours: Registered)
     assert told["class_names"] == ["red", "green", "navy blue"] and told["image_size"] == 64
     (line,) = [line for line in serving.metric_lines("yolo_model_info") if 'model="colours"' in line]
     assert f'sha256="{colours.sha256}"' in line
+
+
+@pytest.fixture
+def verification(tmp_path: Path) -> Path:
+    """What `evaluate` leaves of a classifier: pictures, and the probabilities of the trained model."""
+    expected = [(RED, [0.8, 0.16, 0.04]), (NAVY, [0.05, 0.05, 0.9])]
+    for number, (colour, _) in enumerate(expected):
+        Image.new("RGB", (64, 64), colour).save(tmp_path / f"{number}.png")
+    images = [{"file": f"{number}.png", "probabilities": scores} for number, (_, scores) in enumerate(expected)]
+    told = {"task": "classify", "image_size": 64, "class_names": ["red", "green", "navy blue"], "images": images}
+    (tmp_path / "expected.json").write_text(json.dumps(told))
+    return tmp_path
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_the_dags_proof_accepts_what_the_trained_model_says(
+    protocol: Literal["http", "grpc"], serving: Triton, colours: Registered, verification: Path
+) -> None:
+    url = serving.http if protocol == "http" else serving.grpc
+    report = verify_served(
+        url, "colours", Pin(colours.version, colours.sha256, colours.run_id), verification, protocol=protocol
+    )
+    assert report.words == "2 classes in 2 images"
+    assert ask_served(url, "colours", protocol).class_names == ("red", "green", "navy blue")
+    assert report.picture.width > 64
+
+
+def test_the_dags_proof_refuses_other_probabilities_and_times_both_servers(
+    serving: Triton, colours: Registered, verification: Path
+) -> None:
+    assert len(compare_latency(serving.http, serving.http, "colours", verification).candidate) == 10
+    told = json.loads((verification / "expected.json").read_text())
+    told["images"][1]["probabilities"] = [0.9, 0.05, 0.05]
+    (verification / "expected.json").write_text(json.dumps(told))
+    with pytest.raises(AnswersDiffer, match=r"1\.png: the trained model says 'red' with 0\.90, and the served model"):
+        verify_served(serving.http, "colours", Pin(colours.version, colours.sha256, colours.run_id), verification)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def start() -> None:
         code = get_code(self, fullname)
         if code is None or not product.match(str(Path(code.co_filename).absolute())):
             return code
-        return probes.instrument(code)
+        measured: CodeType = probes.instrument(code)
+        return measured
 
     # Imports, `python -m` and the files of Airflow's DAGs and plugins all come this way.
     SourceFileLoader.get_code = get_measured_code  # type: ignore[assignment,method-assign]

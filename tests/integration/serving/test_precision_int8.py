@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lifecycle.verification.verify import iou_matrix
+from lifecycle.kinds.detect.answers import iou_matrix
 
 from tests.integration.serving.own_model import OwnModel
 from tests.support.forwarding import Forwarding

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from model_server.errors import RequestError
 from model_server.onnx_metadata import OnnxMetadata, read_metadata
-from model_server.registry import _names
+from model_server.record import _names
 from model_server.request import Limits, check_images
 from model_server.settings import Settings
 from tiny_onnx import tiny_detector

@@ -63,7 +63,7 @@ def test_the_metrics_tell_the_loaded_version(serving: Triton, yolo: Registered) 
     for key, value in (*labels, ("engine", "onnxruntime"), ("precision", "fp32")):
         assert f'{key}="{value}"' in line
     assert line.endswith(" 1")
-    assert len(lines) == 5, "one for each tensor model"
+    assert len(lines) == 6, "one for each model that infers"
 
 
 def test_the_metrics_count_requests_that_were_answered_with_an_error(serving: Triton) -> None:

@@ -46,7 +46,7 @@ def test_the_root_leads_to_one_application_for_each_of_the_clusters_environments
     app = cluster.app()
     assert app["metadata"]["ownerReferences"][0]["name"] == "model-servers"
     assert app["spec"]["source"]["helm"]["releaseName"] == "detector"
-    assert app["spec"]["destination"] == {"server": "https://kubernetes.default.svc", "namespace": "staging"}
+    assert app["spec"]["destination"] == {"name": "in-cluster", "namespace": "staging"}
     assert not cluster.app("production-detector"), "no cluster Secret names production"
     assert cluster.api.get("Namespace", "staging"), "CreateNamespace=true"
 

@@ -71,7 +71,9 @@ class Place:
         return found
 
     def stored(self) -> list[str]:
-        return sorted(each["Key"] for each in self.s3.list_objects_v2(Bucket="models").get("Contents", []))
+        # All servers of moto in one process have the same buckets, with what other tests left there.
+        found = self.s3.list_objects_v2(Bucket="models", Prefix=f"kserve/{NAME}/").get("Contents", [])
+        return sorted(each["Key"] for each in found)
 
     def download(self, uri: str, into: Path) -> None:
         """As KServe's storage initializer does it: by the beginning of keys, and without empty files."""

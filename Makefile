@@ -34,10 +34,10 @@ status: setup ## addresses, and which version of each model is in git and which 
 	@$(SANDBOX) status
 
 down: ## stop everything that `up` or `demo` started; data stays
-	@if [ -x .venv/sandbox/bin/python ]; then $(SANDBOX) down; fi
+	@if [ -f .venv/sandbox/.stamp ]; then $(SANDBOX) down; fi
 
 clean: ## stop everything and forget all runs, models and commits of the sandbox
-	@if [ -x .venv/sandbox/bin/python ]; then $(SANDBOX) clean; fi
+	@if [ -f .venv/sandbox/.stamp ]; then $(SANDBOX) clean; fi
 
 test: ## everything that CI checks (ONLY=gitops,trainer: those parts, with their set-up and nothing else)
 	@$(TESTS) $(if $(ONLY),--only $(ONLY))

@@ -37,7 +37,7 @@ def labels_of(settings: Settings) -> list[str]:
 
 
 def notes_of(content: bytes) -> dict[str, str]:
-    """The notes of an ONNX file (`metadata_props` of its ModelProto), without room for the model in memory once more.
+    """The notes of an ONNX file (`metadata_props` of its ModelProto), without reading the whole model into memory.
 
     Raises:
         LoadError: it is something else.

@@ -95,7 +95,7 @@ def test_kept_connections_are_told_to_leave_before_triton_ends(proxy: subprocess
     began = time.monotonic()
     hook = http.client.HTTPConnection(ADDRESS, 8003, timeout=DRAIN + 10)
     hook.request("GET", "/")
-    until("answers ask to connect anew", lambda: ask(kept) == "close", seconds=DRAIN)
+    until("answers ask for a new connection", lambda: ask(kept) == "close", seconds=DRAIN)
     fresh = http.client.HTTPConnection(ADDRESS, 8000, timeout=10)
     assert ask(fresh) == "close", "new connections are served during the drain: the Service may still send some"
     assert hook.getresponse().status == 200 and time.monotonic() - began >= DRAIN

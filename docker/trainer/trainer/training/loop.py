@@ -1,4 +1,4 @@
-"""Ultralytics' trainer of a task, with checkpoints that a retried pod goes on from."""
+"""Ultralytics' trainer of a task, with checkpoints from which a retried pod continues."""
 
 from __future__ import annotations
 

@@ -1,19 +1,19 @@
 """How a classifier's answers are proved: its probabilities are those of the PyTorch model, for the same pictures."""
 
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from PIL import Image, ImageDraw, UnidentifiedImageError
+from PIL import Image, ImageDraw
 from yolo_client import Protocol, ServedModel
 from yolo_client.letterbox import Floats, Pixels
 from yolo_client.served import check_against_config, parse_model_info
 from yolo_client.transport import Call, Transport
 
-from lifecycle.errors import AnswersDiffer, SamplesUnusable
+from lifecycle.errors import AnswersDiffer
+from lifecycle.kinds.samples import read_index, read_pixels
 
 # The sha256 proves which file is served, the probabilities that the server computes it rightly: room for another
 # engine and bfloat16, twice what the trainer allows (its tasks/classify/verification.py).
@@ -127,19 +127,12 @@ def read_samples(folder: Path) -> SampleSet:
     Raises:
         SamplesUnusable: a file is missing or is not what the evaluation writes.
     """
-    index = folder / "expected.json"
-    try:
-        told: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
+
+    def read(told: dict[str, Any]) -> SampleSet:
         names = tuple(str(name) for name in told["class_names"])
-        samples = tuple(_sample(folder, entry, len(names)) for entry in told["images"])
-    except (OSError, ValueError, KeyError, TypeError, UnidentifiedImageError) as error:
-        raise SamplesUnusable(
-            f"the verification pictures in {folder} cannot be read ({type(error).__name__}: {error}): run the "
-            "evaluation step again, which writes them to the MLflow run's artifacts under verification/"
-        ) from error
-    if not samples:
-        raise SamplesUnusable(f"{index} names no pictures, so nothing can be verified: run the evaluation step again")
-    return SampleSet(names, samples)
+        return SampleSet(names, tuple(_sample(folder, entry, len(names)) for entry in told["images"]))
+
+    return read_index(folder, read)
 
 
 def compare(sample: Sample, found: Floats, samples: SampleSet) -> ImageReport:
@@ -170,8 +163,7 @@ def _said(scores: Floats, number: int, samples: SampleSet) -> str:
 
 
 def _sample(folder: Path, entry: dict[str, Any], classes: int) -> Sample:
-    with Image.open(folder / entry["file"]) as picture:
-        pixels = np.asarray(picture.convert("RGB"))
+    pixels = read_pixels(folder / entry["file"])
     expected = np.asarray(entry["probabilities"], np.float32)
     if expected.shape != (classes,):
         raise ValueError(f"{entry['file']} has {expected.size} probabilities for {classes} classes")

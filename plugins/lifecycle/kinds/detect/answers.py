@@ -1,17 +1,17 @@
 """How a detector's answers are proved: its boxes are those that the PyTorch model finds in the same pictures."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from yolo_client import Detector, ServedModel, draw_detections
 from yolo_client.letterbox import Floats, Pixels
 
-from lifecycle.errors import AnswersDiffer, SamplesUnusable
+from lifecycle.errors import AnswersDiffer
+from lifecycle.kinds.samples import read_index, read_pixels
 
 # The sha256 proves which file is served, the boxes that the server computes it rightly. So the limits leave room for
 # another engine and bfloat16 (0.054 in IoU and 0.032 in confidence at most, on 84 images of the demo).
@@ -95,31 +95,22 @@ def _tensor(sample: Sample) -> Floats:
 
 
 def read_samples(folder: Path) -> SampleSet:
-    """Reads `verification/`.
+    """Read `verification/`.
 
     Raises:
         SamplesUnusable: a file is missing or is not what the evaluation writes.
     """
-    index = folder / "expected.json"
-    try:
-        told: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
+
+    def read(told: dict[str, Any]) -> SampleSet:
         samples = tuple(_sample(folder, entry) for entry in told["images"])
-        thresholds = float(told["confidence"]), float(told["iou"])
-    except (OSError, ValueError, KeyError, TypeError, UnidentifiedImageError) as error:
-        raise SamplesUnusable(
-            f"the verification pictures in {folder} cannot be read ({type(error).__name__}: {error}): run the "
-            "evaluation step again, which writes them to the MLflow run's artifacts under verification/"
-        ) from error
-    if not samples:
-        raise SamplesUnusable(f"{index} names no pictures, so nothing can be verified: run the evaluation step again")
-    return SampleSet(*thresholds, samples)
+        return SampleSet(float(told["confidence"]), float(told["iou"]), samples)
+
+    return read_index(folder, read)
 
 
 def _sample(folder: Path, entry: dict[str, Any]) -> Sample:
-    with Image.open(folder / entry["file"]) as picture:
-        pixels = np.asarray(picture.convert("RGB"))
     rows = np.asarray(entry["detections"], np.float32).reshape(-1, 6)
-    return Sample(str(entry["file"]), pixels, rows)
+    return Sample(str(entry["file"]), read_pixels(folder / entry["file"]), rows)
 
 
 def compare(sample: Sample, found: Floats, samples: SampleSet) -> ImageReport:

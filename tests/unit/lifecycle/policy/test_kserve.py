@@ -10,7 +10,7 @@ from lifecycle.policy.application import State
 from lifecycle.policy.kserve import Wanted
 
 OLD, NEW = "3-aaaaaaaa-1", "4-bbbbbbbb-1"
-# What KServe goes on to say while its new version ends again and again.
+# What KServe still says while its new version ends again and again.
 READY = {"conditions": [{"type": "Ready", "status": "True"}], "modelStatus": {"transitionStatus": "UpToDate"}}
 
 

@@ -25,7 +25,7 @@ def read_index(folder: Path, read: Callable[[dict[str, Any]], Read]) -> Read:
     try:
         told: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
         made, pictures = read(told), len(told["images"])
-    except (OSError, ValueError, KeyError, TypeError, UnidentifiedImageError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, UnidentifiedImageError) as error:
         raise SamplesUnusable(
             f"the verification pictures in {folder} cannot be read ({type(error).__name__}: {error}): run the "
             "evaluation step again, which writes them to the MLflow run's artifacts under verification/"

@@ -4,7 +4,6 @@ The evaluation step keeps a few pictures with what the trained PyTorch model say
 MLflow run). A rollout counts only when the served model says that it is the expected version and answers the same.
 """
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from yolo_client.draw import contact_sheet
 from yolo_client.transport import Call, Transport
 
 from lifecycle import kinds
-from lifecycle.errors import SamplesUnusable, WrongVersionServed
+from lifecycle.errors import WrongVersionServed
 from lifecycle.kinds import Kind
 from lifecycle.kinds.kind import Compared, Server
+from lifecycle.kinds.samples import read_index
 from lifecycle.model.pin import Pin
 from lifecycle.verification.errors import typed_errors
 
@@ -140,14 +140,7 @@ def kind_of_samples(folder: Path) -> Kind:
     Raises:
         SamplesUnusable: they do not tell.
     """
-    index = folder / "expected.json"
-    try:
-        return kinds.find(str(json.loads(index.read_text(encoding="utf-8")).get(kinds.TAG, kinds.DEFAULT)))
-    except (OSError, ValueError, AttributeError, ImportError) as error:
-        raise SamplesUnusable(
-            f"the verification pictures in {folder} cannot be read ({type(error).__name__}: {error}): run the "
-            "evaluation step again, which writes them to the MLflow run's artifacts under verification/"
-        ) from error
+    return read_index(folder, lambda told: kinds.find(str(told.get(kinds.TAG, kinds.DEFAULT))))
 
 
 def check_identity(served: ServedModel, pin: Pin, url: str) -> None:

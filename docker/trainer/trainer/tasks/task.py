@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from trainer.datasets.labelling import Labelling
 from trainer.datasets.model import Dataset, Sample
-from trainer.networks import Network
+from trainer.networks import Network, OnnxNetwork
 from trainer.weights.reference import Forms
 
 if TYPE_CHECKING:
@@ -62,6 +63,12 @@ class Task(ABC):
     other_answers: str
     """What a lower precision does that is not to be served: "it finds other boxes"."""
 
+    def part(self, module: str) -> Any:
+        """A module of the task's folder, imported when it is needed: `export`, `agreement`, `measure`, `drawing` or
+        `verification`, which have the functions that are called below.
+        """
+        return importlib.import_module(f"trainer.tasks.{self.name}.{module}")
+
     @abstractmethod
     def check_architecture(self, model: str, image_size: int, workspace: Path) -> None:
         """Raise InputError where an architecture cannot be trained for the task."""
@@ -91,17 +98,19 @@ class Task(ABC):
     def torch_network(self, weights: Path) -> Network:
         """The PyTorch model of a weights file, on the CPU in FP32."""
 
-    @abstractmethod
     def export(self, weights: Path, target: Path, image_size: int) -> Path:
         """Write the ONNX of a weights file to ``target``."""
+        return self.part("export").export_onnx(weights, target, image_size)
 
-    @abstractmethod
     def prove(self, weights: Path, file: Path, images: list[Path], image_size: int) -> Agreement:
         """Prove that an ONNX says what the PyTorch model says, in batches that it was not traced with.
 
         Raises:
             Disagreement: it does not.
         """
+        return self.part("agreement").prove_agreement(
+            self.torch_network(weights), OnnxNetwork(file), images, image_size
+        )
 
     @abstractmethod
     def read(self, image: Path, image_size: int) -> Any:
@@ -114,7 +123,6 @@ class Task(ABC):
         """Operations of a graph that INT8 is not enough for, besides all that are no convolutions."""
         return []
 
-    @abstractmethod
     def measure(
         self,
         network: Network,
@@ -124,16 +132,16 @@ class Task(ABC):
         plots: Path | None = None,
     ) -> Measurement:
         """Run a network over samples as a client would, and compare with their labels; ``plots``: a folder for them."""
+        return self.part("measure").measure(network, samples, names, image_size, plots)
 
-    @abstractmethod
     def draw_sample(self, sample: Sample, names: list[str]) -> Image.Image:
         """An image with its labels, to fill a tile."""
+        return self.part("drawing").draw_sample(sample, names)
 
-    @abstractmethod
     def draw_answer(self, network: Network, sample: Sample, names: list[str], image_size: int) -> Image.Image:
         """A test image with what the ONNX says of it."""
+        return self.part("drawing").draw_answer(network, sample, names, image_size)
 
-    @abstractmethod
     def write_verification(
         self,
         weights: Path,
@@ -156,3 +164,6 @@ class Task(ABC):
         Returns:
             How many images there are, and the precisions that must not be served, since they say something else.
         """
+        return self.part("verification").write_verification(
+            self.torch_network(weights), samples, names, image_size, folder, lower
+        )

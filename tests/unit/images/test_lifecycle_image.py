@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = ROOT / "docker" / "lifecycle"
 
-# Refuses what our code imports of a package that the image does not install, though the environment of the tests has it.
+# Refuses what our code imports of a package that the image lacks, though the environment of the tests has it.
 SCRIPT = """
 import runpy, sys
 from importlib.metadata import packages_distributions

@@ -96,6 +96,11 @@ class Airflow:
         """The run's state: queued, running, success or failed."""
         return str(self._call("GET", f"dags/{self.dag}/dagRuns/{_quoted(run)}")["state"])
 
+    def last_success(self) -> str:
+        """The last run that ended well; its id."""
+        found = self._call("GET", f"dags/{self.dag}/dagRuns?state=success&order_by=-run_after&limit=1")
+        return str(found["dag_runs"][0]["dag_run_id"])
+
     def tasks(self, run: str) -> list[dict[str, Any]]:
         """The run's task instances in the order in which they started."""
         found = self._call("GET", f"dags/{self.dag}/dagRuns/{_quoted(run)}/taskInstances?limit=100")["task_instances"]

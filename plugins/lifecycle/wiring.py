@@ -113,7 +113,7 @@ def _schedule(name: str, pipeline: Pipeline) -> CronTriggerTimetable | AssetOrTi
 def _wire(pipeline: Pipeline, chosen: Settings) -> None:
     """Wire the tasks: those up to the first stage, then the other stages'."""
     delivery, stages = pipeline.stages[0].delivery or "", stages_of([pipeline])
-    opened: Any = open_run()
+    opened: Any = open_run(pipeline.task)
     registered: Any = register(opened)
     promoted: Any = promote(registered, delivery)
     rollout = ApplicationRolloutSensor(

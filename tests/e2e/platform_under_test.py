@@ -22,8 +22,6 @@ DEMO = {"min_map50": 0.5, "max_regression": 0.5}
 TINY = {"dataset": "digits?images=150", "epochs": 1}
 # The files whose commits are the demo's detector's.
 DETECTOR = "argocd-apps/*/detector/values.yaml"
-# A file in the platform's home: the tests of the second detector have ended.
-LETTERS_ENDED = "letters-ended"
 # In every pod of the DAG the claim `workspace` is mounted here.
 WORKSPACE = "/workspace"
 
@@ -34,6 +32,10 @@ class Platform:
 
     home: Path
     dags: Path
+
+    def ended_file(self, module: str) -> Path:
+        """Is there once the tests of a module have ended."""
+        return self.home / f"{module}-ended"
 
     def make(self, target: str, params: dict[str, Any] | None = None, **extra: str) -> subprocess.CompletedProcess[str]:
         """Run a make target as a person would, and return its exit code and output."""

@@ -19,13 +19,12 @@ import pytest
 
 from tests.e2e.browser import Browser, program
 from tests.e2e.clients import Asking
-from tests.e2e.letters import MODEL, VALUES, push
-from tests.e2e.platform_under_test import LETTERS_ENDED, Platform
+from tests.e2e.letters import DAG, MODEL, VALUES, push
+from tests.e2e.platform_under_test import Platform
 from tools import rest
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("letters")]
 
-DAG = "letters"
 CANDIDATE = ("commit_candidate", "wait_for_candidate", "prove_candidate")
 
 
@@ -52,7 +51,7 @@ def letters(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Ite
         run = platform.airflow(DAG).trigger(platform.next_release())
         yield Letters(platform, run, wait_for_question(platform, run))
     finally:
-        (platform.home / LETTERS_ENDED).touch()
+        platform.ended_file("test_second_detector").touch()
 
 
 def wait_for_question(platform: Platform, run: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.platform import processes, updown
-from tests.e2e.platform_under_test import LETTERS_ENDED, Platform
+from tests.e2e.platform_under_test import Platform
 from tests.support.processes import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("digits")]
@@ -19,8 +19,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("digits")]
 @pytest.fixture(scope="module", autouse=True)
 def others_have_ended(platform: Platform, request: pytest.FixtureRequest) -> None:
     """Wait for the other worker's tests, where they are chosen: their platform is this one."""
-    if any("test_second_detector" in item.nodeid for item in request.session.items):
-        until("the second detector's tests end", (platform.home / LETTERS_ENDED).exists, seconds=900)
+    for module in ("test_second_detector", "test_second_task"):
+        if any(f"{module}.py" in item.nodeid for item in request.session.items):
+            until(f"{module} ends", platform.ended_file(module).exists, seconds=900)
 
 
 def test_occupied_port_is_named_with_the_way_out(platform: Platform, tmp_path: Path) -> None:

@@ -108,10 +108,32 @@ release.
 {{- dict "services" $services | toJson -}}
 {{- end -}}
 
+{{/*
+"true" where the proxy of charts/triton stands in front of Triton (its files/haproxy.cfg says what for). Not with TrainedModels: KServe's
+agent asks Triton itself, and a new version comes into a pod that stays.
+*/}}
+{{- define "kserve.proxied" -}}
+{{- if and .Values.proxy.enabled (ne .Values.mode "trained-model") -}}true{{- end -}}
+{{- end -}}
+
+{{/* Triton's own ports, and those that clients reach, in JSON. */}}
+{{- define "kserve.ports" -}}
+{{- if include "kserve.proxied" . -}}
+{"http": 18000, "grpc": 18001, "publicHttp": 8000, "publicGrpc": 8001}
+{{- else -}}
+{"http": 8080, "grpc": 8081, "publicHttp": 8080, "publicGrpc": 8081}
+{{- end -}}
+{{- end -}}
+
+{{/* Seconds from the pod's deletion to Triton's SIGTERM: with the proxy, two more than its drain. */}}
+{{- define "kserve.preStopSeconds" -}}
+{{- add (int .Values.server.preStopSleepSeconds) (ternary 2 0 (eq (include "kserve.proxied" .) "true")) -}}
+{{- end -}}
+
 {{- define "kserve.probe" -}}
 httpGet:
   path: {{ .path }}
-  port: 8080
+  port: {{ .port }}
 {{ toYaml .settings }}
 {{- end -}}
 

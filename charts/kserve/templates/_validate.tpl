@@ -38,8 +38,8 @@
 {{- fail "storage.existingSecret: it contradicts storage.accessKeyId; give the keys in one of the two ways" -}}
 {{- end -}}
 {{- end -}}
-{{- $stop := add .Values.server.preStopSleepSeconds .Values.server.exitTimeoutSeconds -}}
+{{- $stop := add (include "kserve.preStopSeconds" . | int) .Values.server.exitTimeoutSeconds -}}
 {{- if le (int .Values.terminationGracePeriodSeconds) (int $stop) -}}
-{{- fail (printf "terminationGracePeriodSeconds: %d is not more than server.preStopSleepSeconds + server.exitTimeoutSeconds = %d; running requests would be cut off" (int .Values.terminationGracePeriodSeconds) (int $stop)) -}}
+{{- fail (printf "terminationGracePeriodSeconds: %d is not more than server.preStopSleepSeconds + server.exitTimeoutSeconds (and 2 with the proxy) = %d; running requests would be cut off" (int .Values.terminationGracePeriodSeconds) (int $stop)) -}}
 {{- end -}}
 {{- end -}}

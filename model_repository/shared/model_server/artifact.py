@@ -65,6 +65,7 @@ def load_record(settings: Settings, log: Log) -> VersionRecord:
     """
     cache = cache_of(settings)
     cache.open()
+    published.take_over(cache, settings)
     known = cache.record(settings)
     if settings.sha256 and known is not None and known.sha256 == settings.sha256:
         return known

@@ -86,7 +86,8 @@ def open_(results: Results, options: argparse.Namespace) -> Done:
         "stages": stages_of([pipeline]),
     }
     results.keep(RUN, Result("success", told))
-    opened = opening.open_run(cast(LifecycleParams, told["params"]), (name, run_id), page=options.page)
+    params = cast(LifecycleParams, told["params"])
+    opened = opening.open_run(params, (name, run_id), task=pipeline.task, page=options.page)
     version = opened["live"]["version"]
     outputs = {"run_id": opened["run_id"], "live_version": "" if version is None else str(version)}
     return Done(opened, outputs=outputs)

@@ -108,6 +108,20 @@ class ClusterHook:
                 return [f"http://{ip}:{port}" for pod in there if (ip := pod.get("status", {}).get("podIP"))]
         return []
 
+    def is_trained_model(self, target: Target) -> bool:
+        """Whether KServe's agent loads the model into a pod that is there (a TrainedModel)."""
+        from kubernetes.client import CustomObjectsApi
+
+        try:
+            self._ask(
+                f"list TrainedModels in namespace {target.namespace!r}",
+                lambda: CustomObjectsApi(self._client).get_namespaced_custom_object,
+                (KSERVE_GROUP, "v1alpha1", target.namespace, "trainedmodels", target.model),
+            )
+        except ObjectMissing:
+            return False
+        return True
+
     def memory(self, target: Target) -> int | None:
         """Return the bytes that the model's pods use, most of any; None where they were not measured yet.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,27 +32,37 @@ def make(into: Path, registered_model: str, model: str, template: str, pin: Pin)
     Raises:
         PublishingFailed: the commit has no such template, or MLflow's files are not those that are pinned.
     """
-    _assemble(into, registered_model, model, template or DEFAULT_TEMPLATE, pin)
+    address = _assemble(into, registered_model, model, template or DEFAULT_TEMPLATE, pin)
     made = into / "repository"
-    _add_files(made / model, registered_model, pin)
+    with (made / model / "config.pbtxt").open("a", encoding="utf-8") as config:
+        config.write(f'parameters {{ key: "mlflow_tracking_uri" value {{ string_value: "{address}" }} }}\n')
     for file in made.rglob("*"):
         if file.is_file() and not file.stat().st_size:
             file.write_text("\n")  # KServe's storage initializer leaves empty files out
     return made
 
 
-def _assemble(into: Path, registered_model: str, model: str, template: str, pin: Pin) -> None:
+def _assemble(into: Path, registered_model: str, model: str, template: str, pin: Pin) -> str:
+    """Run the script; returns MLflow's address."""
     git = repository()
     checkout = into / ".worktrees" / pin.code_commit
     checkout.mkdir(parents=True)
     git.export(pin.code_commit, [git.code_path, SCRIPT], checkout)
     for name in ("tensors", "encoded"):
         shutil.rmtree(checkout / git.code_path / f"{template}_{name}", ignore_errors=True)
+    # Before the script runs: what it writes of the version (the names of its classes) it finds in these files, as the
+    # server does.
+    address = _add_files(
+        checkout / git.code_path / template / "1" / "published", into / "fetched", registered_model, pin
+    )
     # As git-sync leaves it, by which the script knows the commit.
     (into / "current").symlink_to(checkout)
     (into / "repository").mkdir()
     variables = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        # The script's Python is this one, which has what the server's code imports.
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "MODEL_CACHE_DIR": str(into / "cache"),
+        "MLFLOW_TRACKING_URI": address,  # the server's code wants one, and asks nobody
         **dict.fromkeys(UNSET, ""),
         "CHECKOUT": str(into / "current"),
         "SOURCE": f"the git repository at {pin.code_commit}",
@@ -69,15 +80,15 @@ def _assemble(into: Path, registered_model: str, model: str, template: str, pin:
     done = subprocess.run(["sh", str(checkout / SCRIPT)], env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PublishingFailed(f"The model folder could not be made: {done.stderr.strip()} Nothing was committed.")
+    return address
 
 
-def _add_files(folder: Path, registered_model: str, pin: Pin) -> None:
-    """The version's files, as the server's cache names them, and what MLflow says of the version."""
+def _add_files(published: Path, fetched: Path, registered_model: str, pin: Pin) -> str:
+    """The version's files, as the server's cache names them, and what MLflow says of it; returns MLflow's address."""
     import hashlib
 
     from mlflow.artifacts import download_artifacts
 
-    published, fetched = folder / "1" / "published", folder.parent.parent / "fetched"
     (published / "objects").mkdir(parents=True)
     with MlflowHook.from_settings().session() as client:
         version = versions.existing(client, registered_model, pin.number)
@@ -97,5 +108,4 @@ def _add_files(folder: Path, registered_model: str, pin: Pin) -> None:
             f"{', '.join(sorted(found)) or 'none'}): the file was changed. Register it again. Nothing was committed."
         )
     (published / "version.json").write_text(json.dumps(told), encoding="utf-8")
-    with (folder / "config.pbtxt").open("a", encoding="utf-8") as config:
-        config.write(f'parameters {{ key: "mlflow_tracking_uri" value {{ string_value: "{address}" }} }}\n')
+    return address

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lifecycle import kinds
 from lifecycle.errors import BadParameter
 from lifecycle.hooks.gitops import repository
 from lifecycle.hooks.mlflow import MlflowHook
@@ -27,6 +28,7 @@ def open_run(
     params: LifecycleParams,
     run: tuple[str, str],
     *,
+    task: str = kinds.DEFAULT,
     page: str = "",
     end_of: Callable[[str], Outcome | None] | None = None,
 ) -> OpenedRun:
@@ -35,12 +37,14 @@ def open_run(
     Args:
         params: of the run.
         run: ids of the DAG (or workflow) and of its run.
+        task: of the pipeline: the kind of what it makes.
         page: the run's address for people; empty: none is known.
         end_of: how another run of the same DAG ended (None: it has not): then MLflow runs that were left RUNNING are
             ended; None: nobody knows.
 
     Raises:
-        BadParameter: the parameters name a model that git knows otherwise, or that is served elsewhere.
+        BadParameter: the parameters name a model that git knows otherwise, that is served elsewhere, or that is served
+            by another kind's template.
         RegistryError: MLflow lost the version that git pins, or cannot take what a run leaves in it.
     """
     target = Target.of(params)
@@ -48,6 +52,7 @@ def open_run(
     wanted = params["registered_model"]
     pinned, commit = repository().read(target.environment, target.app, target.model)
     _check(pinned, target, wanted)
+    check_template(pinned, target, task)
     check_served_here(target, "Nothing was trained.")
     hook = MlflowHook.from_settings()
     # A server that says no is not asked again; one that is down is asked by the step's own retries.
@@ -84,3 +89,24 @@ def _check(pinned: PinnedModel, target: Target, wanted: str) -> None:
         )
     if pinned.hold:
         log.warning("%s is on hold in git: this run trains and registers, and stops before the commit.", target.model)
+
+
+def check_template(pinned: PinnedModel, target: Target, task: str) -> None:
+    """Refuse an entry that another kind's template serves: its server would refuse every version.
+
+    A team's own folder of model_repository/ may serve any kind.
+
+    Raises:
+        BadParameter: with what to change in the entry.
+    """
+    serves = next((kind for kind in kinds.every().values() if kind.template == pinned.template), None)
+    if serves is None or serves.name == task:
+        return
+    has = f"has `template: {pinned.template}`" if pinned.template else "names no template"
+    wanted = kinds.find(task).template
+    change = f"set `template: {wanted}` in it" if wanted else "take the line `template` out of it"
+    raise BadParameter(
+        f"The entry {target.model!r} of argocd-apps/{target.environment}/{target.app}/values.yaml {has}, which serves "
+        f"the task {serves.name!r}, and this pipeline trains for {task!r}: {change}, push, and trigger the run again. "
+        "Nothing was trained."
+    )

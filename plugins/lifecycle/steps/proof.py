@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 POLL = 1.0
+# Seconds that a TrainedModel may need besides: KServe's agent learns of it from a ConfigMap, which the kubelet brings
+# to a pod that is there when it next synchronises it, after a minute and a half at the latest; then it loads.
+IN_PLACE = 120
 
 
 def prove(target: Target, pin: Pin) -> ServedVersion:
@@ -93,7 +96,7 @@ def ask(target: Target, pin: Pin, question: Callable[[str], Result]) -> tuple[En
     """Put a question to the server until it can be answered; only what time can fix is asked again."""
     from lifecycle.verification import WrongVersionServed
 
-    deadline = time.monotonic() + settings().verify_timeout
+    deadline, waits_for_agent = time.monotonic() + settings().verify_timeout, False
     while True:
         try:
             address = endpoint(target)
@@ -103,6 +106,9 @@ def ask(target: Target, pin: Pin, question: Callable[[str], Result]) -> tuple[En
             return address, answer
         except LifecycleError as error:
             passing = error.retryable or isinstance(error, WrongVersionServed)
+            if passing and time.monotonic() >= deadline and not waits_for_agent:
+                waits_for_agent = True
+                deadline += IN_PLACE if ClusterHook.from_settings().is_trained_model(target) else 0
             if not passing or time.monotonic() >= deadline:
                 raise RolloutFailed(
                     f"{target.model} in {target.environment}/{target.app} does not serve {pin.words} as it should: "

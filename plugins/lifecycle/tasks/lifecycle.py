@@ -21,16 +21,21 @@ from lifecycle.tasks.defaults import QUICK
     execution_timeout=QUICK,
     doc_md="Checks the target in git, MLflow and Argo CD, and opens the run that the rest writes to.",
 )
-def open_run() -> OpenedRun:
+def open_run(kind: str) -> OpenedRun:
     """Check that the run can end well, and open its MLflow run, or set the one that it has to RUNNING again.
 
+    Args:
+        kind: the pipeline's `task`.
+
     Raises:
-        BadParameter: the parameters name a model that git knows otherwise, or that is served elsewhere.
+        BadParameter: the parameters name a model that git knows otherwise, that is served elsewhere, or that is served
+            by another kind's template.
         RegistryError: MLflow lost the version that git pins, or cannot take what a run leaves in it.
     """
     return opening.open_run(
         context.lifecycle_params(),
         context.dag_run_ids(),
+        task=kind,
         page=context.dag_run_page(),
         end_of=context.end_of_dag_run,
     )

@@ -188,6 +188,19 @@ def test_a_release_publishes_its_folder_once_and_triton_serves_it(
     }  # fmt: skip
 
 
+def test_the_folder_of_a_classifier_has_the_names_of_its_classes(
+    place: Place, mlflow_server: Mlflow, handmade: Path, tmp_path: Path
+) -> None:
+    place.write(VALUES.replace("    version: null\n", "    template: classifier\n    version: null\n"))
+    registered = mlflow_server.register(NAME, handmade / "colours.onnx", image_size="64")
+    assert deliver(registered, "colours/one", kind="promote", newest_code=True).outcome == "pushed"
+    place.download(place.entry()["storageUri"], tmp_path / "models")
+    (labels,) = (tmp_path / "models" / MODEL).glob("*.txt")
+    # Triton reads them before it starts model.py, and a pod of KServe's asks nobody for them.
+    assert labels.read_text() == "red\ngreen\nnavy blue\n"
+    assert f'label_filename: "{labels.name}"' in (labels.parent / "config.pbtxt").read_text()
+
+
 def test_without_a_place_to_publish_in_nothing_is_committed(
     place: Place, toy_version: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,7 +83,7 @@ FULL: Manifest = {
 def test_every_object_is_as_kserve_and_kubernetes_define_it(mode: str, more: Manifest, schema: Path) -> None:
     objects = render(values(mode, **more))
     wanted = {"ServingRuntime", "InferenceService", "Service", "ServiceAccount"}
-    wanted |= {"TrainedModel"} if mode == "trained-model" else set()
+    wanted |= {"TrainedModel"} if mode == "trained-model" else {"ConfigMap"}
     wanted |= {"Secret", "PodDisruptionBudget", "NetworkPolicy"} if more else set()
     assert {each["kind"] for each in objects} == wanted
     for each in objects:
@@ -140,9 +140,30 @@ def test_group_has_one_service_with_a_mount_and_a_pin_for_each_model() -> None:
     after = of("InferenceService", render(moved))[0]["spec"]["predictor"]["labels"]
     assert {key for key in before if before[key] != after[key]} == {"pin.yolo-lifecycle/digits"}
     runtime = of("ServingRuntime", render(values("group")))[0]["spec"]["containers"][0]
-    assert runtime["ports"][0] == {"name": "http", "containerPort": 8080, "protocol": "TCP"}, "KServe's port 80"
+    assert runtime["ports"][0] == {"name": "http", "containerPort": 8000, "protocol": "TCP"}, "KServe's port 80"
     assert runtime["readinessProbe"]["httpGet"]["path"] == runtime["startupProbe"]["httpGet"]["path"]
     assert {"--model-control-mode=none", "--exit-on-error=true"} <= set(runtime["args"])
+
+
+def test_clients_reach_triton_through_the_proxy_that_drains() -> None:
+    objects = render(values("group"))
+    triton, proxy = of("ServingRuntime", objects)[0]["spec"]["containers"]
+    assert (triton["name"], proxy["name"]) == ("kserve-container", "proxy"), "KServe takes the first for the server"
+    assert {"--http-port=18000", "--grpc-port=18001"} <= set(triton["args"])
+    assert {port["port"]: port["targetPort"] for port in of("Service", objects)[0]["spec"]["ports"]} == {
+        8000: 8000, 8001: 8001, 8002: 8002}  # fmt: skip
+    assert proxy["lifecycle"]["preStop"]["httpGet"]["port"] == 8003
+    assert triton["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "8"], "two seconds after the drain"
+    (config,) = of("ConfigMap", objects)
+    assert config["data"]["haproxy.cfg"].strip() == (TRITON / "files" / "haproxy.cfg").read_text().strip()
+    assert config["metadata"]["name"] == of("ServingRuntime", objects)[0]["spec"]["volumes"][0]["configMap"]["name"]
+
+
+@pytest.mark.parametrize(("mode", "proxy"), [("trained-model", True), ("group", False)])
+def test_without_the_proxy_triton_is_asked_itself(mode: str, proxy: bool) -> None:
+    objects = render(values(mode, proxy={"enabled": proxy}))
+    assert len(of("ServingRuntime", objects)[0]["spec"]["containers"]) == 1 and not of("ConfigMap", objects)
+    assert {port["targetPort"] for port in of("Service", objects)[0]["spec"]["ports"]} == {8080, 8081, 8002}
 
 
 def test_trained_models_come_after_their_service_and_roll_no_pod() -> None:

@@ -191,7 +191,9 @@ class Clone:
         self._remote("read from", "fetch", *options, "origin", commit)
         archive = self._remote("read from", "archive", "--format=tar", commit, "--", *paths).out
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(into, filter="data")
+            # Debian 12's Python (3.11.2) has no filters yet; what git archives leaves no folder.
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)
+            tar.extractall(into)
 
     def fetched(self, revision: str) -> set[str]:
         """The commits that a fetched one contains, itself among them, as far back as they were fetched."""

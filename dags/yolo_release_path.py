@@ -50,8 +50,9 @@ def yolo_release_path() -> None:
     restore = RestoreOperator(
         task_id=RESTORE, **params.TARGET, registered_model="", trigger_rule=TriggerRule.ONE_FAILED
     )
-    # A run ends as its last tasks do, and `restore` is skipped where nothing was committed: this one tells.
-    chain(rollout, served, EmptyOperator(task_id="live"))
+    # A run ends as its last tasks do, and `restore` is skipped where nothing was committed.
+    live = EmptyOperator(task_id="live", doc_md="Does nothing: it is there when the folder is live, and only then.")
+    chain(rollout, served, live)
     [rollout, served] >> restore
 
 

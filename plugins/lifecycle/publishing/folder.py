@@ -95,7 +95,7 @@ def _add_files(published: Path, fetched: Path, registered_model: str, pin: Pin) 
         location = versions.files_of(client, version)
         download_artifacts(artifact_uri=location, dst_path=str(fetched), tracking_uri=client.tracking_uri)
         told = {"name": registered_model, "version": pin.number, "run_id": pin.run_id, "tags": dict(version.tags)}
-        address = client.tracking_uri
+        address = str(client.tracking_uri)
     found = set()
     for file in sorted(path for path in fetched.rglob("*") if path.is_file()):
         if file.suffix == ".onnx" or file.parent.name == "extra_files":

@@ -90,7 +90,7 @@ def platform(
     }
     for pair in doubles.values():
         for double in pair:
-            double.version = None
+            double.version, double.source = None, ""
     repository = Repository(tmp_path, model)
     configure(
         GITOPS_URL=repository.bare.as_uri(),

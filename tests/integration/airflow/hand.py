@@ -39,12 +39,17 @@ def candidate_deployment(environment: str, version: int, *, starts: bool) -> dic
     }
 
 
+def _health(trouble: str | None) -> dict[str, Any]:
+    """An Application's."""
+    return {"status": "Degraded", "message": trouble} if trouble else {"status": "Healthy", "message": None}
+
+
 class Hand(threading.Thread):
     """Looks at the branch ten times a second.
 
     Versions in `broken` never become healthy, those in `broken_in_production` not there, nor does the code of a commit
-    in `broken_code`; `paused` looks away, and `on_request` looks only where the DAG asks for a refresh, as Argo CD does
-    between two of its rare looks.
+    in `broken_code`, nor a folder in `broken_folders`; `paused` looks away, and `on_request` looks only where the DAG
+    asks for a refresh, as Argo CD does between two of its rare looks.
     """
 
     def __init__(self, repository: Repository, kube: Kube, servers: Mapping[str, tuple[Served, Served]]) -> None:
@@ -53,6 +58,7 @@ class Hand(threading.Thread):
         self.broken: dict[int, str] = {}
         self.broken_in_production: dict[int, str] = {}
         self.broken_code: dict[str, str] = {}
+        self.broken_folders: dict[str, str] = {}
         self.paused = threading.Event()
         self.on_request = threading.Event()
         self._candidates: dict[str, int] = {}
@@ -94,6 +100,11 @@ class Hand(threading.Thread):
 
     def _roll_out(self, tip: str, environment: str, file: str, broken: dict[int, str]) -> None:
         pin, (live, candidate) = self.repository.pin(file), self.servers[environment]
+        if "source" in pin:
+            trouble = self.broken_folders.get(pin["source"]["s3"])
+            live.source = live.source if trouble else pin["source"]["s3"]
+            self.set_status(tip, _health(trouble), environment)
+            return
         beside = pin.get("candidate") or {"version": None, "sha256": "", "runId": ""}
         found: dict[int | None, str | None] = {}
         for server, wanted in ((live, pin), (candidate, beside)):
@@ -104,8 +115,7 @@ class Hand(threading.Thread):
                 server.code_commit, server.name = code, pin["registeredModel"]
         self._show_candidate(environment, beside["version"], starts=not found[beside["version"]])
         trouble = next(filter(None, found.values()), None)
-        health = {"status": "Degraded", "message": trouble} if trouble else {"status": "Healthy", "message": None}
-        self.set_status(tip, health, environment)
+        self.set_status(tip, _health(trouble), environment)
 
     def _show_candidate(self, environment: str, version: int | None, *, starts: bool = True) -> None:
         """Have the Deployment of that version, or none."""

@@ -78,7 +78,10 @@ def kube_server(folder: Path) -> Iterator[Kube]:
 
 @dataclass
 class Served:
-    """What the double of Triton says that it serves; `version` None: nothing is loaded."""
+    """What the double of Triton says that it serves; `version` None, and no `source`: nothing is loaded.
+
+    `source` is the folder of a model that is not made here.
+    """
 
     url: str
     version: int | None = None
@@ -86,6 +89,7 @@ class Served:
     run_id: str = ""
     code_commit: str = ""
     name: str = "digits-detector"
+    source: str = ""
     detection: list[float] = field(default_factory=lambda: list(DETECTION))
     requests: int = 10
     failures: int = 0
@@ -99,6 +103,8 @@ class Served:
             "sha256": self.sha256,
             "code_commit": self.code_commit,
         }
+        if self.source:
+            values = {"source_uri": self.source}
         return {
             "name": "digits",
             "max_batch_size": 8,
@@ -154,7 +160,7 @@ def triton_doubles(*paths: str) -> Iterator[list[Served]]:
 
         def answer(self, content: dict[str, Any]) -> None:
             served = self.served
-            loaded = served.version is not None
+            loaded = served.version is not None or bool(served.source)
             body = json.dumps(content if loaded else {"error": "Request for unknown model: 'digits' is not found"})
             self.send_response(200 if loaded else 400)
             self.send_header("Content-Type", "application/json")

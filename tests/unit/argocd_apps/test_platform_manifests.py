@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -413,11 +414,13 @@ def test_mlflow_upgrades_a_database_that_there_is_and_leaves_a_new_one_to_the_se
         "MLFLOW_BACKEND_STORE_URI": database,
         "PATH": str(Path(sys.executable).parent),
         "HOME": str(tmp_path),
+        # Else each process compiles all of MLflow again.
+        "PYTHONPYCACHEPREFIX": os.environ.get("PYTHONPYCACHEPREFIX", str(tmp_path / "pycache")),
     }
 
     def migrate() -> str:
         done = subprocess.run(
-            [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=120
+            [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -425,7 +428,7 @@ def test_mlflow_upgrades_a_database_that_there_is_and_leaves_a_new_one_to_the_se
     assert "The database is empty" in migrate()
     store = "from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore"
     make = f"{store}; SqlAlchemyStore({database!r}, {str(tmp_path)!r})"
-    subprocess.run([sys.executable, "-c", make], env=environment, check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, "-c", make], env=environment, check=True, capture_output=True, timeout=300)
     assert "Upgrading the database's schema" in migrate()
 
 

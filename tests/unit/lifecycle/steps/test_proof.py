@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from lifecycle.errors import RolloutFailed, ServingUnavailable
+from lifecycle.hooks.kubernetes import ClusterHook
 from lifecycle.model.pin import Pin
 from lifecycle.model.target import Endpoint, Target
 from lifecycle.settings import settings
@@ -53,7 +54,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(proof, "endpoint", lambda target: Endpoint("http://127.0.0.1:1", "127.0.0.1:2"))
 
     def asked(server: Server, trained: bool) -> str:
-        monkeypatch.setattr(proof.ClusterHook, "from_settings", lambda: Cluster(trained))
+        monkeypatch.setattr(ClusterHook, "from_settings", lambda: Cluster(trained))
         return proof.ask(TARGET, PIN, server.question)[1]
 
     yield asked

@@ -6,17 +6,14 @@ model asks for besides its own pods) and one training: more of them wait for eac
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from cluster.errors import ClusterError
-from cluster.kubectl import Kubectl, Object
-from cluster.settings import ROOT, Settings
+from cluster.kubectl import Object
+from cluster.settings import Settings
 
 # Resource name to amount: cores, bytes, pieces.
 Amounts = Mapping[str, float]
@@ -77,52 +74,6 @@ def _of(container: Object) -> Counter[str]:
     limits = {name: value for name, value in (resources.get("limits") or {}).items() if "/" in name}
     asked = {**limits, **(resources.get("requests") or {})}
     return Counter({name: quantity(value) for name, value in asked.items()})
-
-
-def model_servers(settings: Settings, kubectl: Kubectl, root: Path = ROOT) -> Iterator[Servers]:
-    """The model servers of all values files of the environments that this cluster serves, rendered by Helm.
-
-    Raises:
-        ClusterError: Helm refuses a file; its own words are in the message.
-    """
-    # As Argo CD renders them. By itself Helm takes the Kubernetes that it was built for, which may be an old one.
-    version = json.loads(kubectl.run("version", "--output", "json"))["serverVersion"]["gitVersion"]
-    for environment in settings.served:
-        for file in sorted((root / "argocd-apps" / environment).glob("*/values.yaml")):
-            for deployment in _deployments(file, kubectl, root, version):
-                spec, name = deployment["spec"], deployment["metadata"]["name"]
-                replicas = int(spec.get("replicas", 1))
-                yield Servers(
-                    f"{environment}/{name}", requests(spec["template"]["spec"]), replicas, _surge(spec, replicas)
-                )
-
-
-def _deployments(file: Path, kubectl: Kubectl, root: Path, version: str) -> list[Object]:
-    """The Deployments of one file, as they are once each of its models has a version."""
-    models = len(re.findall(r"^\s+- name: ", file.read_text(), re.MULTILINE))
-    sets = [f"models[{number}].{key}" for number in range(models) for key in ("version=1", f"sha256={'0' * 64}")]
-    command = ["helm", "template", file.parent.name, str(root / "charts" / "triton"), "--kube-version", version]
-    command += ["--values", str(file.parents[1] / "environment.yaml"), "--values", str(file)]
-    command += ["--show-only", "templates/server/deployment.yaml"]
-    command += ["--set", ",".join([*sets, "modelRepository.gitSync.repo=https://example.com"])]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise ClusterError(f"{file.relative_to(root)} cannot be rendered: {done.stderr.strip()}")
-    options = ("create", "--dry-run=client", "--validate=false", "--output", "json", "--filename", "-")
-    return list(_documents(kubectl.run(*options, stdin=done.stdout)))
-
-
-def _documents(text: str) -> Iterator[Object]:
-    decoder, at = json.JSONDecoder(), 0
-    while at < len(text.rstrip()):
-        found, end = decoder.raw_decode(text[at:].lstrip())
-        at += len(text[at:]) - len(text[at:].lstrip()) + end
-        yield from found["items"] if found.get("kind") == "List" else [found]
-
-
-def _surge(spec: Object, replicas: int) -> int:
-    surge = str(((spec.get("strategy") or {}).get("rollingUpdate") or {}).get("maxSurge", 0))
-    return -(-int(surge[:-1]) * replicas // 100) if surge.endswith("%") else int(surge)
 
 
 def problems(

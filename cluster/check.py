@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping
 
-from cluster import capacity, configure, databases, existing, local, provider, secrets, volumes
+from cluster import capacity, configure, databases, existing, local, provider, secrets, serving, volumes
 from cluster.errors import ClusterError, KubectlError
 from cluster.findings import Finding, fail, note, ok
 from cluster.kubectl import Kubectl, Object
@@ -192,6 +192,7 @@ def _nodes(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
     elif wanted:
         yield ok(f"a node offers {most} nvidia.com/gpu")
     yield from _room(settings, kubectl, nodes)
+    yield from serving.kserve(settings, kubectl)
     if len(nodes) > 1 and settings.text("storage.workspace_access") == "ReadWriteOnce":
         yield note(f"of the {len(nodes)} nodes, one holds the workspace (ReadWriteOnce): all trainings run there")
     if len(nodes) > 1 and settings.text("storage.cache_access") == "ReadWriteOnce":
@@ -208,7 +209,7 @@ def _room(settings: Settings, kubectl: Kubectl, nodes: list[Object]) -> Iterator
     if not told or shutil.which("helm") is None:
         return
     try:
-        servers = list(capacity.model_servers(settings, kubectl))
+        servers = list(serving.model_servers(settings, kubectl))
         too_large, too_much = capacity.problems(settings, nodes, kubectl.list("pods"), servers)
     except ClusterError as error:
         yield fail(str(error))

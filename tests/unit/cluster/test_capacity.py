@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster import capacity, check
+from cluster import capacity, check, serving
 from cluster.capacity import GIB, Servers
 from cluster.kubectl import Kubectl
 from cluster.settings import ROOT, Settings
@@ -18,19 +19,49 @@ from tests.unit.cluster.front import Front, named
 
 # Renders by the real Helm, in the place of the program.
 HELM = """#!{python}
-import sys, helm_python, yaml
+import re, sys, helm_python, yaml
 options = list(zip(sys.argv[4::2], sys.argv[5::2]))
 assert dict(options)["--kube-version"].startswith("v1.")
 values = {{}}
 for _, path in [o for o in options if o[0] == "--values"]:
     values.update(yaml.safe_load(open(path)))
-for model in values["models"]:
-    model.update(version=1, sha256="0" * 64)
+for name, value in (each.split("=", 1) for each in dict(options)["--set"].split(",")):
+    if found := re.fullmatch(r"models\\[(\\d+)\\]\\.(\\w+)", name):
+        values["models"][int(found[1])][found[2]] = int(value) if value == "1" else value
 values["modelRepository"] = {{"gitSync": {{"repo": "https://example.com"}}}}
 with helm_python.Chart.load(sys.argv[3]) as chart:
     rendered = chart.render(values, name=sys.argv[2], namespace="default")
-print(next(text for name, text in rendered.items() if name.endswith(dict(options)["--show-only"])))
+for wanted in [o[1] for o in options if o[0] == "--show-only"]:
+    print("---", next(text for name, text in rendered.items() if name.endswith(wanted)), sep="\\n")
 """
+
+# A model of the registry behind one that is not ours, for charts/triton; and two servers of KServe.
+TWO = """
+replicas: 3
+extraEnv:
+  - name: A
+    value: b
+models:
+  - name: densenet
+    source: {s3: s3://bucket/densenet}
+  # A comment.
+  - name: digits
+    registeredModel: digits-detector
+    version: null
+"""
+KSERVE = """
+serving: kserve
+mode: single
+replicas: 2
+resources: {requests: {cpu: 500m, memory: 1Gi}}
+models:
+  - name: digits
+    registeredModel: digits-detector
+    version: 7
+    sha256: "%s"
+    storageUri: s3://bucket/digits-detector/7-11111111-1
+  - {name: letters, registeredModel: letters}
+""" % ("1" * 64)
 
 
 def node(cpu: str, memory: str, gpus: int = 0, **spec: Any) -> dict[str, Any]:
@@ -89,7 +120,7 @@ def test_nodes_that_take_no_pods_and_pods_that_have_ended_do_not_count(settings:
 
 @pytest.mark.parametrize(("surge", "replicas", "pods"), [(1, 2, 1), ("25%", 2, 1), ("50%", 4, 2), (0, 2, 0)])
 def test_a_rollouts_pods(surge: str | int, replicas: int, pods: int) -> None:
-    assert capacity._surge({"strategy": {"rollingUpdate": {"maxSurge": surge}}}, replicas) == pods
+    assert serving._surge({"rollingUpdate": {"maxSurge": surge}}, replicas) == pods
 
 
 def test_what_a_pod_asks_is_the_most_that_it_ever_needs() -> None:
@@ -103,16 +134,20 @@ def test_what_a_pod_asks_is_the_most_that_it_ever_needs() -> None:
     assert capacity.requests(spec) == {"cpu": 1.0, "memory": 64 * 2**20, "nvidia.com/gpu": 1.0}
 
 
-def test_the_check_renders_every_values_file(
-    settings: Settings, front: Front, kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def put_helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "bin" / "helm"
     program.parent.mkdir()
     program.write_text(HELM.format(python=sys.executable))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def test_the_check_renders_every_values_file(
+    settings: Settings, front: Front, kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_helm(tmp_path, monkeypatch)
     found = {
-        each.name: (each.each["cpu"], each.replicas, each.surge) for each in capacity.model_servers(settings, kubectl)
+        each.name: (each.each["cpu"], each.replicas, each.surge) for each in serving.model_servers(settings, kubectl)
     }
     # The server's processors, and the proxy's 50m.
     assert found == {"staging/detector-digits": (1.05, 1, 1), "production/detector-digits": (2.05, 2, 1)}
@@ -121,3 +156,28 @@ def test_the_check_renders_every_values_file(
     assert told["fail"].startswith("A pod of production/detector-digits asks 2.05 CPU")
     assert told["note"].startswith("Not all of it has room at once: the platform, 3 model server(s)")
     assert ROOT.is_dir() and front.writes == []
+
+
+def test_the_check_renders_each_file_with_the_chart_that_serves_it(
+    settings: Settings, front: Front, kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a real node `cluster-check` refused each app of KServe's, and so did it a model with a source beside others."""
+    put_helm(tmp_path, monkeypatch)
+    root = tmp_path / "fork"
+    shutil.copytree(ROOT / "charts", root / "charts")
+    for app, text in {"two": TWO, "kserve": KSERVE, "empty": "models: []\n"}.items():
+        file = root / "argocd-apps" / "staging" / app / "values.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    shutil.copy(ROOT / "argocd-apps" / "staging" / "environment.yaml", file.parents[1])
+    found = {
+        each.name: (round(each.each["cpu"], 3), each.replicas, each.surge)
+        for each in serving.model_servers(settings, kubectl, root)
+    }
+    assert found == {
+        "staging/two-digits": (1.05, 3, 1),
+        "staging/two-densenet": (1.05, 3, 1),
+        # The server's 500m, and the proxy's 50m.
+        "staging/kserve-digits-kserve": (0.55, 2, 1),
+        "staging/kserve-letters-kserve": (0.55, 2, 1),
+    }

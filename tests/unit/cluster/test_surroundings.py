@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster import databases, provider, volumes
+from cluster import databases, provider, serving, volumes
 from cluster.kubectl import Kubectl
 from cluster.settings import Settings
 from tests.support.settings import changed, served
@@ -158,3 +158,15 @@ def test_without_a_password_the_check_says_whether_policies_are_enforced(
     [found] = list(provider.findings(changed(settings, **{"mlflow.auth": False}), Cluster(daemonset), []))
     assert found.kind == ("ok" if safe else "note")
     assert list(provider.findings(settings, Cluster(daemonset), [])) == [], "with a password it is no matter"
+
+
+def test_kserve_is_asked_for_where_a_file_needs_it(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "argocd-apps" / "staging" / "group" / "values.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("models: []\n")
+    assert list(serving.kserve(settings, Cluster(), tmp_path)) == []
+    file.write_text("serving: kserve\nmodels: []\n")
+    [found] = serving.kserve(settings, Cluster(), tmp_path)
+    assert found.kind == "fail" and "argocd-apps/staging/group/values.yaml" in found.text
+    there = Cluster(thing("customresourcedefinition", serving.INFERENCE_SERVICES))
+    assert list(serving.kserve(settings, there, tmp_path)) == []

@@ -23,7 +23,8 @@ REASONS = {
 class ApiError(Exception):
     """An answer other than success. ``details`` follows Kubernetes' StatusDetails.
 
-    ``unheard``: nothing serves the path, so the answer is the message as plain text, and no Status.
+    ``unheard``: nothing serves the path, or flow control refuses, so the answer is the message as plain text, and no
+    Status.
     """
 
     def __init__(

@@ -69,9 +69,9 @@ class Api:
                 await self.faults.strike()
             return await self._dispatch(request, request.match_info["path"], user)
         except ApiError as error:
-            if error.unheard:
-                return web.Response(text=error.message, status=error.code)
             headers = {"Retry-After": "1"} if error.code == 429 else None
+            if error.unheard:
+                return web.Response(text=error.message, status=error.code, headers=headers)
             return web.json_response(error.status(), status=error.code, headers=headers)
 
     async def _dispatch(self, request: web.Request, path: str, user: User) -> web.StreamResponse:

@@ -14,7 +14,7 @@ from sandbox.kube.errors import ApiError
 
 ANSWERS = {
     403: "is forbidden: this is an answer of the sandbox's faults",
-    429: "too many requests, please try again later",
+    429: "Too many requests, please try again later.\n",
     500: "an error on the server has prevented the request from succeeding",
 }
 _KEYS = {*map(str, ANSWERS), "slow", "slowSeconds", "seed"}
@@ -46,5 +46,6 @@ class Faults:
                 if name == "slow":
                     await asyncio.sleep(self._seconds)
                     return
-                raise ApiError(int(name), ANSWERS[int(name)])
+                # Flow control's answer is plain text.
+                raise ApiError(int(name), ANSWERS[int(name)], unheard=name == "429")
             drawn -= share

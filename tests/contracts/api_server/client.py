@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -32,6 +32,7 @@ class Answer:
     status: int
     text: str
     body: Object
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def meta(self) -> Object:
@@ -84,10 +85,13 @@ class Api:
         """One request. `body` is sent as JSON, a text as it is."""
         data = body if isinstance(body, str | None) else json.dumps(body)
         headers = {**self._headers, "Accept": "application/json", **({"Content-Type": content} if data else {})}
-        answer = self._pool.request(method, self._url(url, query), body=data, headers=headers, timeout=30)
+        # As it comes: urllib3 would wait by itself where the answer says how long.
+        answer = self._pool.request(
+            method, self._url(url, query), body=data, headers=headers, timeout=30, retries=False
+        )
         text = answer.data.decode()
         document = json.loads(text) if "json" in answer.headers.get("Content-Type", "") else {}
-        return Answer(answer.status, text, document)
+        return Answer(answer.status, text, document, answer.headers)
 
     def followed(self, namespace: str, pod: str, **query: Any) -> Iterator[str]:
         """The lines of a pod's log as they come, until the container ends."""

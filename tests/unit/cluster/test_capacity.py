@@ -161,7 +161,7 @@ def test_the_check_renders_every_values_file(
 def test_the_check_renders_each_file_with_the_chart_that_serves_it(
     settings: Settings, front: Front, kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a real node `cluster-check` refused each app of KServe's, and so did it a model with a source beside others."""
+    """On a real node `cluster-check` refused each app of KServe's; a model with a source has no version."""
     put_helm(tmp_path, monkeypatch)
     root = tmp_path / "fork"
     shutil.copytree(ROOT / "charts", root / "charts")

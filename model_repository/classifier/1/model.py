@@ -8,8 +8,11 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
 
-from classifier.task import Classification  # noqa: E402
-from model_server.served import ServedModel  # noqa: E402
+from model_server.last_words import code_told  # noqa: E402
+
+with code_told():
+    from classifier.task import Classification
+    from model_server.served import ServedModel
 
 
 class TritonPythonModel(ServedModel):

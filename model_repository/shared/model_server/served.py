@@ -6,10 +6,7 @@ it takes and gives is in config.pbtxt.
 """
 
 import json
-import os
 import time
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +20,7 @@ from model_server.engine import Engine
 from model_server.errors import LoadError, RequestError, one_line
 from model_server.gpu import Gpu
 from model_server.instances import instances_of
+from model_server.last_words import last_words
 from model_server.memory import keep_freed_memory
 from model_server.metrics import Metrics
 from model_server.onnx_metadata import read_metadata
@@ -49,9 +47,9 @@ class ServedModel:
         self._engine: Engine | None = None
         try:
             self._load(json.loads(args["model_config"]), args["model_instance_name"], _device(args))
-            _last_words("")
+            last_words("")
         except LoadError as error:
-            _last_words(f"{self._title} is not ready: {error}")
+            last_words(f"{self._title} is not ready: {error}")
             pb_utils.Logger.log_error(f"{self._title} is not ready: {error}")
             raise pb_utils.TritonModelException(str(error)) from None
 
@@ -159,17 +157,6 @@ class ServedModel:
         if "model_info" in wanted:
             outputs["model_info"] = np.tile(self._info, (len(answers), 1))
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, outputs[name]) for name in outputs if name in wanted])
-
-
-def _last_words(text: str) -> None:
-    """What Kubernetes shows when the container ends, in the file that the chart names; empty: the end of the log.
-
-    Triton exits where its model cannot be loaded, but the end of its log does not say why.
-    """
-    path = os.environ.get("TERMINATION_MESSAGE_PATH")
-    if path:
-        with suppress(OSError):
-            Path(path).write_text(text, encoding="utf-8")
 
 
 def _device(args: dict[str, str]) -> int:

@@ -133,7 +133,7 @@ def _container_trouble(pod: str, container: dict[str, Any]) -> str:
 
 
 def _ended(terminated: dict[str, Any]) -> str:
-    said = short(terminated.get("message") or terminated.get("reason") or "")
+    said = short(terminated.get("message") or terminated.get("reason") or "").removesuffix(".")
     return f"ended with exit code {terminated.get('exitCode')}{f': {said}' if said else ''}"
 
 

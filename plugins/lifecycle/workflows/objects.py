@@ -33,6 +33,8 @@ STEPS = (
 )
 TRAINER = ("prepare", "train", "evaluate")
 APPROVE = "approve"
+# What the person who is asked sees beside the waiting step, and which step knows it.
+ASKED_ABOUT = {"version": "register", "live_version": "open", "figures": "evaluate"}
 KEPT = 7 * 24 * 3600  # seconds that a workflow is there after its end
 MARGIN = 600  # seconds that a step may take beside what it waits for
 
@@ -123,6 +125,12 @@ def _pipeline(chosen: Settings) -> Template:
                 {"name": key, "value": f"{{{{tasks.open.outputs.parameters.{key}}}}}"} for key in STEP_OUTPUTS["open"]
             ]
             task["arguments"] = {"parameters": given}
+        if name == APPROVE:
+            seen = [
+                {"name": key, "value": f"{{{{tasks.{where}.outputs.parameters.{key}}}}}"}
+                for key, where in ASKED_ABOUT.items()
+            ]
+            task["arguments"] = {"parameters": seen}
         if name == CLIENT:
             address = {"name": "grpc_url", "value": "{{tasks.verify.outputs.parameters.grpc_url}}"}
             task["arguments"] = {"parameters": [address]}
@@ -147,7 +155,7 @@ def _steps(name: str, text: str, pipeline: Pipeline, chosen: Settings) -> list[T
         *(trainer(chosen, each, pipeline.task) for each in TRAINER),
         step(chosen, "changes", [f"--image={chosen.trainer_image}"]),
         *(step(chosen, each) for each in ("gate", "register")),
-        *([{"name": APPROVE, "suspend": {}}] if chosen.require_approval else []),
+        *([_approve()] if chosen.require_approval else []),
         step(chosen, "promote"),
         step(chosen, "wait", seconds=waits + (chosen.merge_timeout if requests else 0)),
         step(chosen, "verify"),
@@ -156,6 +164,11 @@ def _steps(name: str, text: str, pipeline: Pipeline, chosen: Settings) -> list[T
         step(chosen, "restore", seconds=waits),
         step(chosen, "close", ["--failures={{workflow.failures}}"]),
     ]
+
+
+def _approve() -> Template:
+    inputs = {"parameters": [{"name": key} for key in ASKED_ABOUT]}
+    return {"name": APPROVE, "inputs": inputs, "suspend": {}}
 
 
 def _cron(name: str, pipeline: Pipeline, chosen: Settings) -> dict[str, Any]:

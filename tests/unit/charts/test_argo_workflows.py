@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,6 +129,26 @@ def test_every_object_is_as_argo_workflows_defines_it(check: Any, scheduled: lis
         "Europe/Berlin",
         "Forbid",
     )
+
+
+def test_whoever_approves_sees_what_it_is_about(scheduled: list[Object]) -> None:
+    found = templates(scheduled[0])
+    tasks = {task["name"]: task for task in found["pipeline"]["dag"]["tasks"]}
+    given = {each["name"]: each["value"] for each in tasks["approve"]["arguments"]["parameters"]}
+    assert list(given) == ["version", "live_version", "figures"]
+    assert [each["name"] for each in found["approve"]["inputs"]["parameters"]] == list(given)
+    assert "approve" not in templates(digits()[0])
+
+
+def test_a_task_is_given_what_a_step_before_it_leaves(scheduled: list[Object]) -> None:
+    """As Argo's own lint says; it refuses the whole workflow otherwise."""
+    found = templates(scheduled[0])
+    before: list[str] = []
+    for task in found["pipeline"]["dag"]["tasks"]:
+        for step, name in re.findall(r"\{\{tasks\.(\w+)\.outputs\.parameters\.(\w+)\}\}", json.dumps(task)):
+            left = [each["name"] for each in found[step]["outputs"]["parameters"]]
+            assert step in before and name in left, f"{task['name']}: {step}.{name}"
+        before.append(task["name"])
 
 
 def test_every_pod_is_valid_and_restricted(scheduled: list[Object]) -> None:

@@ -18,6 +18,10 @@ from .config import REPOSITORY_ROOT, Config, repository_branch, repository_url
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME", "SSL_CERT_FILE")
 
 
+# A person's own settings of the product, and how often Airflow reads the DAGs.
+PASSED_ON = ("LIFECYCLE_", "AIRFLOW__DAG_PROCESSOR__")
+
+
 @dataclass(frozen=True)
 class Server:
     """A process of the platform: its command, what it adds to the environment, and its readiness check."""
@@ -125,7 +129,7 @@ def airflow_variables(
         "AIRFLOW_CONN_MLFLOW_DEFAULT": json.dumps(tracking),
         "LIFECYCLE_GITOPS_URL": repository_url(),
         "LIFECYCLE_GITOPS_BRANCH": repository_branch(),
-        **{name: value for name, value in os.environ.items() if name.startswith("LIFECYCLE_")},
+        **{name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)},
     }
 
 

@@ -42,7 +42,7 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        port = self._until(lambda: (folder / "DevToolsActivePort").read_text().split()[0], FileNotFoundError)
+        port = self._until(lambda: self._port(folder / "DevToolsActivePort"), FileNotFoundError)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as response:
             (page,) = (target for target in json.load(response) if target["type"] == "page")
         self._socket = connect(page["webSocketDebuggerUrl"], max_size=None)
@@ -67,6 +67,11 @@ class Browser:
     def picture(self) -> bytes:
         """What is seen, as PNG."""
         return base64.b64decode(self._send("Page.captureScreenshot")["data"])
+
+    def _port(self, file: Path) -> str:
+        code = self._process.poll()
+        assert code is None, f"{self._process.args} ended with {code} before it listened"
+        return file.read_text().split()[0]
 
     def _text(self) -> str:
         return str(self._value("document.body ? document.body.innerText : ''"))

@@ -16,6 +16,8 @@ import numpy as np
 import tritonclient.grpc as grpc
 import tritonclient.http as http
 
+# Seconds from an answer to the next request: several in the time of any switch, and most of the processor for others.
+PAUSE = 0.3
 # Bytes; gRPC's default is 256 KiB, and a request with one picture of 160 pixels is larger.
 RETRY_BUFFER = ("grpc.per_rpc_retry_buffer_size", 4 << 20)
 
@@ -48,7 +50,7 @@ class Asking:
                 self.answers[protocol][int(info["version"])] += 1
             except Exception as error:  # every failure counts, of whatever kind
                 self.failures.append(f"{protocol}: {type(error).__name__}: {error}")
-            self._stop.wait(0.15)
+            self._stop.wait(PAUSE)
         if client is not None:
             client.close()
 

@@ -99,7 +99,7 @@ class Platform:
         airflow, deadline = self.airflow(dag), time.monotonic() + seconds
         while (state := airflow.state(run)) not in ("success", "failed"):
             assert time.monotonic() < deadline, f"{dag} {run} is still {state} after {seconds} s: {airflow.tasks(run)}"
-            time.sleep(0.5)
+            time.sleep(1)
         return str(state)
 
     def tasks(self, run: str, dag: str = "digits") -> dict[str, str]:

@@ -21,8 +21,8 @@ class RestError(Exception):
         self.status = status
 
 
-def call(method: str, url: str, body: Any = None, token: str = "") -> Any:
-    """One request; the parsed answer.
+def call(method: str, url: str, body: Any = None, token: str = "", seconds: float = 60) -> Any:
+    """One request, answered within some seconds; the parsed answer.
 
     Raises:
         RestError: no answer, or an answer that is an error.
@@ -34,7 +34,7 @@ def call(method: str, url: str, body: Any = None, token: str = "") -> Any:
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=seconds) as response:
             return json.loads(response.read() or b"null")
     except urllib.error.HTTPError as error:
         said = error.read().decode(errors="replace")[:2000]

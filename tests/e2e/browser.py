@@ -70,7 +70,7 @@ class Browser:
 
     def _port(self, file: Path) -> str:
         code = self._process.poll()
-        assert code is None, f"{self._process.args} ended with {code} before it listened"
+        assert code is None, f"{self._process.args!r} ended with {code} before it listened"
         return file.read_text().split()[0]
 
     def _text(self) -> str:

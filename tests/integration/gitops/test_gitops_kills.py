@@ -119,6 +119,8 @@ def test_an_interrupted_task_ends_its_git_and_cleans_up(remote: Remote, tmp_path
     child = in_child(task)
     while not pids.exists() or not pids.read_text().strip():
         time.sleep(0.01)
+    # Until the task knows of its git, too: an exception in the middle of Popen leaves it nothing to end.
+    time.sleep(1)
     os.kill(child, signal.SIGTERM)
     assert wait_for([child], seconds=10) == [1]
     assert not Path(f"/proc/{pids.read_text().strip()}").exists()

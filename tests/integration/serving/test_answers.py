@@ -96,13 +96,17 @@ def test_clients_at_the_same_time_get_their_own_answers_in_common_batches(servin
         with detector(serving, "toy") as client:
             return [float(client.infer(colored(red, 0, (256, 256)))[0][0, 4]) for red in part]
 
-    before = executions(serving, "toy_engine")
-    with ThreadPoolExecutor(8) as pool:
-        found = [value for values in pool.map(ask_for, np.split(reds, 8)) for value in values]
-    np.testing.assert_allclose(found, reds, atol=1e-3)
-    after = executions(serving, "toy_engine")
-    assert after[0] - before[0] == len(reds)
-    assert after[1] - before[1] < len(reds), "no two requests were run together"
+    # Whether two of them wait at the same time is up to the machine: asked until it happens.
+    for _ in range(10):
+        before = executions(serving, "toy_engine")
+        with ThreadPoolExecutor(8) as pool:
+            found = [value for values in pool.map(ask_for, np.split(reds, 8)) for value in values]
+        np.testing.assert_allclose(found, reds, atol=1e-3)
+        after = executions(serving, "toy_engine")
+        assert after[0] - before[0] == len(reds)
+        if after[1] - before[1] < len(reds):
+            return
+    raise AssertionError("no two requests were run together")
 
 
 def executions(triton: Triton, model: str) -> tuple[int, int]:

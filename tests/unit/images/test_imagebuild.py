@@ -130,6 +130,7 @@ def test_what_was_started_ends_with_the_one_who_waits_for_it(tmp_path: Path) -> 
     finally:
         waiting.kill()
         waiting.wait()
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline and alive(group):
         time.sleep(0.05)
     assert not alive(group)

@@ -151,12 +151,16 @@ class _Side(asyncio.Protocol):
 
 
 class _Front(_Side):
-    """The client's end: finds an endpoint when a connection comes."""
+    """The client's end: finds an endpoint when a connection comes, and keeps for it what the client sends meanwhile.
+
+    Reading is paused then, but until Python 3.11.4 a pause in connection_made has no effect.
+    """
 
     def __init__(self, proxy: PortProxy) -> None:
         super().__init__()
         self.proxy = proxy
         self._connecting: asyncio.Task[None] | None = None
+        self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -174,7 +178,27 @@ class _Front(_Side):
             back.abort()
             return
         self.other, back.other = back, self
+        early, self._early = self._early, []
+        for data in early:
+            self.data_received(data)
+        if self.finished:
+            self.eof_received()
         self.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        if self._connects():
+            self._early.append(data)
+        else:
+            super().data_received(data)
+
+    def eof_received(self) -> bool:
+        if self._connects():
+            self.finished = True
+            return True
+        return super().eof_received()
+
+    def _connects(self) -> bool:
+        return self.other is None and self._connecting is not None and not self._connecting.done()
 
     async def _back(self) -> _Side | None:
         """A connection to the first endpoint that takes one."""

@@ -102,3 +102,32 @@ def test_an_endpoint_whose_process_is_gone_is_passed_over(free_port: int) -> Non
         return answers
 
     assert asyncio.run(scenario()) == [b"yes"] * 4
+
+
+def test_what_a_client_sends_at_once_waits_for_the_endpoint(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 12's Python 3.11.2 reads on although connection_made has paused reading: the request was lost there."""
+    monkeypatch.setattr(asyncio.selector_events._SelectorTransport, "pause_reading", lambda transport: None)
+
+    async def answers() -> list[bytes]:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"got " + await reader.read())
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        proxy = PortProxy("127.0.0.1", free_port, lambda message: None)
+        proxy.update([server.sockets[0].getsockname()[:2]])
+
+        def ask() -> bytes:
+            with socket.create_connection(("127.0.0.1", free_port), timeout=5) as client:
+                client.sendall(b"hello")
+                client.shutdown(socket.SHUT_WR)
+                return client.recv(100)
+
+        try:
+            return [await asyncio.to_thread(ask) for _ in range(20)]
+        finally:
+            proxy.close()
+            server.close()
+
+    assert asyncio.run(answers()) == [b"got hello"] * 20

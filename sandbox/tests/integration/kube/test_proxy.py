@@ -106,7 +106,7 @@ def test_an_endpoint_whose_process_is_gone_is_passed_over(free_port: int) -> Non
 
 def test_what_a_client_sends_at_once_waits_for_the_endpoint(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Debian 12's Python 3.11.2 reads on although connection_made has paused reading: the request was lost there."""
-    monkeypatch.setattr(asyncio.selector_events._SelectorTransport, "pause_reading", lambda transport: None)
+    monkeypatch.setattr("asyncio.selector_events._SelectorTransport.pause_reading", lambda transport: None)
 
     async def answers() -> list[bytes]:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -181,8 +181,8 @@ class _Front(_Side):
         early, self._early = self._early, []
         for data in early:
             self.data_received(data)
-        if self.finished:
-            self.eof_received()
+        if self.finished and not self.eof_received():
+            self._close()
         self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Requests that are refused, over gRPC on a busy machine, all outputs asked: each is answered, and Triton goes on.
+"""Requests that are refused, over gRPC on a busy machine, all outputs asked: each is answered, and Triton continues.
 
 An ensemble ends a request at the first step that fails, while the gRPC thread may still be starting the next step: each
 of the two then waits for the other's lock, for ever, and the model answers nobody any more (Triton 2.51, found by gdb).

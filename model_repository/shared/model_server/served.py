@@ -16,6 +16,7 @@ from model_server.answers import answers_of
 from model_server.artifact import cache_of, load_artifact, load_sibling
 from model_server.choose import choose
 from model_server.cpu import threads_of
+from model_server.crash_watch import CrashWatch
 from model_server.engine import Engine
 from model_server.errors import LoadError, RequestError, one_line
 from model_server.gpu import Gpu
@@ -45,6 +46,7 @@ class ServedModel:
         self._title = args["model_name"].removesuffix(ENGINE_SUFFIX)
         self._metrics: Metrics | None = None
         self._engine: Engine | None = None
+        self._crash_watch: CrashWatch | None = None
         try:
             self._load(json.loads(args["model_config"]), args["model_instance_name"], _device(args))
             last_words("")
@@ -56,6 +58,8 @@ class ServedModel:
     def finalize(self) -> None:
         """Takes the model's series out of Triton's metrics, which would otherwise still tell it as loaded."""
         self._metrics = None
+        if self._crash_watch:
+            self._crash_watch.close()
         if self._engine:
             self._engine.close()
             self._instances.leave()
@@ -131,6 +135,8 @@ class ServedModel:
         }
         self._info = np.frombuffer(json.dumps(info).encode(), np.uint8)
         self._metrics = Metrics(pb_utils, self._title, info)
+        if settings.on_crash == "exit":
+            self._crash_watch = CrashWatch(self._title, self._log)
         pb_utils.Logger.log_info(
             f"{self._title} serves {record.name!r} version {record.version} with {engine.choice} on "
             f"{threads.alone} threads: found in {fetched - started:.2f} s, loaded in "

@@ -28,6 +28,7 @@ SOURCES = {
     "shapes": ("shapes", "MODEL_SHAPES"),
     "engine": ("engine", "MODEL_ENGINE"),
     "precision": ("precision", "MODEL_PRECISION"),
+    "on_crash": ("on_crash", "MODEL_ON_CRASH"),
 }
 
 
@@ -57,6 +58,8 @@ class Settings:
             there. One that is named is the only one: where it cannot be used, the model does not become ready.
         precision: `fp32`, `bf16`, `int8`, `fp16` (TensorRT), or `auto`: the fastest one that the version's evaluation
             allows. One that it does not allow is not used, even where it is named: the version stays at FP32.
+        on_crash: `exit`: Triton ends where the model's process has died, so that it is started again; `stay`: it serves
+            its other models, and this one's requests fail.
     """
 
     tracking_uri: str
@@ -76,6 +79,7 @@ class Settings:
     shapes: int = 4
     engine: str = "auto"
     precision: str = "auto"
+    on_crash: str = "exit"
 
 
 def read_settings(model_config: Mapping[str, object], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -107,6 +111,7 @@ def read_settings(model_config: Mapping[str, object], environment: Mapping[str, 
         shapes=int(reader.number("shapes", Settings.shapes, 0, 64, whole=True)),
         engine=reader.one_of("engine", ("auto", "onnxruntime", "openvino", "cuda", "tensorrt")),
         precision=reader.one_of("precision", ("auto", "fp32", "bf16", "int8", "fp16")),
+        on_crash=reader.one_of("on_crash", ("exit", "stay")),
     )
 
 

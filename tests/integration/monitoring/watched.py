@@ -101,6 +101,8 @@ class Release:
         repository.mkdir(parents=True)
         add_model(repository, MODEL, version.parameters())
         variables = {"MLFLOW_TRACKING_URI": self.mlflow.uri, "MODEL_CACHE_DIR": str(self.folder / name / "cache")}
+        # A server that outlives its model's process fails its requests, which is what the alert is for.
+        variables["MODEL_ON_CRASH"] = "stay"
         pod = self.stack.enter_context(Triton(self.executable, repository, variables, options).running())
         pod.wait_ready(MODEL, seconds=120)
         self.pods[name] = pod

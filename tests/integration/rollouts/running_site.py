@@ -225,6 +225,15 @@ class Site:
         server.kill()
         server.wait(30)
 
+    def kill_model_processes(self, pod: Manifest) -> None:
+        """SIGKILL to the processes in which a pod's models run, as the kernel does; its server lives on."""
+        argument = f"--http-address={pod['status']['podIP']}"
+        tree = psutil.Process(self._pids["kube"]).children(recursive=True)
+        (server,) = [each for each in tree if is_server(each, argument)]
+        for child in server.children():
+            if child.name().startswith("triton_python"):
+                child.kill()
+
     def cut_off(self) -> list[str]:
         """The logs of servers that ended in Error because somebody still held a connection to them."""
         logs = (self._config.home / "kube" / "logs").glob("*/triton/*.log")

@@ -1,0 +1,70 @@
+"""Ends Triton where the process of a model has died: by a crash of the engine, or killed because memory ran out.
+
+Triton (2.51) does not start such a process again. The model stays ready and its pod in its Service, and every request
+fails after a second, for ever. A server that ends is started again by whoever started it, a kubelet for one.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+SERVER = "tritonserver"
+# A line on its input: the model was unloaded. The end of its input without one: the process that held the other end is
+# gone. Then Triton is asked to end, if the process of that number is still the one that started this.
+SCRIPT = """
+read -r unloaded && exit 0
+server=$1 started=$2 file=$3 text=$4
+set -- $(cat "/proc/$server/stat" 2>/dev/null)
+[ "${22}" = "$started" ] || exit 0
+[ -z "$file" ] || printf %s "$text" > "$file"
+echo "$text" >&2
+kill -TERM "$server"
+"""
+
+
+class CrashWatch:
+    """A shell that waits for the end of this process, one of Triton's, and then ends Triton."""
+
+    def __init__(self, title: str, log: Callable[[str], None]) -> None:
+        """Begins to watch; a line of the log says so where that cannot be done.
+
+        Args:
+            title: the model.
+            log: takes a line.
+        """
+        self._shell: subprocess.Popen[bytes] | None = None
+        server = os.getppid()
+        text = (
+            f"{title}: the process that infers has died, by a crash or because memory ran out, so its server ends, to "
+            "be started again. If that happens again: more memory in `resources`, another engine (MODEL_ENGINE), or "
+            "the version before it."
+        )
+        try:
+            # Triton's name is one word, so the 22nd field is in its place.
+            name, started = _name(server), Path(f"/proc/{server}/stat").read_text().split()[21]
+            if name != SERVER:
+                log(f"nobody notices if this process dies: the one that started it is {name}, and not {SERVER}")
+                return
+            self._shell = subprocess.Popen(
+                ["/bin/sh", "-c", SCRIPT, "crash-watch", str(server), started, _message_file(), text],
+                stdin=subprocess.PIPE,
+            )
+        except OSError as error:
+            log(f"nobody notices if this process dies: {error}")
+
+    def close(self) -> None:
+        """Ends the watch: the model is unloaded."""
+        if self._shell:
+            with suppress(OSError, subprocess.TimeoutExpired):
+                self._shell.communicate(b"unloaded\n", timeout=5)
+
+
+def _name(process: int) -> str:
+    return Path(f"/proc/{process}/comm").read_text().strip()
+
+
+def _message_file() -> str:
+    """Where Kubernetes reads what a container says last; empty: there is none."""
+    return os.environ.get("TERMINATION_MESSAGE_PATH", "")

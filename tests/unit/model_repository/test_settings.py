@@ -46,6 +46,7 @@ def test_every_setting_can_be_a_parameter_and_goes_before_the_environment() -> N
         "shapes": "2",
         "engine": "openvino",
         "precision": "bf16",
+        "on_crash": "stay",
     }
     wrong = {variable: "wrong" for _, variable in SOURCES.values()}
     given = config(**{SOURCES[field][0]: value for field, value in values.items()})
@@ -67,6 +68,7 @@ def test_every_setting_can_be_a_parameter_and_goes_before_the_environment() -> N
         2,
         "openvino",
         "bf16",
+        "stay",
     )
     assert set(SOURCES) == set(values) == set(Settings.__dataclass_fields__)
     assert read_settings(given, wrong) == expected

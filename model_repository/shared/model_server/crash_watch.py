@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from model_server.last_words import message_file
+
 SERVER = "tritonserver"
 # A line on its input: the model was unloaded. The end of its input without one: the process that held the other end is
 # gone. Then Triton is asked to end, if the process of that number is still the one that started this.
@@ -48,7 +50,7 @@ class CrashWatch:
                 log(f"nobody notices if this process dies: the one that started it is {name}, and not {SERVER}")
                 return
             self._shell = subprocess.Popen(
-                ["/bin/sh", "-c", SCRIPT, "crash-watch", str(server), started, _message_file(), text],
+                ["/bin/sh", "-c", SCRIPT, "crash-watch", str(server), started, message_file(), text],
                 stdin=subprocess.PIPE,
             )
         except OSError as error:
@@ -63,8 +65,3 @@ class CrashWatch:
 
 def _name(process: int) -> str:
     return Path(f"/proc/{process}/comm").read_text().strip()
-
-
-def _message_file() -> str:
-    """Where Kubernetes reads what a container says last; empty: there is none."""
-    return os.environ.get("TERMINATION_MESSAGE_PATH", "")

@@ -13,10 +13,14 @@ from pathlib import Path
 from model_server.errors import one_line
 
 
+def message_file() -> str:
+    """Where Kubernetes reads them; empty: there is no such file."""
+    return os.environ.get("TERMINATION_MESSAGE_PATH", "")
+
+
 def last_words(text: str) -> None:
     """Leave this text; empty: nothing is wrong any more."""
-    path = os.environ.get("TERMINATION_MESSAGE_PATH")
-    if path:
+    if path := message_file():
         with suppress(OSError):
             Path(path).write_text(text, encoding="utf-8")
 

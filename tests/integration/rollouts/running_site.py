@@ -219,20 +219,22 @@ class Site:
 
         Until then, for some milliseconds, its sockets take connections that nobody will answer.
         """
-        argument = f"--http-address={pod['status']['podIP']}"
-        tree = psutil.Process(self._pids["kube"]).children(recursive=True)
-        (server,) = [each for each in tree if is_server(each, argument)]
+        server = self._server(pod)
         server.kill()
         server.wait(30)
 
     def kill_model_processes(self, pod: Manifest) -> None:
         """SIGKILL to the processes in which a pod's models run, as the kernel does; its server lives on."""
+        for child in self._server(pod).children():
+            if child.name().startswith("triton_python"):
+                child.kill()
+
+    def _server(self, pod: Manifest) -> psutil.Process:
+        """A pod's tritonserver."""
         argument = f"--http-address={pod['status']['podIP']}"
         tree = psutil.Process(self._pids["kube"]).children(recursive=True)
         (server,) = [each for each in tree if is_server(each, argument)]
-        for child in server.children():
-            if child.name().startswith("triton_python"):
-                child.kill()
+        return server
 
     def cut_off(self) -> list[str]:
         """The logs of servers that ended in Error because somebody still held a connection to them."""

@@ -124,7 +124,9 @@ def airflow_variables(
         "AIRFLOW__API__EXPOSE_CONFIG": "False",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        # Five components write to one file. A write waits for another's this many seconds, not SQLite's 5, after which
+        # a busy machine's `make demo` would end with "Database error".
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
         "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(kubernetes),
         "AIRFLOW_CONN_MLFLOW_DEFAULT": json.dumps(tracking),
         "LIFECYCLE_GITOPS_URL": repository_url(),

@@ -26,20 +26,6 @@ DETECTOR = "argocd-apps/*/detector/values.yaml"
 WORKSPACE = "/workspace"
 
 
-class Airflow(rest.Airflow):
-    """Airflow's REST API, asked again where its SQLite, to which two lanes of tests write, was locked for too long."""
-
-    def trigger(self, params: dict[str, Any]) -> str:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                return super().trigger(params)
-            except rest.RestError as error:
-                if error.status != 500 or time.monotonic() > deadline:
-                    raise
-            time.sleep(1)
-
-
 @dataclass
 class Platform:
     """A separate sandbox, in its folder, on free ports and with its DAGs."""
@@ -87,7 +73,7 @@ class Platform:
 
     def airflow(self, dag: str = "digits") -> rest.Airflow:
         """Airflow's REST API."""
-        return Airflow(self.state()["urls"]["airflow"], dag)
+        return rest.Airflow(self.state()["urls"]["airflow"], dag)
 
     def finish(self, params: dict[str, Any], dag: str = "digits", seconds: float = 400) -> tuple[str, str]:
         """Trigger a DAG and wait for its end: (run id, state)."""

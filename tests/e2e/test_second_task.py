@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.clients import Asking
 from tests.e2e.letters import CLASSES, DAG, VALUES, push_classifier
-from tests.e2e.platform_under_test import ROOT, Platform
+from tests.e2e.platform_under_test import QUICK, ROOT, Platform
 from tools import rest
 
 # After test_second_detector.py, in the same worker: the letters that it left live are beside the classifier.
@@ -20,7 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("letters")]
 
 MODEL = "digits-classifier"
 # Digits and epochs that are enough for 0.95, in half of the example's time.
-FEWER = {"dataset": "digits?task=classify&images=1250", "epochs": 3}
+EXAMPLE = yaml.safe_load((ROOT / "dags" / "examples" / f"{CLASSES}.yaml").read_text())["train"]["hyperparameters"]
+FEWER = {"dataset": "digits?task=classify&images=1250", "epochs": 3, "hyperparameters": EXAMPLE | QUICK}
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,62 +21,55 @@ from tests.support.release_repository import Repository
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
 
+Read = Callable[[], tuple[dict[str, str], set[str]]]
+
+
 @pytest.fixture
-def airflow(tmp_path: Path) -> Any:
-    """Airflow's command line on a database of the test's own, whose DAGs are in `dags` of the test's folder."""
+def read(tmp_path: Path) -> Read:
+    """Let the DAG processor read every file of `dags` in the test's folder once, with a database of the test's own.
+
+    Returns the import errors by file, and the DAGs that there are then, as Airflow's page reads them.
+    """
     (tmp_path / "dags").mkdir()
+    file = tmp_path / "airflow.db"
     variables = {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{file}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path / "logs"),
     }
-    airflow_environment.copy_database(tmp_path / "airflow.db")
+    airflow_environment.copy_database(file)
 
-    def call(*command: str, exit_codes: tuple[int, ...] = (0,)) -> str:
-        done = subprocess.run([AIRFLOW, *command], env=variables, capture_output=True, text=True, timeout=120)
-        assert done.returncode in exit_codes, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout
+    def call() -> tuple[dict[str, str], set[str]]:
+        command = [AIRFLOW, "dag-processor", "--num-runs", "1"]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            errors = database.execute("select filename, stacktrace from import_error").fetchall()
+            dags = database.execute("select dag_id from dag where not is_stale").fetchall()
+        return {Path(name).name: error for name, error in errors}, {name for (name,) in dags}
 
     return call
 
 
-def read(airflow: Any) -> tuple[dict[str, str], set[str]]:
-    """Let the DAG processor read every file once; the import errors by file, and the DAGs that there are then."""
-    airflow("dag-processor", "--num-runs", "1")
-    errors = listed(airflow("dags", "list-import-errors", "--output", "json", exit_codes=(0, 1)))
-    return (
-        {Path(found["filepath"]).name: found["error"] for found in errors},
-        {found["dag_id"] for found in listed(airflow("dags", "list", "--output", "json"))},
-    )
-
-
-def listed(output: str) -> list[dict[str, Any]]:
-    """The JSON list that a command printed, after whatever it logged."""
-    found: list[dict[str, Any]] = json.loads(output[output.index("[{") :]) if "[{" in output else []
-    return found
-
-
-def test_a_wrong_file_is_an_import_error_that_names_the_key_and_the_other_dags_stay(
-    airflow: Any, tmp_path: Path
-) -> None:
+def test_a_wrong_file_is_an_import_error_that_names_the_key_and_the_other_dags_stay(read: Read, tmp_path: Path) -> None:
     folder = tmp_path / "dags" / "pipelines"
     write(folder, "letters", letters())
     write(folder, "shapes", letters(train__epochs=0, stages=[{**letters()["stages"][0], "model": "shapes"}]))
-    errors, dags = read(airflow)
+    errors, dags = read()
     assert set(errors) == {"shapes.py"}
     assert "pipelines/shapes.yaml cannot be used" in errors["shapes.py"]
     assert "train.epochs: input should be greater than or equal to 1 (it is 0)" in errors["shapes.py"]
     assert dags == {"letters"}
     write(folder, "shapes", letters())
-    errors, dags = read(airflow)
+    errors, dags = read()
     assert set(errors) == {"letters.py", "shapes.py"}
     assert "staging/detector/letters is written by letters.yaml too" in errors["shapes.py"]
     assert "staging/detector/letters is written by shapes.yaml too" in errors["letters.py"]
 
     write(folder, "shapes", letters(stages=[{**letters()["stages"][0], "model": "shapes"}]))
-    assert read(airflow) == ({}, {"letters", "shapes"})
+    assert read() == ({}, {"letters", "shapes"})
 
 
 def test_an_environment_that_this_cluster_does_not_serve_is_refused_before_training(

@@ -34,8 +34,8 @@ ARCHITECTURE = {
 BACKBONE = range(5)
 HEAD = len(BACKBONE)
 LEVEL = 1  # of the head: the one with the stride CELL
-# Hyperparameters of a training in which the grid stays where it is.
-STILL = {"warmup_epochs": 0, "mosaic": 0, "fliplr": 0, "translate": 0, "scale": 0, "nbs": 8}
+# Hyperparameters of a training in which the grid stays where it is. Drawing its figures would take longer than it.
+STILL = {"plots": False, "warmup_epochs": 0, "mosaic": 0, "fliplr": 0, "translate": 0, "scale": 0, "nbs": 8}
 # It keeps what the network knows: its scores are frozen, its boxes move by a hair.
 KEEPING = STILL | {"optimizer": "SGD", "lr0": 1e-6, "freeze": [*BACKBONE, f"{HEAD}.cv3"]}
 # It learns which colour is which class, and that alone: a logistic regression, which has one optimum and no luck.

@@ -55,7 +55,12 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Colours:
 @pytest.fixture(scope="session")
 def trained(server: Server, colours: Colours, tmp_path_factory: pytest.TempPathFactory) -> Pods:
     """A run through all three commands, each in a process of its own, of a model that detects on any processor."""
-    options = [f"--dataset={colours.dataset}", f"--model={colours.expert}", f"--hyperparameters={json.dumps(KEEPING)}"]
+    hyperparameters = json.dumps(KEEPING | {"plots": True})
+    options = [
+        f"--dataset={colours.dataset}",
+        f"--model={colours.expert}",
+        f"--hyperparameters={hyperparameters}",
+    ]
     workspace = tmp_path_factory.mktemp("workspace")
     pods = make_pods(server, workspace, *options, f"--outputs={workspace / 'outputs'}")
     for command in ("prepare", "train", "evaluate"):

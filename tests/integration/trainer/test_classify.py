@@ -29,7 +29,7 @@ def _classifier(server: Server, workspace: Path, *more: str) -> Pods:
         f"--batch={TRAIN['batch']}",
         "--epochs=3",
         # Processes that load images cost more than they gain with so small ones.
-        f"--hyperparameters={json.dumps(TRAIN['hyperparameters'] | {'workers': 0})}",
+        f"--hyperparameters={json.dumps(TRAIN['hyperparameters'] | {'workers': 0, 'plots': False})}",
     ]
     return make_pods(server, workspace, *options, *more)
 
@@ -51,6 +51,7 @@ def test_resnet18_learns_handwritten_digits(classifier: Pods, tmp_path: Path) ->
     assert run.data.tags["task"] == "classify"
     assert json.loads(run.data.tags["class_names"]) == [str(value) for value in range(10)]
     assert (run.data.params["model"], run.data.params["dataset_test_classes"]) == ("resnet18", "10")
+    assert classifier.artifacts("plots") == set(), "none were asked for"
     assert {"by_class.csv", "confusion_matrix.png", "examples.png"} <= classifier.artifacts("evaluation")
     rows = classifier.download("evaluation/by_class.csv", tmp_path).read_text().splitlines()
     assert len(rows) == 11 and rows[0].startswith("class,images,top1")

@@ -207,4 +207,4 @@ def test_wrong_hyperparameters_are_refused(values: dict[str, object], message: s
 
 
 def test_known_hyperparameters_are_accepted() -> None:
-    check_hyperparameters({"optimizer": "AdamW", "lr0": 0.003, "cos_lr": True, "mosaic": 0, "fliplr": 0})
+    check_hyperparameters({"optimizer": "AdamW", "lr0": 0.003, "cos_lr": True, "mosaic": 0, "plots": False})

@@ -60,7 +60,7 @@ def train(settings: Settings) -> None:
 
 
 def _store(run: Run, training: Path, best: Path) -> None:
-    """The weights, and what Ultralytics drew: results, PR curves, the confusion matrix, batches."""
+    """The weights, and what Ultralytics drew, which is nothing with ``plots: false``: results, curves, batches."""
     run.log_file(best, "weights")
     for picture in sorted(path for pattern in PICTURES for path in training.glob(pattern)):
         run.log_file(picture, "plots")

@@ -40,7 +40,6 @@ FIXED = frozenset(
         "single_cls",
         "classes",
         "time",
-        "plots",
         "verbose",
         "nms",
         "distill_model",
@@ -115,7 +114,6 @@ def train_arguments(
         "save_dir": str(folder),
         "exist_ok": True,
         "verbose": False,
-        "plots": True,
     }
     from ultralytics.cfg import get_cfg
 

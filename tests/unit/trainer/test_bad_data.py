@@ -89,7 +89,7 @@ BROKEN: dict[str, tuple[Damage, list[str]]] = {
     "split that is not there": (_yaml("images/val", "images/nowhere"), ["do not exist (1): val: images/nowhere"]),
     "split elsewhere": (
         _yaml("images/val", "../../etc"),
-        ["splits that leave the dataset's folder (1): val: ../../etc"],
+        ["leave the dataset's folder (write them relative to data.yaml, such as images/train) (1): val: ../../etc"],
     ),
     "names missing": (_yaml("names:", "labels:"), ["data.yaml has no names"]),
     "a name twice": (_yaml("- dog", "- cat"), ["two classes one name", "'cat'"]),

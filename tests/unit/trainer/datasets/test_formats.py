@@ -440,6 +440,10 @@ OTHERS = {
     ),
     "Datumaro's own JSON": ("a.json", '{"dm_format_version": "1.0", "infos": {}, "categories": {}, "items": []}'),
     "VGG Image Annotator's JSON": ("via.json", '{"a.png5620": {"regions": [{"shape_attributes": {"name": "rect"}}]}}'),
+    "Hugging Face's imagefolder (metadata.jsonl)": (
+        "metadata.jsonl",
+        '{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3, 4]], "categories": [0]}}\n',
+    ),
     "Label Studio's own table (CSV)": ("a.csv", '"annotation_id","image"\n1,"[{""x"":1,""original_width"":100}]"\n'),
 }
 

@@ -129,6 +129,38 @@ def test_coco_ids_may_be_text_in_one_list_and_numbers_in_another(tmp_path: Path)
     assert any("id 4711 in result.json" in warning for warning in dataset.summary["warnings"])
 
 
+def test_coco_categories_and_boxes_may_be_text(tmp_path: Path) -> None:
+    content = _coco()
+    for annotation in content["annotations"]:
+        annotation["category_id"] = str(annotation["category_id"])
+        annotation["bbox"] = [str(value) for value in annotation["bbox"]]
+    assert _found(_read(_write_coco(tmp_path / "export", content), tmp_path)) == _expected(*EMPTY)
+
+
+def test_categories_are_in_the_order_of_their_numbers_also_where_these_are_text(tmp_path: Path) -> None:
+    content = _coco()
+    # As text, 10 is before 9.
+    numbers = {0: "9", 1: "10"}
+    for entries, key in ((content["annotations"], "category_id"), (content["categories"], "id")):
+        for entry in entries:
+            entry[key] = numbers[entry[key]]
+    assert _found(_read(_write_coco(tmp_path / "export", content), tmp_path)) == _expected(*EMPTY)
+
+
+def test_coco_with_one_id_for_two_images_or_categories_is_refused(tmp_path: Path) -> None:
+    """As files that were joined by hand have: Ultralytics gives the boxes of both to the last one."""
+    content = _coco()
+    content["images"][1]["id"] = content["images"][0]["id"]
+    message = refusal(_write_coco(tmp_path / "images", content), tmp_path / "workspace")
+    assert "Images with one id, of which none can tell its boxes (1): i0.png and i1.png in result.json" in message
+
+    content = _coco()
+    content["categories"][1]["id"] = content["categories"][0]["id"]
+    first, second = (category["name"] for category in content["categories"])
+    message = refusal(_write_coco(tmp_path / "categories", content), tmp_path / "workspace")
+    assert f"result.json gives the category id 0 to {first} and to {second}" in message
+
+
 @pytest.mark.parametrize(
     ("kind", "field", "message"),
     [
@@ -182,6 +214,20 @@ def test_voc_images_that_nothing_names_are_left_out_and_said(tmp_path: Path) -> 
     assert _found(dataset) == _expected()
     said = "Images without a Pascal VOC file, which are left out (2): e0.png, e1.png."
     assert said in dataset.summary["warnings"]
+
+
+def test_voc_of_an_image_that_a_person_has_verified_in_labelimg(tmp_path: Path) -> None:
+    """LabelImg 1.8.6 marks it by an attribute of the file's first element."""
+    root = tmp_path / "voc"
+    _images(root, LABELLED)
+    for number, name in enumerate(LABELLED):
+        file = root / f"{name[:-4]}.xml"
+        _voc(file, name)
+        if number % 2:
+            file.write_text(file.read_text().replace("<annotation>", '<annotation verified="yes">', 1))
+    dataset = _read(root, tmp_path)
+    assert _found(dataset) == _expected()
+    assert dataset.summary["warnings"] == []
 
 
 def test_voc_that_counts_the_first_pixel_from_one(tmp_path: Path) -> None:

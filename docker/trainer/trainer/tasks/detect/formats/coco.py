@@ -7,7 +7,9 @@ ids may start anywhere and have holes.
 from __future__ import annotations
 
 import json
+import math
 import mmap
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +32,7 @@ class _Object:
     """An annotation: only what a detector is trained with is kept, so that polygons do not stay in memory."""
 
     image: Any
-    category: Any
+    category: str
     box: tuple[float, ...] | None
     crowd: bool
 
@@ -88,10 +90,10 @@ def read_coco(folders: Folders, annotations: list[str], problems: Problems, warn
 def _load(file: Path, shown: str) -> dict[str, Any]:
     def keep(value: dict[str, Any]) -> Any:
         if "image_id" in value and "category_id" in value:
-            box = value.get("bbox") or _box_of(value.get("segmentation"))
-            return _Object(
-                value["image_id"], value["category_id"], tuple(box) if box else None, bool(value.get("iscrowd"))
-            )
+            box = _numbers(value.get("bbox")) or _box_of(value.get("segmentation"))
+            # One text for all objects of a category, of which there may be millions.
+            category = sys.intern(str(value["category_id"]))
+            return _Object(value["image_id"], category, box, bool(value.get("iscrowd")))
         return value
 
     try:
@@ -104,6 +106,20 @@ def _load(file: Path, shown: str) -> dict[str, Any]:
         raise InputError(f"{shown} is not a COCO file: it must have lists of images, annotations and categories.")
     _require_fields(content, shown)
     return content
+
+
+def _numbers(box: Any) -> tuple[float, ...] | None:
+    """A box whose numbers may be written as text; None of anything else."""
+    try:
+        return tuple(map(float, box)) if isinstance(box, list) and len(box) == 4 else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _pixels(value: Any) -> int:
+    """A width or height; 0 where it is not told."""
+    numbers = _numbers([value, 0, 0, 0])
+    return int(numbers[0]) if numbers and math.isfinite(numbers[0]) else 0
 
 
 def _require_fields(content: dict[str, Any], shown: str) -> None:
@@ -129,7 +145,7 @@ def _file_of(image: dict[str, Any]) -> str:
     return str(image.get("file_name") or image.get("coco_url") or "")
 
 
-def _box_of(segmentation: Any) -> list[float] | None:
+def _box_of(segmentation: Any) -> tuple[float, ...] | None:
     """[x, y, width, height] around polygons [[x1, y1, x2, y2 …] …]."""
     if not isinstance(segmentation, list) or not all(
         isinstance(part, list) and len(part) >= 6 for part in segmentation
@@ -137,22 +153,13 @@ def _box_of(segmentation: Any) -> list[float] | None:
         return None
     xs = [value for part in segmentation for value in part[0::2]]
     ys = [value for part in segmentation for value in part[1::2]]
-    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)] if xs else None
+    return (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)) if xs else None
 
 
-def _categories(contents: dict[str, dict[str, Any]], files: dict[str, str]) -> dict[Any, str]:
+def _categories(contents: dict[str, dict[str, Any]], files: dict[str, str]) -> dict[str, str]:
     """Names by id, in the order of ids; without those that only stand above others, as Roboflow writes one."""
-    found: dict[str, dict[Any, str]] = {}
     used = {annotation.category for content in contents.values() for annotation in content["annotations"]}
-    for split, content in contents.items():
-        above = {str(entry.get("supercategory", "")) for entry in content["categories"]}
-        found[split] = {
-            entry["id"]: str(entry["name"]).strip()
-            for entry in sorted(content["categories"], key=lambda entry: entry["id"])
-            if entry["id"] in used
-            or str(entry["name"]) not in above
-            or str(entry.get("supercategory")) == str(entry["name"])
-        }
+    found = {split: _names(content["categories"], used, files[split]) for split, content in contents.items()}
     first = next(iter(found))
     for split, names in found.items():
         if names != found[first]:
@@ -167,7 +174,30 @@ def _categories(contents: dict[str, dict[str, Any]], files: dict[str, str]) -> d
     return names
 
 
-def _told(categories: dict[Any, str]) -> str:
+def _names(categories: list[dict[str, Any]], used: set[str], file: str) -> dict[str, str]:
+    """Names by id of one file; an id may be a number in one list and its text in another."""
+    above = {str(entry.get("supercategory", "")) for entry in categories}
+    found: dict[str, str] = {}
+    for entry in sorted(categories, key=_order):
+        number, name = str(entry["id"]), str(entry["name"])
+        if number not in used and name in above and str(entry.get("supercategory")) != name:
+            continue
+        if number in found:
+            raise InputError(
+                f"{file} gives the category id {number} to {found[number]} and to {name.strip()}. Give each its "
+                "own, or export the dataset again."
+            )
+        found[number] = name.strip()
+    return found
+
+
+def _order(category: dict[str, Any]) -> tuple[bool, int, str]:
+    """Numbers by their value, before other text."""
+    number = str(category["id"])
+    return not number.isdigit(), int(number) if number.isdigit() else 0, number
+
+
+def _told(categories: dict[str, str]) -> str:
     return ", ".join(f"{number} {name}" for number, name in list(categories.items())[:10])
 
 
@@ -175,7 +205,7 @@ def _samples(
     root: Path,
     content: dict[str, Any],
     file: str,
-    numbers: dict[Any, int],
+    numbers: dict[str, int],
     finder: ImageFinder,
     problems: Problems,
     warnings: Problems,
@@ -184,15 +214,19 @@ def _samples(
     for annotation in content["annotations"]:
         objects[str(annotation.image)].append(annotation)
     samples: dict[str, Sample] = {}
+    owners: dict[str, str] = {}  # the image that has an id
     for image in content["images"]:
-        told, found = _file_of(image), objects.pop(str(image["id"]), [])
+        told, number = _file_of(image), str(image["id"])
+        if (other := owners.setdefault(number, told)) != told:
+            problems.add("images with one id, of which none can tell its boxes", f"{other} and {told} in {file}")
+        found = objects.pop(number, [])
         key = finder.find(told, file, problems)
         if key is None:
             continue
         if key in samples:
             problems.add("images that are named twice", f"{told} in {file}")
         # Label Studio writes null for an image that it could not open, and that nobody drew a box on.
-        size = (int(image.get("width") or 0), int(image.get("height") or 0))
+        size = (_pixels(image.get("width")), _pixels(image.get("height")))
         if found and min(size) <= 0:
             problems.add("images whose boxes are in pixels of an unknown width and height", f"{told} in {file}")
             continue
@@ -206,7 +240,7 @@ def _samples(
 def _rows(
     objects: list[_Object],
     size: tuple[int, int],
-    numbers: dict[Any, int],
+    numbers: dict[str, int],
     where: str,
     problems: Problems,
     warnings: Problems,
@@ -219,7 +253,7 @@ def _rows(
             problems.add("labels of unknown class", f"{where}: category {found.category}")
         elif found.crowd:
             warnings.add("crowds (iscrowd), which are left out as Ultralytics does", where)
-        elif found.box is None or len(found.box) != 4:
+        elif found.box is None:
             problems.add("objects without a box", where)
         elif found.box[2] <= 0 or found.box[3] <= 0:
             warnings.add("boxes without width or height, which are left out as Ultralytics does", where)

@@ -17,6 +17,7 @@ MARKS: tuple[tuple[str, str, tuple[bytes, ...]], ...] = (
     (".json", "CreateML's JSON", (b'"image"', b'"coordinates"')),
     (".json", "Datumaro's own JSON", (b'"dm_format_version"',)),
     (".json", "VGG Image Annotator's JSON", (b'"regions"', b'"shape_attributes"')),
+    (".jsonl", "Hugging Face's imagefolder (metadata.jsonl)", (b'"file_name"', b'"bbox"')),
     (".csv", "a table (CSV)", (b"xmin", b"xmax")),
     (".csv", "Label Studio's own table (CSV)", (b"annotation_id", b"original_width")),
     (".tfrecord", "TensorFlow records", ()),

@@ -27,6 +27,8 @@ LABELME = b"<sourceAnnotation>"  # LabelMe's own XML begins alike
 # last one as the challenge does.
 SUPERVISION = ("VOC", "roboflow.ai")
 MASKS = ("SegmentationClass", "SegmentationObject")  # folders of pictures that are no images to train on
+# LabelImg marks an image that a person has verified by an attribute: <annotation verified="yes">.
+_ROOT = re.compile(rb"<annotation[\s>]")
 # Behind an image's name in the challenge's lists by class.
 _VERDICT = re.compile(r"\s+(-1|0|1)$")
 
@@ -39,7 +41,7 @@ def find_voc(root: Path, files: list[str]) -> list[str]:
 def _is_voc(file: Path) -> bool:
     with file.open("rb") as content:
         start = content.read(512)
-    return b"<annotation>" in start and LABELME not in start
+    return _ROOT.search(start) is not None and LABELME not in start
 
 
 def read_voc(folders: Folders, annotations: list[str], problems: Problems, warnings: Problems) -> Tree:

@@ -25,6 +25,7 @@ from trainer.tasks.detect.layout import LabelFiles
 SYNONYMS = {"val": ("val", "valid", "validation")}
 # Ultralytics would train on them.
 TRAINED_ELSEWHERE = frozenset({".avif", ".dng", ".heic", ".heif", ".jp2", ".mpo"})
+OUTSIDE = "splits that leave the dataset's folder (write them relative to data.yaml, such as images/train)"
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")  # C:\… or \\server\…
 
 
@@ -86,7 +87,11 @@ def _load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
         data, written = yaml.safe_load(text), yaml.load(text, yaml.BaseLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path.name} is not UTF-8 ({error}). Save it as UTF-8, or export the dataset again."
+        ) from error
+    except (OSError, yaml.YAMLError) as error:
         raise InputError(f"{path.name} cannot be read: {error}. Mend it, or export the dataset again.") from error
     if not isinstance(data, dict):
         raise InputError(
@@ -158,7 +163,7 @@ class _Splits:
             if WINDOWS.match(entry):
                 self._refuse_windows(split, entry)
             elif path is None:
-                self.problems.add("splits that leave the dataset's folder", f"{split}: {entry}")
+                self.problems.add(OUTSIDE, f"{split}: {entry}")
             elif path.is_dir():
                 listed.append(self._list_folder(path))
                 keys.update(listed[-1][1])

@@ -11,6 +11,9 @@ from trainer.errors import InputError
 from trainer.progress import say
 from trainer.transfer import REMOTE, download, open_store, shown, with_retries
 
+# A list of images with their addresses, which is no archive.
+NDJSON = ".ndjson"
+
 
 def fetch(uri: str, scratch: Path) -> tuple[Path, bool]:
     """Bring a dataset to this machine.
@@ -20,7 +23,7 @@ def fetch(uri: str, scratch: Path) -> tuple[Path, bool]:
         scratch: an empty folder for what is downloaded and unpacked.
 
     Returns:
-        Its folder (or the data.yaml or COCO file that the URI names), and whether it is a copy of our own, in
+        Its folder (or the data.yaml, COCO or NDJSON file that the URI names), and whether it is a copy of our own, in
         ``scratch``.
 
     Raises:
@@ -37,7 +40,7 @@ def fetch(uri: str, scratch: Path) -> tuple[Path, bool]:
     path = Path(unquote(parts.path) if parts.scheme == "file" else uri)
     if path.is_dir():
         return path, False
-    if path.is_file() and path.suffix in {".yaml", ".yml", ".json"}:
+    if path.is_file() and path.suffix.lower() in {".yaml", ".yml", ".json", NDJSON}:
         return path, False
     if path.is_file():
         say(f"Unpacking {path}")
@@ -56,6 +59,11 @@ def _fetch_remote(uri: str, scratch: Path) -> Path:
     if scheme == "s3" and with_retries("dataset", uri, lambda: filesystem.isdir(path)):
         with_retries("dataset", uri, lambda: _download_folder(filesystem, path, scratch / "source"))
         return scratch / "source"
+    if urlsplit(uri).path.lower().endswith(NDJSON):
+        file = scratch / "source" / f"dataset{NDJSON}"
+        file.parent.mkdir()
+        with_retries("dataset", uri, lambda: download(filesystem, path, file))
+        return file
     archive = scratch / "archive"
     with_retries("dataset", uri, lambda: download(filesystem, path, archive))
     unpack(archive, scratch / "source", shown(uri))

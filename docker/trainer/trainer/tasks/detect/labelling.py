@@ -30,7 +30,7 @@ class BoxLabelling(Labelling):
 
     def read(self, place: Path, scratch: Path, problems: Problems, warnings: Problems, *, confined: bool) -> Tree:
         """See ``Labelling``."""
-        return read(place, problems, warnings, confined=confined)
+        return read(place, scratch, problems, warnings, confined=confined)
 
     def parse(self, sample: Sample, content: bytes, tree: Tree) -> Labels | None:
         """See ``Labelling``."""

@@ -13,17 +13,19 @@ from trainer.datasets.model import Tree
 from trainer.datasets.problems import Problems
 from trainer.errors import InputError
 from trainer.tasks.detect.formats.coco import find_coco, read_coco
+from trainer.tasks.detect.formats.ndjson import SUFFIX, find_ndjson, read_ndjson
 from trainer.tasks.detect.formats.others import refuse_others
 from trainer.tasks.detect.formats.plain import find_names, read_plain
 from trainer.tasks.detect.formats.voc import find_voc, read_voc
 from trainer.tasks.detect.formats.yolo import find_data_yaml, read_yolo
 
 
-def read(place: Path, problems: Problems, warnings: Problems, *, confined: bool) -> Tree:
+def read(place: Path, scratch: Path, problems: Problems, warnings: Problems, *, confined: bool) -> Tree:
     """Recognise the format of a dataset and list its samples.
 
     Args:
-        place: its folder, its data.yaml, or a COCO file in it.
+        place: its folder, its data.yaml, or a COCO or NDJSON file in it.
+        scratch: a folder for images that have to be fetched.
         problems: takes what is wrong with single files and splits.
         warnings: takes what the owner should know.
         confined: whether nothing outside of the folder may be named (what was downloaded must not read local files).
@@ -31,7 +33,7 @@ def read(place: Path, problems: Problems, warnings: Problems, *, confined: bool)
     Raises:
         InputError: it is of no format that is read, or its description is wrong.
     """
-    if place.is_file() and place.suffix.lower() != ".json":
+    if place.is_file() and place.suffix.lower() not in (".json", SUFFIX):
         return read_yolo(place, problems, warnings, confined=confined)
     folder = place if place.is_dir() else place.parent
     if place.is_dir() and (data_yaml := find_data_yaml(folder)):
@@ -40,6 +42,8 @@ def read(place: Path, problems: Problems, warnings: Problems, *, confined: bool)
     files = [place.name] if place.is_file() else folders.below("")
     if annotations := find_coco(folders.root, files):
         return read_coco(folders, annotations, problems, warnings)
+    if annotations := find_ndjson(folders.root, files):
+        return read_ndjson(folders, annotations[0], scratch, problems, warnings)
     if annotations := find_voc(folders.root, files):
         return read_voc(folders, annotations, problems, warnings)
     if names := find_names(files):

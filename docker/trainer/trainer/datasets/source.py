@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from trainer.datasets import ndjson
 from trainer.datasets.archive import unpack
 from trainer.errors import InputError
 from trainer.progress import say
 from trainer.transfer import REMOTE, download, open_store, shown, with_retries
-
-# A list of images with their addresses, which is no archive.
-NDJSON = ".ndjson"
 
 
 def fetch(uri: str, scratch: Path) -> tuple[Path, bool]:
@@ -40,7 +38,7 @@ def fetch(uri: str, scratch: Path) -> tuple[Path, bool]:
     path = Path(unquote(parts.path) if parts.scheme == "file" else uri)
     if path.is_dir():
         return path, False
-    if path.is_file() and path.suffix.lower() in {".yaml", ".yml", ".json", NDJSON}:
+    if path.is_file() and path.suffix.lower() in {".yaml", ".yml", ".json", ndjson.SUFFIX}:
         return path, False
     if path.is_file():
         say(f"Unpacking {path}")
@@ -59,8 +57,8 @@ def _fetch_remote(uri: str, scratch: Path) -> Path:
     if scheme == "s3" and with_retries("dataset", uri, lambda: filesystem.isdir(path)):
         with_retries("dataset", uri, lambda: _download_folder(filesystem, path, scratch / "source"))
         return scratch / "source"
-    if urlsplit(uri).path.lower().endswith(NDJSON):
-        file = scratch / "source" / f"dataset{NDJSON}"
+    if urlsplit(uri).path.lower().endswith(ndjson.SUFFIX):
+        file = scratch / "source" / f"dataset{ndjson.SUFFIX}"
         file.parent.mkdir()
         with_retries("dataset", uri, lambda: download(filesystem, path, file))
         return file

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import Dataset
+from trainer.errors import InputError
+from trainer.tasks.classify.labelling import CLASSES
 from trainer.tasks.detect.labelling import BOXES
 
 from conftest import write_image
@@ -197,3 +199,38 @@ def test_a_line_that_is_not_json_is_told_by_number(tmp_path: Path) -> None:
     file = _write(tmp_path, _records(tmp_path, {"boxes": ROWS["boxes"]}, path="."))
     file.write_text(file.read_text() + '{"type": "image", "file"\n')
     assert "Line 13 of pets.ndjson is not JSON" in refusal(file, tmp_path / "workspace")
+
+
+def test_classes_are_those_that_ultralytics_trains_on(web: str, tmp_path: Path) -> None:
+    """Numbers have holes, a class has no image, and an image has no class."""
+    names = {"1": "unused", "3": "dog", "7": "cat"}
+    lines = _records(tmp_path / "own", {}, task="classify", class_names=names, path=".")
+    for number, line in enumerate(lines[1:]):
+        line["annotations"] = {"classification": [(3, 7)[number % 2]]} if number else {}
+    dataset = materialise(str(_write(tmp_path / "own", lines)), tmp_path / "workspace", CLASSES)
+    assert dataset.names == ["dog", "cat"]
+    assert any("Images without a class" in said for said in dataset.summary["warnings"])
+    found = {
+        hashlib.sha256(sample.image.read_bytes()).hexdigest(): int(str(sample.rows))
+        for samples in dataset.splits.values()
+        for sample in samples
+    }
+    assert found == _converted_classes(web, lines, tmp_path)
+
+    one = [lines[0], *[line for line in lines[1:] if line["annotations"] == {"classification": [3]}]]
+    with pytest.raises(InputError, match="are of 1 classes; a classifier needs two or more"):
+        materialise(str(_write(tmp_path / "own", one)), tmp_path / "other", CLASSES)
+
+
+def _converted_classes(web: str, lines: list[dict[str, Any]], folder: Path) -> dict[str, int]:
+    """Numbers of the classes that Ultralytics trains with, by the image's content; it takes addresses alone."""
+    start_ultralytics()
+    from ultralytics.data.converter import convert_ndjson_to_yolo
+
+    (folder / "addressed").mkdir()
+    images = [{**line, "url": f"{web}/own/images/{line['split']}/{line['file']}"} for line in lines[1:]]
+    file = _write(folder / "addressed", [lines[0], *images])
+    converted = asyncio.run(convert_ndjson_to_yolo(file, folder / "theirs"))
+    return {
+        hashlib.sha256(image.read_bytes()).hexdigest(): int(image.parent.name) for image in converted.glob("*/*/*.png")
+    }

@@ -9,13 +9,16 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
+from trainer.datasets.folders import Folders
 from trainer.datasets.labelling import Labelling, Labels
 from trainer.datasets.model import CheckedSample, Sample, Tree
+from trainer.datasets.ndjson import SUFFIX, find_ndjson
 from trainer.datasets.problems import Problems
 from trainer.errors import InputError
 from trainer.tasks.classify.digits import Recipe, make_digits
 from trainer.tasks.classify.folders import FORM, read_folders
 from trainer.tasks.classify.idx import find_idx, read_idx
+from trainer.tasks.classify.ndjson import read_ndjson
 
 FEW = 10  # images of a class in train, below which its owner is warned
 
@@ -35,9 +38,13 @@ class ClassLabelling(Labelling):
 
     def read(self, place: Path, scratch: Path, problems: Problems, warnings: Problems, *, confined: bool) -> Tree:
         """See ``Labelling``."""
-        if place.is_file():
+        listed = place.is_file() and place.suffix.lower() == SUFFIX
+        if place.is_file() and not listed:
             raise InputError(f"The dataset {place.name} is a file, and classifiers have no such. {FORM}")
-        root = Path(os.path.normpath(place.absolute()))
+        root = Path(os.path.normpath((place.parent if listed else place).absolute()))
+        folders = Folders(root, problems)
+        if found := find_ndjson(root, [place.name] if listed else folders.read("").files):
+            return read_ndjson(folders, found[0], scratch, problems, warnings)
         if files := find_idx(root):
             return read_idx(files, scratch)
         return read_folders(root, problems, warnings)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from trainer.datasets.folders import Folders
 from trainer.datasets.model import Tree
+from trainer.datasets.ndjson import SUFFIX, find_ndjson
 from trainer.datasets.problems import Problems
 from trainer.errors import InputError
 from trainer.tasks.detect.formats.coco import find_coco, read_coco
-from trainer.tasks.detect.formats.ndjson import SUFFIX, find_ndjson, read_ndjson
+from trainer.tasks.detect.formats.ndjson import read_ndjson
 from trainer.tasks.detect.formats.others import refuse_others
 from trainer.tasks.detect.formats.plain import find_names, read_plain
 from trainer.tasks.detect.formats.voc import find_voc, read_voc
@@ -43,7 +44,7 @@ def read(place: Path, scratch: Path, problems: Problems, warnings: Problems, *, 
     if annotations := find_coco(folders.root, files):
         return read_coco(folders, annotations, problems, warnings)
     if annotations := find_ndjson(folders.root, files):
-        return read_ndjson(folders, annotations[0], scratch, problems, warnings)
+        return read_ndjson(folders, annotations[0], scratch, problems)
     if annotations := find_voc(folders.root, files):
         return read_voc(folders, annotations, problems, warnings)
     if names := find_names(files):

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.datasets.finder import ImageFinder
 from trainer.datasets.folders import Folders
 from trainer.datasets.model import Sample, Tree
 from trainer.datasets.problems import Problems
 from trainer.datasets.split_names import split_of_path
 from trainer.errors import InputError
-from trainer.tasks.detect.formats.finder import ImageFinder
 from trainer.tasks.detect.formats.names import require_distinct
 from trainer.tasks.detect.labels import format_row
 

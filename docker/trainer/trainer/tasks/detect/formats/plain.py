@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trainer.datasets.finder import ImageFinder
 from trainer.datasets.folders import Folders, join
 from trainer.datasets.model import Sample, Tree
 from trainer.datasets.problems import Problems
 from trainer.datasets.split_names import by_folder, split_of
 from trainer.errors import InputError
 from trainer.progress import say
-from trainer.tasks.detect.formats.finder import ImageFinder
 from trainer.tasks.detect.formats.names import require_distinct
 from trainer.tasks.detect.layout import LabelFiles
 

@@ -11,12 +11,12 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from trainer.datasets.finder import ImageFinder, composed
 from trainer.datasets.folders import Folders, join
 from trainer.datasets.model import Sample, Tree
 from trainer.datasets.problems import Problems
 from trainer.datasets.split_names import split_of, split_of_folders
 from trainer.errors import InputError
-from trainer.tasks.detect.formats.finder import ImageFinder, composed
 from trainer.tasks.detect.formats.names import require_distinct
 from trainer.tasks.detect.labels import format_row
 

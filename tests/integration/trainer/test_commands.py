@@ -221,12 +221,28 @@ def test_an_architecture_that_learned_next_to_nothing_goes_the_whole_way(
     architecture: str, size: int, output: tuple[int, ...], server: Server, tmp_path: Path
 ) -> None:
     options = [f"--dataset=digits?images=30&size=64&seed={SEED}", f"--model={architecture}", f"--image-size={size}"]
-    pods = make_pods(server, tmp_path / "workspace", *options, "--epochs=1")
+    pods = make_pods(server, tmp_path / "workspace", *options, "--epochs=1", '--hyperparameters={"plots": false}')
     for command in ("prepare", "train", "evaluate"):
         pods.ok(command)
     assert pods.signature() == ([("images", (-1, 3, -1, -1))], [output])
     assert json.loads(pods.tags["onnx_agreement"])["comparisons"] == 4 * 3
     assert {"test/mAP50", "verification_images"} <= set(pods.client.get_run(pods.run_id).data.metrics)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [('{"lr0": 2}', "Valid 'lr0' values are between 0.0 and 1.0"), ('{"close_mosaic": "ten"}', "close_mosaic")],
+)
+def test_prepare_refuses_a_value_of_a_hyperparameter_before_it_reads_the_dataset(
+    values: str, message: str, pods: Pods
+) -> None:
+    result = pods.run_process("prepare", f"--hyperparameters={values}")
+    assert result.status == 2
+    assert (
+        result.last.startswith("ERROR: --hyperparameters has a value that Ultralytics refuses")
+        and message in result.last
+    )
+    assert "Format: " not in result.out and "dataset_digest" not in pods.tags
 
 
 def test_prepare_stops_at_a_broken_dataset(pods: Pods, tmp_path: Path) -> None:

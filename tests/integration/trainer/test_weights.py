@@ -222,6 +222,15 @@ def _classifier(_: Path) -> bytes:
         return (Path(name) / "model.pt").read_bytes()
 
 
+def _diverged(expert: Path) -> bytes:
+    """As a training in half precision whose loss became NaN leaves it."""
+    import torch
+
+    checkpoint = torch.load(expert, weights_only=False)
+    next(checkpoint["model"].parameters()).data[0] = float("nan")
+    return _saved(checkpoint)
+
+
 def _saved(content: object) -> bytes:
     import torch
 
@@ -237,6 +246,7 @@ NO_WEIGHTS = {
     "noise": (lambda _: bytes(range(256)) * 16, "cannot be loaded"),
     "truncated": (lambda expert: expert.read_bytes()[:-2000], "cannot be loaded"),
     "classifier": (_classifier, "end in Classify: they are not a plain detector's"),
+    "diverged": (_diverged, "have values that are no finite numbers: the training that wrote them diverged"),
     "tensors alone": (lambda _: _saved({"a": 1}), "cannot be loaded"),
     "program": (lambda expert: _saved({"model": _Program(expert.parent / "ran")}), "cannot be loaded"),
     "bare program": (lambda expert: pickle.dumps(_Program(expert.parent / "ran")), "cannot be loaded"),

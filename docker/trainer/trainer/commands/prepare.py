@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from trainer import runtime
 from trainer.class_names import ARTIFACT, names_tag
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import SPLITS, Dataset
@@ -18,7 +19,7 @@ from trainer.settings import Settings
 from trainer.tasks import find
 from trainer.tasks.task import Task
 from trainer.tracking import Run
-from trainer.training.arguments import check_hyperparameters
+from trainer.training.arguments import check_hyperparameters, check_values
 from trainer.transfer import shown
 from trainer.weights.start import Weights, check_model, prepare_weights
 
@@ -39,6 +40,9 @@ def prepare(settings: Settings) -> None:
     # First of all, because it tells whether the pod can write to the artifact store.
     run.log_json(_options(settings), OPTIONS)
     # Before the dataset, which may take an hour.
+    if settings.hyperparameters:
+        runtime.start(settings.workspace)
+        check_values(settings.hyperparameters)
     weights = prepare_weights(reference, settings, run) if reference else None
     task = find(settings.task)
     dataset = materialise(settings.dataset, settings.workspace, task.labelling)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,8 +25,7 @@ from trainer.transfer import download, open_store, with_retries
 
 SUFFIX = ".ndjson"
 FETCHERS = 16
-# As many are tried when they fail; an export's addresses expire together.
-MOST_FAILURES = 10
+MOST_FAILURES = 10  # an export's addresses expire together
 
 Record = dict[str, Any]
 
@@ -200,16 +200,22 @@ def _fetch(wanted: list[_Wanted]) -> None:
     for folder in {each.file.parent for each in wanted}:
         folder.mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
+    # Not each of what may be thousands is tried, where they fail for one reason.
+    stopped = Event()
 
     def fetch(each: _Wanted) -> None:
-        # Not each of what may be thousands that are missing for one reason.
-        if len(failed) >= MOST_FAILURES:
+        if stopped.is_set():
             return
         try:
             filesystem, address = open_store(each.url)
             with_retries("image", each.url, lambda: download(filesystem, address, each.file))
         except InputError as error:
             failed.append(f"{each.told} ({error})")
+            if len(failed) >= MOST_FAILURES:
+                stopped.set()
+        except BaseException:
+            stopped.set()
+            raise
 
     with ThreadPoolExecutor(FETCHERS) as pool:
         for number, _ in enumerate(pool.map(fetch, wanted), start=1):

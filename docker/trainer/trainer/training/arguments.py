@@ -115,13 +115,18 @@ def train_arguments(
         "exist_ok": True,
         "verbose": False,
     }
+    check_values(arguments)
+    return arguments
+
+
+def check_values(arguments: dict[str, Any]) -> None:
+    """Raise InputError for a value of a wrong type or range, by Ultralytics' own check."""
     from ultralytics.cfg import get_cfg
 
     try:
         get_cfg(overrides=arguments)
     except (TypeError, ValueError, SyntaxError) as error:
         raise InputError(f"--hyperparameters has a value that Ultralytics refuses: {error}") from error
-    return arguments
 
 
 def params_for_mlflow(arguments: dict[str, Any], settings: Settings) -> dict[str, Any]:

@@ -44,14 +44,24 @@ def check_weights(file: Path, name: str, task: Task, image_size: int) -> list[st
     task.trust()
     try:
         model, _ = load_checkpoint(str(file))
-        names, _ = dict(model.names), model.model[-1]
+        names, _ = _by_number(model.names), model.model[-1]
     except Exception as error:  # whatever a file that is no checkpoint happens to raise
         raise InputError(
             f"The weights {name} cannot be loaded: {_reason(error, file)} Give a .pt file that a training with "
             "Ultralytics (best.pt) or its model.save() wrote."
         ) from error
     task.check_layers(model, name, image_size)
+    if not all(bool(values.isfinite().all()) for values in model.state_dict().values()):
+        raise InputError(
+            f"The weights {name} have values that are no finite numbers: the training that wrote them diverged, and "
+            "one that continues from them learns nothing. Give those of an earlier epoch, or of another training."
+        )
     return [str(names[number]) for number in sorted(names)]
+
+
+def _by_number(names: dict[int, str] | list[str]) -> dict[int, str]:
+    """Old checkpoints have a list."""
+    return dict(enumerate(names)) if isinstance(names, list) else dict(names)
 
 
 def _reason(error: BaseException, file: Path) -> str:

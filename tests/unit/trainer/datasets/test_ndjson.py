@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from trainer.datasets.cache import materialise
 from trainer.datasets.model import Dataset
-from trainer.errors import InputError
+from trainer.errors import InputError, TrainerError
 from trainer.tasks.classify.labelling import CLASSES
 from trainer.tasks.detect.labelling import BOXES
 
@@ -81,14 +81,30 @@ def _converted(file: Path, target: Path) -> dict[str, Boxes]:
     }
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """It counts its requests."""
+
+    request_queue_size = 64
+    asked = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
 @pytest.fixture
-def web(tmp_path: Path) -> Iterator[str]:
-    """The address of a server of the test's folder, which refuses what has ``expired`` in its address."""
+def web(tmp_path: Path) -> Iterator[Server]:
+    """A server of the test's folder, which refuses what has ``expired`` in its address, and fails at ``broken``."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
+        server: Server
+
         def do_GET(self) -> None:
+            self.server.asked += 1
             if "expired" in self.path:
                 self.send_error(403)
+            elif "broken" in self.path:
+                self.send_error(503)
             else:
                 super().do_GET()
 
@@ -97,10 +113,10 @@ def web(tmp_path: Path) -> Iterator[str]:
         def log_message(self, format: str, *arguments: object) -> None:
             """Quiet."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path)))
+    server = Server(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield server
     server.shutdown()
     thread.join()
     server.server_close()
@@ -118,28 +134,37 @@ def test_it_is_read_as_ultralytics_converts_it(kind: str, tmp_path: Path) -> Non
     assert whole.digest == dataset.digest, "the folder is the same dataset"
 
 
-def test_images_are_fetched_from_their_addresses(web: str, tmp_path: Path) -> None:
+def test_images_are_fetched_from_their_addresses(web: Server, tmp_path: Path) -> None:
     lines = _records(tmp_path / "store", {"boxes": ROWS["boxes"]})
     for line in lines[1:]:
-        line["url"] = f"{web}/store/images/{line['split']}/{line['file']}?signature=abc"
+        line["url"] = f"{web.url}/store/images/{line['split']}/{line['file']}?signature=abc"
     (tmp_path / "own").mkdir()
     file = _write(tmp_path / "own", lines)
     local = materialise(str(file), tmp_path / "workspace", BOXES)
-    remote = materialise(f"{web}/own/pets.ndjson?token=x", tmp_path / "workspace", BOXES)
+    remote = materialise(f"{web.url}/own/pets.ndjson?token=x", tmp_path / "workspace", BOXES)
     assert local.digest == remote.digest
     assert {split: len(samples) for split, samples in remote.splits.items()} == COUNTS
     for split, expected in _converted(file, tmp_path / "theirs").items():
         assert_same(_by_content(remote, split), expected)
 
 
-def test_addresses_that_have_expired_are_told_with_the_way_out(web: str, tmp_path: Path) -> None:
+def test_addresses_that_have_expired_are_told_with_the_way_out(web: Server, tmp_path: Path) -> None:
     lines = _records(tmp_path / "store", {"boxes": ROWS["boxes"]})
     for line in lines[1:]:
-        line["url"] = f"{web}/expired/{line['split']}/{line['file']}?signature=abc"
+        line["url"] = f"{web.url}/expired/{line['split']}/{line['file']}?signature=abc"
     (tmp_path / "own").mkdir()
     message = refusal(_write(tmp_path / "own", lines), tmp_path / "workspace")
     assert "HTTP 403" in message and "export it again, and trigger the run soon after" in message
     assert "signature" not in message
+
+
+def test_a_host_that_fails_is_told_after_some_of_its_images(web: Server, tmp_path: Path) -> None:
+    lines = _records(tmp_path / "store", {"boxes": ROWS["boxes"]})
+    many = [lines[1] | {"file": f"{n}.png", "url": f"{web.url}/broken/{n}.png"} for n in range(400)]
+    (tmp_path / "own").mkdir()
+    with pytest.raises(TrainerError, match="could not be fetched in 4 attempts"):
+        materialise(str(_write(tmp_path / "own", [lines[0], *many])), tmp_path / "workspace", BOXES)
+    assert web.asked < 400, "it gave up before it had tried each"
 
 
 def test_images_beside_the_file_are_found_by_name_and_poses_are_their_boxes(tmp_path: Path) -> None:
@@ -201,7 +226,7 @@ def test_a_line_that_is_not_json_is_told_by_number(tmp_path: Path) -> None:
     assert "Line 13 of pets.ndjson is not JSON" in refusal(file, tmp_path / "workspace")
 
 
-def test_classes_are_those_that_ultralytics_trains_on(web: str, tmp_path: Path) -> None:
+def test_classes_are_those_that_ultralytics_trains_on(web: Server, tmp_path: Path) -> None:
     """Numbers have holes, a class has no image, and an image has no class."""
     names = {"1": "unused", "3": "dog", "7": "cat"}
     lines = _records(tmp_path / "own", {}, task="classify", class_names=names, path=".")
@@ -222,13 +247,13 @@ def test_classes_are_those_that_ultralytics_trains_on(web: str, tmp_path: Path) 
         materialise(str(_write(tmp_path / "own", one)), tmp_path / "other", CLASSES)
 
 
-def _converted_classes(web: str, lines: list[dict[str, Any]], folder: Path) -> dict[str, int]:
+def _converted_classes(web: Server, lines: list[dict[str, Any]], folder: Path) -> dict[str, int]:
     """Numbers of the classes that Ultralytics trains with, by the image's content; it takes addresses alone."""
     start_ultralytics()
     from ultralytics.data.converter import convert_ndjson_to_yolo
 
     (folder / "addressed").mkdir()
-    images = [{**line, "url": f"{web}/own/images/{line['split']}/{line['file']}"} for line in lines[1:]]
+    images = [{**line, "url": f"{web.url}/own/images/{line['split']}/{line['file']}"} for line in lines[1:]]
     file = _write(folder / "addressed", [lines[0], *images])
     converted = asyncio.run(convert_ndjson_to_yolo(file, folder / "theirs"))
     return {

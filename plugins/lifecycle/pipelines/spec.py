@@ -217,9 +217,9 @@ class Pipeline(Part):
     dataset: str = Field(
         title="Dataset",
         min_length=1,
-        description="`digits` (made on the spot), or a directory, zip or tar, by path, `http(s)://` or `s3://`. Of "
-        "detectors, an Ultralytics-format `data.yaml` tree, COCO or Pascal VOC; of classifiers, a folder of images for "
-        "each class, or MNIST's IDX files.",
+        description="`digits` (made on the spot), or a directory, zip, tar or `.ndjson`, by path, `http(s)://` or "
+        "`s3://`. Of detectors, an Ultralytics-format `data.yaml` tree, COCO or Pascal VOC; of classifiers, a folder of "
+        "images for each class, or MNIST's IDX files; of both, Ultralytics' NDJSON.",
         examples=[
             "digits",
             "s3://bucket/dataset.zip",

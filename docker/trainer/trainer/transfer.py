@@ -21,6 +21,12 @@ SILENCE = 15.0  # seconds without a connection or a byte
 # What the workspace answers, not the network.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
+# How files begin that came in the place of what was asked for.
+STAND_INS = {
+    b"<": "a web page (does the address need a password, or lead to a page about the file?)",
+    b"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched",
+}
+
 T = TypeVar("T")
 
 

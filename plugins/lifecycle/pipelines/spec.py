@@ -218,8 +218,8 @@ class Pipeline(Part):
         title="Dataset",
         min_length=1,
         description="`digits` (made on the spot), or a directory, zip, tar or `.ndjson`, by path, `http(s)://` or "
-        "`s3://`. Of detectors, an Ultralytics-format `data.yaml` tree, COCO or Pascal VOC; of classifiers, a folder of "
-        "images for each class, or MNIST's IDX files; of both, Ultralytics' NDJSON.",
+        "`s3://`. Of detectors, an Ultralytics-format `data.yaml` tree, COCO or Pascal VOC; of classifiers, a folder "
+        "of images for each class, or MNIST's IDX files; of both, Ultralytics' NDJSON.",
         examples=[
             "digits",
             "s3://bucket/dataset.zip",

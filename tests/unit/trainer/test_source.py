@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import io
 import os
+import re
 import shutil
 import socket
 import stat
@@ -116,9 +117,28 @@ def test_an_address_that_is_wrong_is_not_retried(status: int, tmp_path: Path) ->
     assert requests.count("GET") <= 1
 
 
-def test_something_else_than_an_archive_is_refused(tmp_path: Path) -> None:
-    with _serve(b"<html>sign in</html>") as (url, _), pytest.raises(InputError, match="neither a zip nor a tar"):
+NO_ARCHIVES = {
+    "are asked to sign in": (b"<html>sign in</html>", "is a web page (does the address need a password"),
+    "git lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer of Git LFS"),
+    "cut short": (b"PK\x03\x04" + bytes(1000), "is a zip that was cut short, or one part of several"),
+    "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(100), "is a 7z archive, which is not read"),
+    "text": (b"hello", "is neither a zip nor a tar archive, nor a folder"),
+}
+
+
+@pytest.mark.parametrize("case", NO_ARCHIVES)
+def test_something_else_than_an_archive_is_refused_by_what_it_is(case: str, tmp_path: Path) -> None:
+    content, message = NO_ARCHIVES[case]
+    with _serve(content) as (url, _), pytest.raises(InputError, match=re.escape(message)):
         materialise(url, tmp_path / "workspace", BOXES)
+
+
+def test_an_archive_in_an_archive_is_named(make_tree: MakeTree, tmp_path: Path) -> None:
+    inner = _zipped(make_tree())
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as outer:
+        outer.writestr("export/pets.zip", inner)
+    with pytest.raises(InputError, match=r"but an archive: export/pets\.zip\. Give that one"):
+        materialise(str(tmp_path / "outer.zip"), tmp_path / "workspace", BOXES)
 
 
 @pytest.fixture(scope="module")

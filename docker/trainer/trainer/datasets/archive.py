@@ -9,9 +9,18 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from trainer.errors import InputError, TrainerError
+from trainer.transfer import STAND_INS
 
 ENCRYPTED = 0x1  # of a zip member's flags
 UTF8 = 0x800  # the same: its name is in UTF-8
+# How files begin that people take for archives that are read.
+OTHERS = {
+    **STAND_INS,
+    b"PK": "a zip that was cut short, or one part of several",
+    b"7z\xbc\xaf": "a 7z archive, which is not read",
+    b"Rar!": "a rar archive, which is not read",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd, which is not read",
+}
 
 
 def unpack(archive: Path, folder: Path, shown: str) -> None:
@@ -29,8 +38,8 @@ def unpack(archive: Path, folder: Path, shown: str) -> None:
             _unpack_tar(archive, folder, shown)
         else:
             raise InputError(
-                f"The dataset {shown} is neither a zip nor a tar archive, nor a folder (.7z, .rar and .zst are not "
-                "read). Give one of these that holds the dataset."
+                f"The dataset {shown} is {_other(archive)}. Give a zip or a tar archive that holds the dataset, or its "
+                "folder."
             )
     except NotImplementedError as error:
         raise InputError(
@@ -41,6 +50,14 @@ def unpack(archive: Path, folder: Path, shown: str) -> None:
         raise InputError(
             f"The archive {shown} cannot be unpacked: {error}. It is broken, or not safe to unpack; make it again."
         ) from error
+
+
+def _other(file: Path) -> str:
+    """What a file is that is no archive."""
+    with file.open("rb") as content:
+        start = content.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+    found = (what for beginning, what in OTHERS.items() if start.startswith(beginning))
+    return next(found, "neither a zip nor a tar archive, nor a folder")
 
 
 def _unpack_zip(archive: Path, folder: Path, shown: str) -> None:

@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.errors import InputError
+from trainer.transfer import STAND_INS
 
 if TYPE_CHECKING:
     from trainer.tasks.task import Task
 
 # How files begin that people take for weights.
-_OTHERS = {
-    b"<": "a web page (does the address need a password?)",
-    b"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched",
-    b"{": "JSON",
-}
+_OTHERS = {**STAND_INS, b"{": "JSON"}
 
 
 def check_weights(file: Path, name: str, task: Task, image_size: int) -> list[str]:

@@ -20,6 +20,8 @@ from trainer.tasks.detect.formats.plain import find_names, read_plain
 from trainer.tasks.detect.formats.voc import find_voc, read_voc
 from trainer.tasks.detect.formats.yolo import find_data_yaml, read_yolo
 
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
+
 
 def read(place: Path, scratch: Path, problems: Problems, warnings: Problems, *, confined: bool) -> Tree:
     """Recognise the format of a dataset and list its samples.
@@ -50,6 +52,11 @@ def read(place: Path, scratch: Path, problems: Problems, warnings: Problems, *, 
     if names := find_names(files):
         return read_plain(folders, names, problems)
     refuse_others(folders.root, files)
+    if inner := [path for path in files if path.lower().endswith(ARCHIVES)]:
+        raise InputError(
+            f"The dataset has no labels that are read, but an archive: {', '.join(inner[:3])}. Give that one, or "
+            "unpack it first."
+        )
     raise InputError(
         "The dataset has no data.yaml, and is of none of the other formats that are read: COCO JSON, Pascal VOC XML, "
         "YOLO with classes.txt or obj.names. Export it in one of them; best is an Ultralytics tree: data.yaml with "

@@ -42,8 +42,9 @@ class Listed:
     def size(self) -> tuple[int, int] | None:
         """Width and height that the line tells."""
         width, height = self.record.get("width"), self.record.get("height")
-        told = isinstance(width, int) and isinstance(height, int) and min(width, height) > 0
-        return (width, height) if told else None  # type: ignore[return-value]
+        if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
+            return width, height
+        return None
 
     @property
     def annotations(self) -> dict[str, Any] | None:

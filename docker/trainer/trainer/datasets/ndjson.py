@@ -25,6 +25,7 @@ from trainer.transfer import download, open_store, with_retries
 
 SUFFIX = ".ndjson"
 FETCHERS = 16
+LONGEST = 200  # bytes of a file name; file systems take 255, and a copy may have a number before it
 MOST_FAILURES = 10  # an export's addresses expire together
 
 Record = dict[str, Any]
@@ -62,9 +63,18 @@ class Listing:
     fetched: bool
 
 
-def find_ndjson(root: Path, files: list[str]) -> list[str]:
-    """The NDJSON files of a dataset."""
-    return [path for path in files if path.lower().endswith(SUFFIX) and _is_ndjson(root / path)]
+def find_ndjson(root: Path, files: list[str]) -> str | None:
+    """The NDJSON file of a dataset.
+
+    Raises:
+        InputError: there are several.
+    """
+    found = [path for path in files if path.lower().endswith(SUFFIX) and _is_ndjson(root / path)]
+    if len(found) > 1:
+        raise InputError(
+            f"The dataset has several NDJSON files: {', '.join(found[:10])}. Give the address of one of them."
+        )
+    return found[0] if found else None
 
 
 def _is_ndjson(file: Path) -> bool:
@@ -89,7 +99,9 @@ def read_listing(folders: Folders, path: str, tasks: tuple[str, ...], scratch: P
         TrainerError: the network failed.
     """
     lines = _records(folders.root / path, path)
-    _, about = next(lines)
+    _, about = next(lines, (0, None))
+    if about is None:
+        raise InputError(f"{path} is empty. Export the dataset again.")
     if (task := about.get("task", "detect")) not in tasks:
         raise InputError(f"{path} is a dataset of the task {task}; this pipeline reads {', '.join(tasks)}.")
     reader = _Reader(folders, path, about, scratch, problems)
@@ -158,7 +170,7 @@ class _Reader:
         """Read one line."""
         where = f"line {number} of {self.path}"
         name, split = record.get("file"), record.get("split")
-        if not isinstance(name, str) or not name or "/" in name or "\\" in name:
+        if not isinstance(name, str) or not name or set(name) & set("/\\\0") or len(name.encode()) > LONGEST:
             self.problems.add("images without a file name of their own", f"{where}: {name!r}")
         elif not is_image(name):
             self.problems.add("files of a kind that is not read as an image", f"{where}: {name}")
@@ -174,7 +186,7 @@ class _Reader:
 
     def _local(self, split: str, name: str) -> Path | None:
         """The image in the folder that ``path`` of the first line names, which may not lead out of the dataset."""
-        if not isinstance(self.about.get("path"), str):
+        if not isinstance(self.about.get("path"), str) or "\0" in self.about["path"]:
             return None
         root = self.folders.root.resolve()
         file = (root / self.about["path"] / "images" / split / name).resolve()
@@ -183,7 +195,7 @@ class _Reader:
     def _address(self, record: Record, key: str, where: str) -> Path | None:
         """Where the image of an address will lie."""
         url = record.get("url")
-        if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
+        if not isinstance(url, str) or not _is_address(url):
             return None
         self.wanted.append(_Wanted(url, self.scratch / key, f"{record['file']} in {where}"))
         return self.scratch / key
@@ -191,6 +203,13 @@ class _Reader:
     def _named(self, name: str) -> Path | None:
         found = self._finder.find(name, self.path, self.problems)
         return self.folders.root / found if found else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return urlsplit(text).scheme in ("http", "https")
+    except ValueError:
+        return False
 
 
 def _fetch(wanted: list[_Wanted]) -> None:

@@ -201,7 +201,37 @@ def _outside(lines: list[dict[str, Any]]) -> None:
     lines[0]["path"] = "../store"
 
 
+def _nothing_listed(lines: list[dict[str, Any]]) -> None:
+    del lines[:]
+
+
+def _no_names(lines: list[dict[str, Any]]) -> None:
+    lines[0]["class_names"] = ["cat", "dog"]
+
+
+def _number_for_rows(lines: list[dict[str, Any]]) -> None:
+    lines[1]["annotations"] = {"boxes": 5}
+
+
+def _broken_address(lines: list[dict[str, Any]]) -> None:
+    lines[1] |= {"file": "nowhere.png", "url": "http://[::1/a.png"}
+
+
+def _endless_name(lines: list[dict[str, Any]]) -> None:
+    lines[1]["file"] = "a" * 300 + ".png"
+
+
+def _null_in_name(lines: list[dict[str, Any]]) -> None:
+    lines[1]["file"] = "a\0.png"
+
+
 BROKEN = {
+    "empty file": (_nothing_listed, "pets.ndjson is empty"),
+    "no names": (_no_names, "pets.ndjson has no class_names by number in its first line"),
+    "number for rows": (_number_for_rows, "Malformed label rows (1): images/train/0.png: row 1"),
+    "broken address": (_broken_address, "Missing images (1): nowhere.png"),
+    "endless name": (_endless_name, "Images without a file name of their own (1): line 2"),
+    "null in a name": (_null_in_name, "Images without a file name of their own (1): line 2"),
     "no split": (_without_split, "Images of no split (one of train, val, test) (1): line 2 of pets.ndjson: 'holdout'"),
     "folder in a name": (_folder_in_name, "Images without a file name of their own (1): line 2 of pets.ndjson"),
     "no image": (_no_image, "Missing images (1): nowhere.png (named in pets.ndjson)"),
@@ -259,3 +289,10 @@ def _converted_classes(web: Server, lines: list[dict[str, Any]], folder: Path) -
     return {
         hashlib.sha256(image.read_bytes()).hexdigest(): int(image.parent.name) for image in converted.glob("*/*/*.png")
     }
+
+
+def test_several_files_are_refused_by_name(tmp_path: Path) -> None:
+    file = _write(tmp_path / "own", _records(tmp_path / "own", {"boxes": ROWS["boxes"]}, path="."))
+    (file.parent / "more.ndjson").write_bytes(file.read_bytes())
+    message = refusal(tmp_path / "own", tmp_path / "workspace")
+    assert "several NDJSON files: more.ndjson, pets.ndjson. Give the address of one of them" in message

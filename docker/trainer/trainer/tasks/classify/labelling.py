@@ -43,8 +43,8 @@ class ClassLabelling(Labelling):
             raise InputError(f"The dataset {place.name} is a file, and classifiers have no such. {FORM}")
         root = Path(os.path.normpath((place.parent if listed else place).absolute()))
         folders = Folders(root, problems)
-        if found := find_ndjson(root, [place.name] if listed else folders.read("").files):
-            return read_ndjson(folders, found[0], scratch, problems, warnings)
+        if found := place.name if listed else find_ndjson(root, folders.read("").files):
+            return read_ndjson(folders, found, scratch, problems, warnings)
         if files := find_idx(root):
             return read_idx(files, scratch)
         return read_folders(root, problems, warnings)

@@ -45,8 +45,9 @@ def read(place: Path, scratch: Path, problems: Problems, warnings: Problems, *, 
     files = [place.name] if place.is_file() else folders.below("")
     if annotations := find_coco(folders.root, files):
         return read_coco(folders, annotations, problems, warnings)
-    if annotations := find_ndjson(folders.root, files):
-        return read_ndjson(folders, annotations[0], scratch, problems)
+    listed = place.name if place.suffix.lower() == SUFFIX and place.is_file() else find_ndjson(folders.root, files)
+    if listed:
+        return read_ndjson(folders, listed, scratch, problems)
     if annotations := find_voc(folders.root, files):
         return read_voc(folders, annotations, problems, warnings)
     if names := find_names(files):

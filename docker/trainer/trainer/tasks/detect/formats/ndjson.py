@@ -37,4 +37,8 @@ def _rows(annotations: dict[str, Any] | None) -> str | None:
     kind: str
     kind, rows = next(iter(annotations.items()), ("boxes", []))
     values = 5 if kind == "pose" else None  # behind the box of a pose are its keypoints
-    return "".join(" ".join(map(str, row[:values])) + "\n" for row in rows if isinstance(row, list))
+    # What is no list is told with its text, as any row that cannot be read.
+    return "".join(
+        (" ".join(map(str, row[:values])) if isinstance(row, list) else str(row)) + "\n"
+        for row in (rows if isinstance(rows, list) else [rows] if rows else [])
+    )

@@ -13,7 +13,7 @@ from trainer.outputs import write_outputs
 from trainer.packages import what_to_install
 from trainer.settings import read_settings
 from trainer.variables import without_line_breaks
-from trainer.workspace import require_writable
+from trainer.workspace import FULL, require_writable
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     try:
         settings = read_settings(argv)
         require_writable(settings.workspace)
-        # Each command brings its own weight in libraries: prepare must not wait for torch.
+        # Each command brings its own weight in libraries: prepare waits for torch only where it asks Ultralytics.
         if settings.command == "prepare":
             from trainer.commands.prepare import prepare as command
         elif settings.command == "train":
@@ -48,6 +48,13 @@ def main(argv: list[str]) -> int:
         return stop.exit_status
     except Exception as error:
         traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in FULL:
+            place = f" of {error.filename}" if error.filename else ""
+            sys.stderr.write(
+                f"ERROR: The file system{place} has no room. It is the workspace's volume, or the pod's own for "
+                "temporary files. Make room in it, or give it a larger one; then retry.\n"
+            )
+            return TrainerError.exit_status
         sys.stderr.write(
             f"ERROR: {type(error).__name__}: {' '.join(str(error).split())} (the traceback is above; this "
             "is not an error that the trainer knows, so a retry may or may not help).\n"

@@ -14,12 +14,13 @@ from urllib.parse import urlsplit, urlunsplit
 from trainer.errors import InputError, TrainerError
 from trainer.packages import what_to_install
 from trainer.progress import say
+from trainer.workspace import FULL
 
 REMOTE = ("http", "https", "s3")
 ATTEMPTS = 4
 SILENCE = 15.0  # seconds without a connection or a byte
 # What the workspace answers, not the network.
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+UNWRITABLE = FULL | {errno.EROFS}
 
 # How files begin that came in the place of what was asked for.
 STAND_INS = {
@@ -97,7 +98,7 @@ def with_retries(what: str, uri: str, action: Callable[[], T]) -> T:
                     f"The {what} {shown(uri)} cannot be read: HTTP {status}. Check the address, and the "
                     "credentials that the pod has."
                 ) from error
-            if getattr(error, "errno", None) in FULL:
+            if getattr(error, "errno", None) in UNWRITABLE:
                 raise TrainerError(
                     f"The {what} {shown(uri)} cannot be stored: {_reason(error)}. Make room in the workspace; then "
                     "retry."

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from pathlib import Path
 
 from trainer.errors import InputError
+
+# What a file system answers that has no room, or whose owner has used up a quota.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def require_writable(workspace: Path) -> None:
@@ -21,4 +25,11 @@ def require_writable(workspace: Path) -> None:
         raise InputError(
             f"The workspace {workspace} cannot be written by the pod's user: {error}. Give the volume the pod's "
             "fsGroup (1000), or make the folder writable for that group."
+        ) from error
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise InputError(
+            f"The workspace {workspace} is mounted to be read only. Mount the claim without readOnly, and look whether "
+            "its storage has made itself read only after an error."
         ) from error

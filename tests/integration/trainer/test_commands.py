@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -243,6 +244,31 @@ def test_prepare_refuses_a_value_of_a_hyperparameter_before_it_reads_the_dataset
         and message in result.last
     )
     assert "Format: " not in result.out and "dataset_digest" not in pods.tags
+
+
+MOUNTS = {
+    "full": ("size=64k", 1, "has no room. It is the workspace's volume"),
+    "read only": ("size=64k,ro", 2, "is mounted to be read only"),
+}
+
+
+@pytest.mark.parametrize("case", MOUNTS)
+def test_a_workspace_that_takes_nothing_is_told_in_one_paragraph(case: str, server: Server, tmp_path: Path) -> None:
+    options, status, message = MOUNTS[case]
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", workspace], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount a small file system")
+    try:
+        pods = make_pods(server, workspace, '--hyperparameters={"mosaic": 0}')
+        with contextlib.suppress(OSError):
+            (workspace / "other").write_bytes(bytes(1 << 16))
+        result = pods.run_process("prepare")
+    finally:
+        subprocess.run(["umount", workspace], check=True)
+    assert result.status == status, result.err
+    assert result.last.startswith("ERROR: ") and message in result.last
 
 
 def test_prepare_stops_at_a_broken_dataset(pods: Pods, tmp_path: Path) -> None:

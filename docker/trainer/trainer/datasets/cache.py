@@ -6,7 +6,6 @@ changed by one, and a damaged one is repaired in its place.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from trainer.datasets.summary import summarise
 from trainer.errors import InputError, TrainerError
 from trainer.progress import say
 from trainer.transfer import shown
+from trainer.workspace import FULL
 
 PREPARED = ".prepared"  # in the workspace: an empty file for each URI that was
 
@@ -49,7 +49,7 @@ def materialise(uri: str, workspace: Path, labelling: Labelling, expected: str |
         with scratch_folder(folder) as scratch:
             return _make(uri, folder, scratch, expected, labelling)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise TrainerError(
                 f"The workspace {workspace} has no room for the dataset {shown(uri)}. Make room in it, or give it a "
                 "larger volume; then retry."

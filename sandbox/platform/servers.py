@@ -100,12 +100,13 @@ def airflow_variables(
     folder) and plugins/, connections as variables. `account`: the ServiceAccount that it is in the cluster.
     """
     home = config.home / "airflow"
+    importable = [home / "config", REPOSITORY_ROOT / "clients" / "python", REPOSITORY_ROOT / "sandbox" / "airflow"]
     kubernetes = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(config.account_kubeconfig(account))}}
     tracking = {"conn_type": "http", "host": "127.0.0.1", "port": mlflow_port, "schema": "http"}
     return {
         "PATH": f"{config.python('airflow').parent}:{os.environ['PATH']}",
         "AIRFLOW_HOME": str(home),
-        "PYTHONPATH": f"{home}/config:{REPOSITORY_ROOT / 'clients' / 'python'}",
+        "PYTHONPATH": ":".join(map(str, importable)),
         "AIRFLOW__CORE__DAGS_FOLDER": os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or str(REPOSITORY_ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY_ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -124,8 +125,9 @@ def airflow_variables(
         "AIRFLOW__API__EXPOSE_CONFIG": "False",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-        # Five components write to one file. A write waits for another's this many seconds, not SQLite's 5, after which
-        # a busy machine's `make demo` would end with "Database error".
+        # Five components write to one file. A write waits for another process's this many seconds, not SQLite's 5,
+        # after which a busy machine's `make demo` would end with "Database error". Within the API server the plugin of
+        # sandbox/airflow has them take turns.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
         "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(kubernetes),
         "AIRFLOW_CONN_MLFLOW_DEFAULT": json.dumps(tracking),

@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,19 @@ def test_trailers_name_where_the_version_comes_from(platform: Platform) -> None:
     code = platform.git("log", "-1", "--first-parent", "--format=%H", report["commit"], "--", "model_repository")
     assert f"Code-Commit: {code}" in message
     assert f"Dag-Run: digits/{report['dag_run_id']}" in message
+
+
+def test_what_many_write_at_once_in_airflow_is_answered_at_once(platform: Platform) -> None:
+    url = platform.state()["urls"]["airflow"]
+    token = rest.call("GET", f"{url}/auth/token")["access_token"]
+
+    def make_and_delete(name: str) -> None:
+        for _ in range(4):
+            rest.call("POST", f"{url}/api/v2/pools", {"name": name, "slots": 1}, token)
+            rest.call("DELETE", f"{url}/api/v2/pools/{name}", None, token)
+
+    with ThreadPoolExecutor(8) as people:
+        list(people.map(make_and_delete, [f"pool-{number}" for number in range(8)]))
 
 
 def test_second_demo_survives_a_lost_pod_and_rolls_without_a_failed_request(platform: Platform) -> None:

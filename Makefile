@@ -6,7 +6,7 @@ TESTS = $(PYTHON) -m tools.tests
 export AIRFLOW_PORT MLFLOW_PORT SANDBOX_HOME DEMO_PARAMS IMAGES VARIANT IMAGES_HOME IMAGES_BASES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests up demo pipeline status down clean test test-kubernetes soak lint types unit integration e2e lock bench bench-handoff \
+.PHONY: help setup setup-tests up demo pipeline status down clean test test-extended test-kubernetes soak lint types unit integration e2e lock bench bench-handoff \
 	bench-draining bench-datasets \
 	images images-tools images-clean
 
@@ -39,12 +39,15 @@ down: ## stop everything that `up` or `demo` started; data stays
 clean: ## stop everything and forget all runs, models and commits of the sandbox
 	@if [ -f .venv/sandbox/.stamp ]; then $(SANDBOX) clean; fi
 
-test: ## everything that CI checks (ONLY=gitops,trainer: those parts, with their set-up and nothing else)
+test: ## lint, types and every suite (ONLY=gitops,trainer: those parts, with their set-up and nothing else)
 	@$(TESTS) $(if $(ONLY),--only $(ONLY))
 
 test-kubernetes: ## the contracts of Kubernetes on a real API server: KUBEBUILDER_ASSETS=folder, or KUBECONFIG=file
 	@$(PYTHON) -m tools.environments dev pytest
 	@CONTRACTS_ON=real .venv/dev/bin/python -m pytest --quiet tests/contracts/api_server
+
+test-extended: ## further releases and trainings, which `test` leaves to CI (ONLY=... as well)
+	@$(TESTS) --extended integration e2e $(if $(ONLY),--only $(ONLY))
 
 soak: ## the long forms of tests of endurance, which `test` leaves out (ONLY=... as well)
 	@$(TESTS) --soak $(if $(ONLY),--only $(ONLY))

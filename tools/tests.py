@@ -3,7 +3,8 @@
     python -m tools.tests                         everything that CI checks
     python -m tools.tests --only gitops,trainer   these parts, with their set-up and nothing else
     python -m tools.tests unit                    one suite, or lint, or types
-    python -m tools.tests --soak                  the long forms, which `make test` leaves out
+    python -m tools.tests --extended              further releases and trainings, which `make test` leaves to CI
+    python -m tools.tests --soak                  the long forms, which it leaves to the nights
 
 Runs on a bare machine: the standard library only. All steps run even when one fails; at the end stand the seconds of
 each and the ten slowest tests. What waits for servers half of the time, end to end and integration, runs side by side;
@@ -42,6 +43,9 @@ IMPORTED = ("plugins", "clients/python", "docker/trainer", ".")
 
 
 PROGRAMS = Programs()
+
+# Which tests each command runs, by their marks (pyproject.toml).
+CHOSEN = {"": "not extended and not soak", "extended": "extended", "soak": "soak"}
 
 # Steps that only compute leave the processor to those beside them that wait for servers with a time limit.
 POLITE = ("nice", "-n", "10")
@@ -153,7 +157,7 @@ def run(chosen: list[Part], options: argparse.Namespace, outcome: Outcome, outpu
     # End to end has two detectors on one platform, whatever the machine.
     workers = 2 if suite == "e2e" else options.workers
     command += [f"--numprocesses={workers}", "--dist=loadgroup"]
-    command += ["-m", "soak" if options.soak else "not soak", f"--junitxml={results}"]
+    command += ["-m", CHOSEN[options.tier], f"--junitxml={results}"]
     code = call(output, *command, *(part.folder for part in chosen), **variables)
     _read(results, outcome)
     return 0 if code == NOTHING_CHOSEN else code
@@ -216,13 +220,15 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.tests", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("steps", nargs="*", metavar="step", help=f"of {', '.join((*CHECKS, *SUITES))}; none: all")
     parser.add_argument("--only", default="", help="names of parts, with commas between")
-    parser.add_argument("--soak", action="store_true", help="the long forms in place of the others")
+    tiers = parser.add_mutually_exclusive_group()
+    for tier, said in (("extended", "further releases and trainings"), ("soak", "the long forms")):
+        tiers.add_argument(f"--{tier}", dest="tier", action="store_const", const=tier, default="", help=said)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="tests that run at once")
     options = parser.parse_args(argv)
     if unknown := set(options.steps) - {*CHECKS, *SUITES}:
         parser.error(f"there is no step {', '.join(sorted(unknown))}")
-    # A part alone, or the long forms alone, cannot reach the floor of the whole.
-    options.whole = not (options.steps or options.only or options.soak)
+    # A part alone, or what `make test` leaves out alone, cannot reach the floor of the whole.
+    options.whole = not (options.steps or options.only or options.tier)
     options.suites = [suite for suite in SUITES if suite in options.steps or not options.steps]
     options.checks = [check for check in CHECKS if check in options.steps or options.whole]
     options.coverage = options.whole

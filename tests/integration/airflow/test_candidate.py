@@ -152,7 +152,7 @@ def test_hold_set_during_the_proof_keeps_the_live_version_and_the_candidate_goes
     ended = prove(**platform.params())
     thread.join()
     assert ended.state == "success"
-    until("the candidate's pod is gone", lambda: not platform.hand.candidate_pods(), seconds=20)
+    until("the candidate's pod is gone", lambda: not platform.hand.candidate_pods())
     assert states(ended, *CANDIDATE, "promote", "wait_for_rollout") == [*["success"] * 3, "skipped", "skipped"]
     assert (repository.pin()["version"], repository.pin()["hold"], "candidate" in repository.pin()) == (
         *(None, True, False),

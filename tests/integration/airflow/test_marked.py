@@ -65,6 +65,5 @@ def test_the_mlflow_run_ends_and_airflow_keeps_the_state_that_the_person_gave(
     info = until(
         "MLflow's run has ended",
         lambda: next((found for found in [platform.client.get_run(run_id)] if found.info.status != "RUNNING"), None),
-        seconds=30,
     )
     assert (info.info.status, info.data.tags["outcome"]) == (status, "ended by hand")

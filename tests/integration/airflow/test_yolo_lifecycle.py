@@ -75,7 +75,7 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
 
     platform.client.update_run(opened["run_id"], status="RUNNING")
     clear_alone(ended, "open_run")
-    until("MLflow's run has ended", lambda: mlflow_end(platform, ended) == ("FINISHED", "live"), seconds=60)
+    until("MLflow's run has ended", lambda: mlflow_end(platform, ended) == ("FINISHED", "live"))
 
 
 def test_second_run_is_compared_with_the_first_and_changes_three_lines(released: Platform, run: Run) -> None:

@@ -12,6 +12,7 @@ from tritonclient.utils import InferenceServerException
 from yolo_client import Detector, Protocol, RequestRefused
 from yolo_client.letterbox import Floats
 
+from tests.integration.serving.agreement import assert_same_objects
 from tests.integration.serving.asking import ask
 from tests.support.triton import Triton
 
@@ -48,9 +49,7 @@ def test_every_image_of_a_batch_has_the_boxes_that_ultralytics_finds(
     assert min(len(each) for each in rows) > 20, "the exported model finds too little to prove anything"
     assert not np.array_equal(rows[0][:20], rows[1][:20]), "the images of the batch cannot be told apart"
     for ours, theirs in zip(found, rows, strict=True):
-        np.testing.assert_array_equal(ours[:, 5], theirs[:, 5])
-        np.testing.assert_allclose(ours[:, 4], theirs[:, 4], atol=1e-4)
-        np.testing.assert_allclose(ours[:, :4], theirs[:, :4], atol=0.01)
+        assert_same_objects(ours, theirs, score=1e-4, place=0.01)
 
 
 def test_every_image_of_a_batch_has_its_own_boxes(serving: Triton) -> None:

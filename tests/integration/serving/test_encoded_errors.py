@@ -33,7 +33,7 @@ def errors(triton: Triton, *models: str) -> dict[str, float]:
 
 def wait_gone(triton: Triton, model: str) -> None:
     """Waits until a model's counters are gone; Triton ends a model's processes after it has answered."""
-    until(f"{model} counts nothing any more", lambda: not errors(triton, model), seconds=60)
+    until(f"{model} counts nothing any more", lambda: not errors(triton, model))
 
 
 def new_errors(triton: Triton, ask: Callable[[], object], *models: str) -> dict[str, float]:

@@ -54,4 +54,4 @@ def test_two_instances_answer_side_by_side_and_leave_nothing(
     assert shared.read_bytes() == bytes(2), "nobody is at work any more"
 
     assert triton.control("unload", "toy_engine")[0] == 200
-    until("the file of the instances is gone", lambda: not shared.exists(), seconds=60)
+    until("the file of the instances is gone", lambda: not shared.exists())

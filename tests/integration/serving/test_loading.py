@@ -195,4 +195,4 @@ def test_poll_mode_loads_what_was_changed_and_nothing_else(
     add_model(triton.repository, "digits", second.parameters())
     triton.wait_logged("digits serves 'polled' version 1")
     with Detector(triton.http, "digits") as client:
-        until("the new version answers", lambda: client.infer_and_tell(RED).served.name == "polled", seconds=20)
+        until("the new version answers", lambda: client.infer_and_tell(RED).served.name == "polled")

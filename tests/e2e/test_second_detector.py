@@ -23,7 +23,7 @@ from tests.e2e.letters import DAG, MODEL, VALUES, push
 from tests.e2e.platform_under_test import Platform
 from tools import rest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("letters")]
+pytestmark = [pytest.mark.slow, pytest.mark.extended, pytest.mark.xdist_group("letters")]
 
 CANDIDATE = ("commit_candidate", "wait_for_candidate", "prove_candidate")
 

@@ -17,7 +17,7 @@ from tests.e2e.platform_under_test import QUICK, ROOT, Platform
 from tools import rest
 
 # After test_second_detector.py, in the same worker: the letters that it left live are beside the classifier.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("letters")]
+pytestmark = [pytest.mark.slow, pytest.mark.extended, pytest.mark.xdist_group("letters")]
 
 MODEL = "digits-classifier"
 # Digits and epochs that are enough for 0.95, in half of the example's time.

@@ -43,6 +43,8 @@ def predictor(labels: dict[str, str], script: str) -> dict[str, Any]:
     own = {"serving.kserve.io/inferenceservice": SERVICE, "app.kubernetes.io/instance": "detector"}
     image = "ghcr.io/your-org/yolo-trainer:1"
     container = {"name": "kserve-container", "image": image, "command": ["python", "-c", script]}
+    # Without one a container is ready while its program starts, which takes a busy machine a while, and then ends.
+    probe = {"exec": {"command": ["true" if script == RUNS else "false"]}, "periodSeconds": 1}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -52,7 +54,7 @@ def predictor(labels: dict[str, str], script: str) -> dict[str, Any]:
             "selector": {"matchLabels": {"app": f"isvc.{SERVICE}-predictor"}},
             "template": {
                 "metadata": {"labels": {**own, **labels, "app": f"isvc.{SERVICE}-predictor"}},
-                "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
+                "spec": {"containers": [{**container, "readinessProbe": probe}], "terminationGracePeriodSeconds": 1},
             },
         },
     }

@@ -131,7 +131,7 @@ def test_every_make_target_and_path_that_a_job_runs_exists(workflow: str, name: 
 
 def test_every_part_of_make_test_runs_with_both_builds_of_torch() -> None:
     matrix = read(ROOT / ".github" / "workflows" / "test.yml")["jobs"]["make"]["strategy"]["matrix"]
-    assert sorted(" ".join(matrix["targets"]).split()) == sorted({"lint", "types", *SUITES})
+    assert sorted(" ".join(matrix["targets"]).split()) == sorted({"lint", "types", *SUITES, "test-extended"})
     # The package index has the CUDA build, PyTorch's own the one for processors.
     assert matrix["torch"] == ["cpu", "cu130"]
 

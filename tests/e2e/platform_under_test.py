@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from sandbox.platform import cluster, processes, updown
 from sandbox.platform.config import Config
 from tools import rest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The demo as it is. Its gate is lower: how well it learns on this processor is not what these tests are about.
-DEMO = {"min_map50": 0.5, "max_regression": 0.5}
-# Its training draws no figures, which would take longer than the training.
+# A training that draws no figures, which can take longer than the training itself.
 QUICK = {"plots": False}
+OWN = yaml.safe_load((ROOT / "dags" / "pipelines" / "digits.yaml").read_text())["train"]["hyperparameters"]
+# The demo with fewer epochs and a lower gate: how well it learns on this processor is not what these tests are about.
+DEMO = {"epochs": 4, "hyperparameters": OWN | QUICK, "min_map50": 0.5, "max_regression": 0.5}
 # Seconds of training, for a run whose model is to be refused.
 TINY = {"dataset": "digits?images=150", "epochs": 1, "hyperparameters": QUICK}
 # The files whose commits are the demo's detector's.

@@ -69,7 +69,7 @@ def test_second_demo_survives_a_lost_pod_and_rolls_without_a_failed_request(plat
     killer = threading.Thread(target=kill_first_training, args=(platform, killed))
     with Asking(urls["triton"], urls["triton_grpc"], 160) as asking:
         killer.start()
-        second = platform.make("demo", platform.next_release(images=600, epochs=3))
+        second = platform.make("demo", platform.next_release(images=500, epochs=2))
         wait_for(lambda: all(2 in answers for answers in asking.answers.values()), 30)
     killer.join()
     assert second.returncode == 0, second.stdout + second.stderr

@@ -63,6 +63,7 @@ def runs(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(extra)["payload"] for _, extra in found]
 
 
+@pytest.mark.extended
 def test_a_file_that_changes_starts_a_run_and_a_restarted_triggerer_starts_none(
     component: Component, tmp_path: Path
 ) -> None:

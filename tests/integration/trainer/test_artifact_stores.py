@@ -50,6 +50,7 @@ def reaching_s3(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("reaching_s3")
 def test_a_run_whose_artifacts_are_in_s3(direct: Server, s3: S3, colours: Colours, tmp_path: Path) -> None:
     options = [f"--dataset={colours.dataset}", f"--model={colours.expert}", f"--hyperparameters={json.dumps(KEEPING)}"]

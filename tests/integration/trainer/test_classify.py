@@ -122,6 +122,7 @@ def test_a_live_version_is_measured_on_the_same_images_and_must_be_of_the_same_t
     assert "Version 2 of digits-classifier, which is live, is of the task detect, and the candidate of" in refused.last
 
 
+@pytest.mark.extended
 def test_an_interrupted_training_goes_on_from_its_checkpoint(server: Server, tmp_path: Path) -> None:
     small = f"--dataset=digits?images=120&seed={SEED}", "--model=shufflenet_v2_x0_5", "--batch=16"
     pods = _classifier(server, tmp_path / "workspace", *small)

@@ -215,7 +215,7 @@ def test_a_second_run_is_compared_with_the_live_version(trained: Pods) -> None:
 
 @pytest.mark.parametrize(
     ("architecture", "size", "output"),
-    [("yolo11n.yaml", 64, (-1, 14, -1)), ("yolo26n.yaml", 128, (-1, 300, 6))],
+    [("yolo11n.yaml", 64, (-1, 14, -1)), pytest.param("yolo26n.yaml", 128, (-1, 300, 6), marks=pytest.mark.extended)],
     ids=["plain", "end to end, without suppression"],
 )
 def test_an_architecture_that_learned_next_to_nothing_goes_the_whole_way(

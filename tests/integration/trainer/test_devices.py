@@ -71,6 +71,7 @@ def test_two_processes_train_one_model_and_a_kill_in_the_middle_resumes(pods: Po
     assert pods.client.get_run(pods.run_id).data.params["device"] == "auto"
 
 
+@pytest.mark.extended
 def test_processes_are_stopped_with_their_pod_and_one_that_fails_ends_all(pods: Pods) -> None:
     process = start_on_two(pods, "--epochs=500")
     assert process.stdout

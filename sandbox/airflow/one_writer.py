@@ -23,7 +23,10 @@ Send = Callable[[Scope], Awaitable[None]]
 
 
 class OneWriter:
-    """An ASGI middleware by which a request that may write waits, without a thread, until the one before has ended."""
+    """An ASGI middleware by which a request that may write waits, without a thread, until the one before has ended.
+
+    Its turn begins when its body is there: a client that stops in the middle of one keeps nobody waiting.
+    """
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app, self._turn = app, asyncio.Lock()
@@ -31,8 +34,15 @@ class OneWriter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in READS:
             return await self._app(scope, receive, send)
+        parts = [await receive()]
+        while parts[-1].get("more_body"):
+            parts.append(await receive())
+
+        async def received() -> Scope:
+            return parts.pop(0) if parts else await receive()
+
         async with self._turn:
-            return await self._app(scope, receive, send)
+            return await self._app(scope, received, send)
 
 
 class OneWriterPlugin(AirflowPlugin):

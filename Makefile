@@ -6,7 +6,8 @@ TESTS = $(PYTHON) -m tools.tests
 export AIRFLOW_PORT MLFLOW_PORT SANDBOX_HOME DEMO_PARAMS IMAGES VARIANT IMAGES_HOME IMAGES_BASES
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests up demo pipeline status down clean test test-extended test-kubernetes soak lint types unit integration e2e lock bench bench-handoff \
+.PHONY: help setup setup-tests up demo pipeline status down clean test test-extended test-kubernetes soak lint types unit \
+	integration e2e lock bench bench-handoff \
 	bench-draining bench-datasets \
 	images images-tools images-clean
 

@@ -1,6 +1,6 @@
 """`make test`: lint, types and every suite, each part in the environment of the image whose code it tests.
 
-    python -m tools.tests                         everything that CI checks
+    python -m tools.tests                         lint, types and every suite
     python -m tools.tests --only gitops,trainer   these parts, with their set-up and nothing else
     python -m tools.tests unit                    one suite, or lint, or types
     python -m tools.tests --extended              further releases and trainings, which `make test` leaves to CI

@@ -245,7 +245,9 @@ def main(argv: list[str]) -> int:
         print(f"ONLY: {error}", file=sys.stderr)
         return 2
     with PROGRAMS.ended_with_us():
-        return test(chosen, options)
+        code = test(chosen, options)
+        # A test that leaves a process behind has failed, whatever it says.
+        return 1 if PROGRAMS.end_what_is_left() else code
 
 
 def test(chosen: list[Part], options: argparse.Namespace) -> int:

@@ -34,6 +34,32 @@ with programs.ended_with_us():
     sys.exit(3 if first and call() else 0)
 """
 
+# As pytest-xdist's worker: killed before it can end its server, which has a session of its own, heeds no SIGTERM, and
+# has a child whose environment is empty.
+KILLED = """
+import os, signal, subprocess, sys, pathlib
+code = '''
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env={})
+print(child.pid, flush=True)
+time.sleep(600)
+'''
+server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+pathlib.Path(sys.argv[1]).write_text(f"{server.pid} {server.stdout.readline()}")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+LEAVES = """
+import os, sys
+from pathlib import Path
+from tools import leftovers
+from tools.programs import Programs
+leftovers.PATIENCE = 1
+programs = Programs()
+programs.call([sys.executable, sys.argv[1], sys.argv[2]], Path.cwd(), os.environ, None)
+sys.exit(3 if programs.end_what_is_left() else 0)
+"""
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_is_told_to_stop_ends_its_programs_and_starts_no_more(number: int, tmp_path: Path) -> None:
@@ -50,3 +76,17 @@ def test_a_command_that_is_told_to_stop_ends_its_programs_and_starts_no_more(num
         assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
     finally:
         command.kill()
+
+
+def test_what_a_killed_program_leaves_behind_is_ended_and_named_and_nothing_else_is(tmp_path: Path) -> None:
+    program, started = tmp_path / "program.py", tmp_path / "server"
+    program.write_text(KILLED)
+    command = [sys.executable, "-c", LEAVES, str(program), str(started)]
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert bystander.poll() is None
+        bystander.communicate(b"\n")
+    assert done.returncode == 3, done.stderr
+    for pid in map(int, started.read_text().split()):
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        assert f"ended, for it was left behind: process {pid}, {sys.executable} -c" in done.stderr

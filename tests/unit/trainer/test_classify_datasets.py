@@ -190,6 +190,14 @@ def test_what_cannot_be_trained_on_is_named(
         materialise(str(root), tmp_path / "workspace", CLASSES)
 
 
+def test_a_class_whose_folders_are_written_in_two_ways_is_one_class(tree: Make, tmp_path: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
+    dataset = materialise(str(tree({"train": {apart: 4, "Bar": 3}, "val": {composed: 2, "Bar": 1}})), tmp_path, CLASSES)
+    assert dataset.names == ["Bar", composed]
+    assert _classes(dataset, "val") == {"Bar": 1, composed: 2}
+    assert sum((_classes(dataset, split) for split in ("train", "test")), Counter()) == {"Bar": 3, composed: 4}
+
+
 def test_names_that_look_the_same_are_refused(tree: Make, tmp_path: Path) -> None:
     composed, apart = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
     assert "Classes whose names look the same (1)" in _refusal(tree({"": {composed: 3, apart: 3}}), tmp_path)

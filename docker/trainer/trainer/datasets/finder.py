@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from trainer.datasets.folders import Folders
+from trainer.datasets.folders import Folders, composed
 from trainer.datasets.problems import Problems
 
 
@@ -58,11 +57,6 @@ def _meanings(told: str) -> Iterator[str]:
     for path in (told, before, query.removeprefix("d=")):
         yield path
         yield unquote(path)
-
-
-def composed(text: str) -> str:
-    """A Mac writes é as e and an accent; annotations made elsewhere have it as one character."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _shared(first: list[str], second: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,18 @@ class Folder:
         """Its .txt files (or .TXT), by their name without the suffix."""
         return {name[:-4]: name for name in sorted(self.files, key=lambda name: name.endswith(".txt")) if is_text(name)}
 
+    def text_of(self, stem: str) -> str | None:
+        """The .txt file of an image's name without its suffix, however each of the two writes an accent."""
+        if stem in self.texts or stem.isascii():
+            return self.texts.get(stem)
+        names = (f"{composed(stem)}{suffix}" for suffix in (".txt", ".TXT"))
+        return next((self.by_composed[name] for name in names if name in self.by_composed), None)
+
+    @cached_property
+    def by_composed(self) -> dict[str, str]:
+        """Its files and folders, by their names with each accent and its letter in one."""
+        return {composed(name): name for name in (*self.folders, *self.files)}
+
     @cached_property
     def images(self) -> dict[str, str]:
         """Its images, by their name without the suffix."""
@@ -46,6 +59,15 @@ class Folders:
         if path not in self._read:
             self._read[path] = self._scan(path)
         return self._read[path]
+
+    def actual(self, path: str) -> str:
+        """A path as the folders have it, where they write an accent in another way than the path does."""
+        if path.isascii() or (self.root / path).exists():
+            return path
+        found = ""
+        for part in path.split("/"):
+            found = join(found, self.read(found).by_composed.get(composed(part), part))
+        return found
 
     def below(self, path: str) -> list[str]:
         """All the files in a folder and below it, sorted."""
@@ -117,3 +139,8 @@ def suffix(name: str) -> str:
 def is_text(name: str) -> bool:
     """Whether a file's name may be one of a label file."""
     return name[-4:].lower() == ".txt"
+
+
+def composed(text: str) -> str:
+    """A Mac writes é as e and an accent; annotations made elsewhere have it as one character."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,35 @@ def test_an_absolute_windows_path_in_a_list_is_named(make_tree: MakeTree, tmp_pa
     assert "train (train.txt): C:\\data\\0.png" in refusal(root, tmp_path / "workspace")
 
 
+def _written_as(root: Path, form: str, *paths: str) -> None:
+    """Give files and folders names in which each accent and its letter are one (NFC) or two (NFD)."""
+    for path in paths:
+        parent, _, name = path.rpartition("/")
+        (root / path).rename(root / parent / f"{unicodedata.normalize(form, 'Müller-Café-')}{name}")
+
+
+@pytest.mark.parametrize(("images", "labels"), [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("listed", [False, True], ids=["folder", "list"])
+def test_accents_are_written_as_one_character_or_as_two_wherever_they_stand(
+    images: str, labels: str, listed: bool, make_tree: MakeTree, tmp_path: Path
+) -> None:
+    root = make_tree()
+    shutil.copytree(root, tmp_path / "one-form")
+    for tree, forms in ((root, (images, labels)), (tmp_path / "one-form", ("NFC", "NFC"))):
+        for kind, form in zip(("images", "labels"), forms, strict=True):
+            files = [file.relative_to(tree).as_posix() for file in (tree / kind / "train").iterdir()]
+            _written_as(tree, form, *files, f"{kind}/train")
+        folder = "images/Müller-Café-train"
+        files = [f"./{folder}/{file.name}" for file in (tree / "images").glob("M*/*")]
+        (tree / "train.txt").write_text(unicodedata.normalize("NFC", "\n".join(files)))
+        _describe(tree, f"train: {'train.txt' if listed else folder}\nval: images/val\ntest: images/test\n{NAMES}")
+    expected = ultralytics_boxes(tmp_path / "one-form" / "data.yaml", "train")
+    dataset = materialise(str(root), tmp_path / "workspace", BOXES)
+    found = our_boxes(dataset.splits["train"], 2)
+    assert_same({unicodedata.normalize("NFC", name): rows for name, rows in found.items()}, expected)
+    assert_trained_as_read(dataset)
+
+
 @pytest.mark.parametrize("names", ['{"0": cat, "1": dog}', "{1: dog, 0: cat}", '{"1": dog, 0: cat}', "\n- cat\n- dog"])
 def test_names_may_have_keys_of_text_and_any_order(names: str, make_tree: MakeTree, tmp_path: Path) -> None:
     from ultralytics.data.utils import check_det_dataset
@@ -180,6 +210,20 @@ def test_names_that_yaml_reads_as_something_else_must_be_quoted(
     _describe(root, f"train: images/train\nval: images/val\ntest: images/test\nnames: {names}\n")
     message = refusal(root, tmp_path / "workspace")
     assert odd in message and "Quote them" in message
+
+
+def test_names_with_a_dash_and_a_number_are_one_sentence(make_tree: MakeTree, tmp_path: Path) -> None:
+    root = make_tree()
+    _describe(root, "train: images/train\nval: images/val\ntest: images/test\nnames:\n- 0: cat\n- 1: dog\n")
+    message = refusal(root, tmp_path / "workspace")
+    assert "data.yaml lists its names with a dash and a number, too, such as `- 0: cat`. Leave out" in message
+
+
+def test_names_with_accents_are_the_same_names_however_they_are_written(make_tree: MakeTree, tmp_path: Path) -> None:
+    root = make_tree()
+    apart = unicodedata.normalize("NFD", "Müller")
+    _describe(root, f"train: images/train\nval: images/val\ntest: images/test\nnames: [{apart}, dog]\n")
+    assert materialise(str(root), tmp_path / "workspace", BOXES).names == [unicodedata.normalize("NFC", apart), "dog"]
 
 
 def test_quoted_names_and_numbers_are_taken(make_tree: MakeTree, tmp_path: Path) -> None:

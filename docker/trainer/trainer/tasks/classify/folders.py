@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
 
-from trainer.datasets.folders import Folders, is_image, join
+from trainer.datasets.folders import Folders, composed, is_image, join
 from trainer.datasets.model import SPLITS, Sample, Tree
 from trainer.datasets.problems import Problems
 from trainer.datasets.split_names import split_of
@@ -73,8 +72,11 @@ def _splits(folders: Folders, base: str, problems: Problems) -> dict[str, str]:
 
 
 def _names(folders: Folders, train: str, problems: Problems) -> list[str]:
-    """The classes: names of the folders in train, sorted as Python sorts text, which is torchvision's order."""
-    given = sorted(folders.read(train).folders)
+    """The classes: names of the folders in train, sorted as Python sorts text, which is torchvision's order.
+
+    Each accent and its letter are one, however the folder's name has it: a Mac's export has the classes of another's.
+    """
+    given = sorted(folders.read(train).folders, key=lambda name: (composed(name), name))
     if not given:
         raise InputError(f"The dataset has no folder of images for each class in {train or 'its folder'}. {FORM}")
     if len(given) < 2:
@@ -83,11 +85,11 @@ def _names(folders: Folders, train: str, problems: Problems) -> list[str]:
         )
     seen: dict[str, str] = {}
     for name in given:
-        plain = unicodedata.normalize("NFC", name).strip()
+        plain = composed(name).strip()
         if plain in seen:
             problems.add("classes whose names look the same", f"{name!r} and {seen[plain]!r}")
         seen[plain] = name
-    return given
+    return [composed(name) for name in given]
 
 
 class _Reader:
@@ -106,11 +108,12 @@ class _Reader:
         for name in here.files:
             if is_image(name):
                 self._problems.add("images in no folder of a class", join(self._folder, name))
-        for name in sorted(set(here.folders) - set(self._names)):
-            self._problems.add("classes that train does not have", join(self._folder, name))
+        own = {composed(name): name for name in here.folders}
+        for name in sorted(set(own) - set(self._names)):
+            self._problems.add("classes that train does not have", join(self._folder, own[name]))
         samples = []
         for number, name in enumerate(self._names):
-            found = self._images(join(self._folder, name))
+            found = self._images(join(self._folder, own.get(name, name)))
             if not found and split == "train":
                 self._problems.add("classes without an image in train", join(self._folder, name))
             samples += [Sample(key, self._folders.root / key, None, rows=str(number)) for key in found]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from trainer.datasets.folders import Folders, is_text, join
+from trainer.datasets.folders import Folders, composed, is_text, join
 from trainer.datasets.model import label_path
 from trainer.datasets.problems import Problems
 
@@ -36,7 +36,7 @@ class LabelFiles:
         folder, _, name = key.rpartition("/")
         stem = name.rpartition(".")[0]
         for place, path in self._places(folder):
-            text = self._folders.read(path).texts.get(stem)
+            text = self._folders.read(path).text_of(stem)
             if text is not None:
                 self.found[place] += 1
                 self._taken.add(join(path, text))
@@ -44,7 +44,7 @@ class LabelFiles:
         return None
 
     def _places(self, folder: str) -> list[tuple[str, str]]:
-        first = label_path(join(folder, "x")).rpartition("/")[0]
+        first = self._folders.actual(label_path(join(folder, "x")).rpartition("/")[0])
         places = [("labels", first)] if first != folder else []
         places += [("other case", path) for path in self._other_case(folder) if path != first]
         return [*places, ("beside", folder)]
@@ -57,14 +57,14 @@ class LabelFiles:
             return []
         parent = "/".join(parts[:last])
         siblings = sorted(name for name in self._folders.read(parent).folders if name.lower() == "labels")
-        return ["/".join([*parts[:last], name, *parts[last + 1 :]]) for name in siblings]
+        return [self._folders.actual("/".join([*parts[:last], name, *parts[last + 1 :]])) for name in siblings]
 
     def find_orphans(self, folder: str, images: list[str], problems: Problems) -> None:
         """A label file without its image tells of an image that was lost on the way."""
-        stems = {key.rpartition(".")[0].removeprefix(f"{folder}/") for key in images}
+        stems = {composed(key.rpartition(".")[0].removeprefix(f"{folder}/")) for key in images}
         for _, path in self._places(folder):
             for key in self._folders.below(path):
-                if key in self._taken or not is_text(key) or key[:-4].removeprefix(f"{path}/") in stems:
+                if key in self._taken or not is_text(key) or composed(key[:-4].removeprefix(f"{path}/")) in stems:
                     continue
                 name = key.rpartition("/")[2].lower()
                 if name not in NOT_LABELS and not name.startswith("readme"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from trainer.datasets.folders import composed
 from trainer.errors import InputError
 
 
@@ -26,7 +27,7 @@ def class_names(data: dict[str, Any], written: dict[str, Any], file: str) -> lis
     else:
         values, texts = names, written["names"]
     _refuse_other_types(values, texts, file)
-    found = [str(value).strip() for value in values]
+    found = [composed(str(value).strip()) for value in values]
     require_distinct(found, file)
     count = data.get("nc")
     if count is not None and str(count) != str(len(found)):
@@ -58,7 +59,12 @@ def _in_order(names: dict[Any, Any], file: str) -> list[Any]:
 
 
 def _refuse_other_types(values: list[Any], texts: list[Any], file: str) -> None:
-    """YAML takes yes, no, on, off, null, 010 and 12:30 for something else than the text."""
+    """YAML takes yes, no, on, off, null, 010 and 12:30 for other than the text, `- 0: cat` for a mapping."""
+    if values and all(isinstance(value, dict) for value in values):
+        raise InputError(
+            f"{file} lists its names with a dash and a number, too, such as `- {_one_line(texts[0])}`. Leave out the "
+            "dashes, or the numbers."
+        )
     odd = [
         f"{text!r} (read as {value!r})"
         for value, text in zip(values, texts, strict=True)
@@ -69,3 +75,8 @@ def _refuse_other_types(values: list[Any], texts: list[Any], file: str) -> None:
             f"{file} has class names that YAML does not read as text: {', '.join(odd[:10])}. Quote them, such as "
             "names: ['yes', 'no']."
         )
+
+
+def _one_line(mapping: dict[str, Any]) -> str:
+    """A mapping as a person writes it."""
+    return ", ".join(f"{key}: {value}" for key, value in mapping.items())

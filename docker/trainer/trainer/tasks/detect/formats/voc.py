@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from trainer.datasets.finder import ImageFinder, composed
-from trainer.datasets.folders import Folders, join
+from trainer.datasets.finder import ImageFinder
+from trainer.datasets.folders import Folders, composed, join
 from trainer.datasets.model import Sample, Tree
 from trainer.datasets.problems import Problems
 from trainer.datasets.split_names import split_of, split_of_folders

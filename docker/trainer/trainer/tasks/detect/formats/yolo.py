@@ -196,10 +196,15 @@ class _Splits:
         """An entry's path, or None where it leaves the root; a leading ``../`` that leads nowhere is dropped."""
         root, entry = self.folders.root, entry.replace("\\", "/")
         for text in (entry, entry.removeprefix("../")):
-            path = Path(os.path.normpath(root / text))
+            path = self._actual(Path(os.path.normpath(root / text)))
             if (path == root or root in path.parents) and (path.exists() or text == entry.removeprefix("../")):
                 return path
         return None
+
+    def _actual(self, path: Path) -> Path:
+        """A path as the dataset has it, see `Folders.actual`."""
+        root = self.folders.root
+        return root / self.folders.actual(path.relative_to(root).as_posix()) if root in path.parents else path
 
     def _sample(self, key: str) -> Sample:
         label = self.labels.of(key)
@@ -225,7 +230,7 @@ class _Splits:
             text = line.strip().replace("\\", "/")
             if not text:
                 continue
-            path = Path(os.path.normpath((file.parent if text.startswith("./") else root) / text))
+            path = self._actual(Path(os.path.normpath((file.parent if text.startswith("./") else root) / text)))
             if WINDOWS.match(line.strip()):
                 self._refuse_windows(f"{split} ({file.name})", line.strip())
             elif root not in path.parents:

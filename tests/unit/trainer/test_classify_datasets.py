@@ -211,6 +211,37 @@ def test_one_class_none_and_too_few_images_are_refused(tree: Make, tmp_path: Pat
     assert "Splits that cannot be made for want of images (1): val, test from 2 in train of class 1" in said
 
 
+def _to_detect(root: Path) -> str:
+    (root / "train" / "labels").mkdir()
+    (root / "train" / "cat").rename(root / "train" / "images")
+    return "it has the folder train/labels: a detector"
+
+
+def _labelled_beside(root: Path) -> str:
+    for image in (root / "train").rglob("*.png"):
+        image.with_suffix(".txt").write_text("0 0.5 0.5 0.2 0.2")
+    return "it has label files beside 9 of 9 images: a detector"
+
+
+@pytest.mark.parametrize("change", [_to_detect, _labelled_beside])
+def test_a_dataset_of_boxes_is_for_a_detector(change: Callable[[Path], str], tree: Make, tmp_path: Path) -> None:
+    root = tree()
+    expected = change(root)
+    assert expected in _refusal(root, tmp_path)
+
+
+def test_a_class_may_be_named_labels_and_have_notes(tree: Make, tmp_path: Path) -> None:
+    root = tree({"train": {"labels": 4, "stamps": 5}, "val": {"labels": 1, "stamps": 1}})
+    (root / "train" / "labels" / "0.txt").write_text("a note")
+    assert materialise(str(root), tmp_path / "workspace", CLASSES).names == ["labels", "stamps"]
+
+
+def test_folders_of_classes_are_for_a_classifier(tree: Make, tmp_path: Path) -> None:
+    for name, counts in (("splits", None), ("flat", {"": {"cat": 2, "dog": 2}})):
+        with pytest.raises(InputError, match=r"such as (train/)?cat and (train/)?dog: a classifier can be trained"):
+            materialise(str(tree(counts, name)), tmp_path / "workspace", BOXES)
+
+
 def test_a_split_that_lacks_a_class_is_told_of(tree: Make, tmp_path: Path) -> None:
     root = tree({"train": {"cat": 12, "dog": 12}, "val": {"cat": 2}, "test": {"cat": 2, "dog": 1}})
     dataset = materialise(str(root), tmp_path / "workspace", CLASSES)

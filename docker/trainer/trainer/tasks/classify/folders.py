@@ -13,6 +13,9 @@ from trainer.datasets.problems import Problems
 from trainer.datasets.split_names import split_of
 from trainer.errors import InputError
 
+# What tools name the folder of a detector's label files.
+LABELS = frozenset({"labels", "annotations", "obj_train_data"})
+
 FORM = (
     "Give a folder for each class with its images in it (cat/1.jpg, dog/1.jpg), in folders train, val and test or "
     "without them."
@@ -28,6 +31,7 @@ def read_folders(root: Path, problems: Problems, warnings: Problems) -> Tree:
     folders = Folders(root, problems)
     base = _base(folders)
     splits = _splits(folders, base, problems)
+    _refuse_boxes(folders, splits["train"])
     names = _names(folders, splits["train"], problems)
     found: dict[str, list[Sample]] = {}
     for split in SPLITS:
@@ -69,6 +73,23 @@ def _splits(folders: Folders, base: str, problems: Problems) -> dict[str, str]:
         if folders.images(join(base, name)):
             problems.add("folders with images beside train that are named after no split", join(base, name))
     return found
+
+
+def _refuse_boxes(folders: Folders, train: str) -> None:
+    """Raise InputError where the folder for training is one of a detector: with label files, or with a folder of them.
+
+    A class may have any name, `labels` too; it then has images. LabelImg puts each label file beside its image.
+    """
+    below = {join(train, name): folders.read(join(train, name)) for name in folders.read(train).folders}
+    labels = [path for path in below if path.rpartition("/")[2].lower() in LABELS and not folders.images(path)]
+    images = sum(len(folder.images) for folder in below.values())
+    beside = sum(len(folder.images.keys() & folder.texts.keys()) for folder in below.values())
+    if labels or beside > images / 2:
+        found = f"the folder {labels[0]}" if labels else f"label files beside {beside} of {images} images"
+        raise InputError(
+            f"The dataset is one of boxes, it has {found}: a detector can be trained on it (`task: detect` in the "
+            f"pipeline's file), and no classifier. {FORM}"
+        )
 
 
 def _names(folders: Folders, train: str, problems: Problems) -> list[str]:

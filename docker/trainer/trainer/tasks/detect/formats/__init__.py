@@ -15,7 +15,7 @@ from trainer.datasets.problems import Problems
 from trainer.errors import InputError
 from trainer.tasks.detect.formats.coco import find_coco, read_coco
 from trainer.tasks.detect.formats.ndjson import read_ndjson
-from trainer.tasks.detect.formats.others import refuse_others
+from trainer.tasks.detect.formats.others import refuse_classes, refuse_others
 from trainer.tasks.detect.formats.plain import find_names, read_plain
 from trainer.tasks.detect.formats.voc import find_voc, read_voc
 from trainer.tasks.detect.formats.yolo import find_data_yaml, read_yolo
@@ -58,6 +58,7 @@ def read(place: Path, scratch: Path, problems: Problems, warnings: Problems, *, 
             f"The dataset has no labels that are read, but an archive: {', '.join(inner[:3])}. Give that one, or "
             "unpack it first."
         )
+    refuse_classes(files)
     raise InputError(
         "The dataset has no data.yaml, and is of none of the other formats that are read: COCO JSON, Pascal VOC XML, "
         "YOLO with classes.txt or obj.names. Export it in one of them; best is an Ultralytics tree: data.yaml with "

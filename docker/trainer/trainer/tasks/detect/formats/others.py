@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trainer.datasets.folders import is_image
+from trainer.datasets.split_names import split_of
 from trainer.errors import InputError
 
 # What is near the beginning of a file of the kind, in lower case; all of the words must be there.
@@ -37,3 +39,20 @@ def refuse_others(root: Path, files: list[str]) -> None:
                         f"The dataset is {name} ({path}), which is not read. Export it from that tool as YOLO, COCO or "
                         "Pascal VOC, with its images."
                     )
+
+
+def refuse_classes(files: list[str]) -> None:
+    """Raise InputError where the images lie in folders of classes: a classifier's dataset."""
+    inside = sorted({path.rpartition("/")[0] for path in files if is_image(path)})
+    beside: dict[str, list[str]] = {}
+    for folder in inside:
+        parent, _, name = folder.rpartition("/")
+        if name and split_of(name) is None:
+            beside.setdefault(parent, []).append(folder)
+    for classes in beside.values():
+        if len(classes) > 1:
+            raise InputError(
+                f"The dataset has no boxes, and a folder for each class, such as {' and '.join(classes[:2])}: a "
+                "classifier can be trained on it (`task: classify` in the pipeline's file), and no detector. For a "
+                "detector, draw boxes and export them as YOLO, COCO or Pascal VOC, with the images."
+            )

@@ -11,13 +11,15 @@ import re
 import zlib
 from dataclasses import dataclass
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 LEAST_SIDE = 10  # pixels; Ultralytics drops smaller images without a word
 ORIENTATION = 0x0112  # EXIF's tag
 TURNED = frozenset({5, 6, 7, 8})  # orientations that swap width and height
 END = b"\xff\xd9"  # of a JPEG
 MOST_PIXELS = 200_000_000
+WIDE = frozenset({"I", "F"})  # Pillow's modes of 32 bits
+OTHER_PIXELS = "whose pixels are not whole numbers of 8 or 16 bits without a sign"
 
 READ = ("JPEG", "PNG", "WebP", "BMP", "TIFF")
 # How files begin, in the order in which they are tried.
@@ -82,7 +84,7 @@ def inspect(content: bytes, name: str) -> ImageFile:
     elif kind == "PNG":
         found = _png(content)
     else:
-        found = ImageFile(_decoded(content, name))
+        found = ImageFile(_decoded(content, name, kind))
     if min(found.size) < LEAST_SIDE:
         raise BadImage(f"images of less than {LEAST_SIDE} pixels", f"{found.size[0]}×{found.size[1]}")
     return found
@@ -152,7 +154,7 @@ def _end_of_scans(content: bytes, place: int) -> int | None:
 
 def _whole_jpeg(content: bytes, name: str) -> ImageFile:
     """Of a JPEG without an end marker, or of a rare kind: whole if Pillow decodes it, as Ultralytics has it."""
-    return ImageFile(_decoded(content, name), len(content))
+    return ImageFile(_decoded(content, name, "JPEG"), len(content))
 
 
 def _png(content: bytes) -> ImageFile:
@@ -188,7 +190,7 @@ def _upright(size: tuple[int, int], exif: bytes) -> tuple[int, int]:
     return size[::-1] if turned else size
 
 
-def _decoded(content: bytes, name: str) -> tuple[int, int]:
+def _decoded(content: bytes, name: str, kind: str) -> tuple[int, int]:
     """Width and height, upright, of an image that Pillow decodes to its last byte and that training can decode."""
     from trainer.pictures import TIFF, decode_rgb
 
@@ -197,9 +199,13 @@ def _decoded(content: bytes, name: str) -> tuple[int, int]:
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError(f"{image.width}×{image.height} pixels, more than {MOST_PIXELS / 1e6:.0f} million")
             image.load()
+            wide = image.mode in WIDE
+    except (UnidentifiedImageError, ImportError) as error:  # Ultralytics' Image.open tries a decoder of phones' photos
+        raise BadImage("unreadable images", f"a {kind} that is damaged, or {OTHER_PIXELS}") from error
     except Exception as error:  # whatever its decoders raise: OSError, SyntaxError, ValueError, struct.error…
         raise BadImage("unreadable images", " ".join(str(error).split())[:200]) from error
     pixels = decode_rgb(content, tiff=name.lower().endswith(TIFF))
     if pixels is None:
-        raise BadImage("unreadable images", "OpenCV, with which training reads, cannot decode it")
+        cause = f"a {kind} {OTHER_PIXELS}" if wide else "OpenCV, with which training reads, cannot decode it"
+        raise BadImage("unreadable images", cause)
     return pixels.shape[1], pixels.shape[0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import random
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from oracle import refusal, start_ultralytics, ultralytics_boxes, untouched
@@ -120,6 +122,35 @@ FOREIGN = {
     "video": (lambda: b"\0\0\0\x18ftypmp42" + bytes(99), "but a video"),
     "text": (lambda: b"hello", "(not an image)"),
 }
+
+
+def _raw_tiff(values: np.ndarray) -> bytes:
+    done, content = cv2.imencode(".tif", values)
+    assert done
+    return content.tobytes()
+
+
+PLANE = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(48, 64)
+
+
+@pytest.mark.parametrize("patched", [False, True], ids=["Pillow", "Pillow with Ultralytics"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        _encoded("TIFF", Image.fromarray(PLANE)),
+        _encoded("TIFF", Image.fromarray(np.arange(64 * 48, dtype=np.int32).reshape(48, 64))),
+        _raw_tiff(np.dstack([PLANE] * 3)),
+        _raw_tiff(np.full((48, 64, 3), -5, np.int8)),
+    ],
+    ids=["grey of 32-bit floats", "grey of 32 bits", "colour of floats", "colour with a sign"],
+)
+def test_a_tiff_of_measurements_is_refused_by_its_pixels(content: bytes, patched: bool) -> None:
+    if patched:  # Ultralytics puts its own function in place of Pillow's `open`
+        start_ultralytics()
+        importlib.import_module("ultralytics.utils")
+    with pytest.raises(BadImage) as caught:
+        inspect(content, "0.tif")
+    assert "whose pixels are not whole numbers of 8 or 16 bits without a sign" in caught.value.detail
 
 
 @pytest.mark.parametrize("case", FOREIGN)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -45,7 +46,8 @@ class Browser:
         port = self._until(lambda: self._port(folder / "DevToolsActivePort"), FileNotFoundError)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as response:
             (page,) = (target for target in json.load(response) if target["type"] == "page")
-        self._socket = connect(page["webSocketDebuggerUrl"], max_size=None)
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(connect(page["webSocketDebuggerUrl"], max_size=None))
         self._numbers = itertools.count(1)
 
     def open(self, url: str, text: str) -> str:
@@ -105,6 +107,6 @@ class Browser:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._socket.close()
+        self._open.close()
         self._process.terminate()
         self._process.wait(20)

@@ -26,11 +26,12 @@ def ask(options: argparse.Namespace) -> str:
     Raises:
         LifecycleError: the server or MLflow does not answer, or not as expected.
     """
+    served = lineage.ask(options.url, options.model, options.protocol)
+    # MLflow takes longer to import than a server that is down takes to say nothing.
     from mlflow import MlflowClient
 
     from lifecycle.mlflow.errors import typed_errors
 
-    served = lineage.ask(options.url, options.model, options.protocol)
     client = MlflowClient(tracking_uri=options.tracking_uri)
     with typed_errors(client.tracking_uri):
         chain = lineage.trace(client, served, options.url, options.model)

@@ -11,7 +11,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
 from lifecycle.settings import settings
-from lifecycle.workflows import objects
 
 SUMMARY = "a pipeline's WorkflowTemplate, and the CronWorkflow of its schedule, as YAML for kubectl"
 HEADER = "# Made of dags/pipelines/{name}.yaml by `python -m lifecycle workflow`: change that, and make this again.\n"
@@ -28,6 +27,9 @@ def text(options: argparse.Namespace) -> str:
     Raises:
         BadPipeline: the file is wrong, or asks for what a workflow does not do.
     """
+    # It imports the Kubernetes client, most of what the other commands would take to start.
+    from lifecycle.workflows import objects
+
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 120

@@ -230,9 +230,10 @@ def test_a_dataset_of_boxes_is_for_a_detector(change: Callable[[Path], str], tre
     assert expected in _refusal(root, tmp_path)
 
 
-def test_a_class_may_be_named_labels_and_have_notes(tree: Make, tmp_path: Path) -> None:
+def test_a_class_may_be_named_labels_and_have_captions(tree: Make, tmp_path: Path) -> None:
     root = tree({"train": {"labels": 4, "stamps": 5}, "val": {"labels": 1, "stamps": 1}})
-    (root / "train" / "labels" / "0.txt").write_text("a note")
+    for image in (root / "train").rglob("*.png"):
+        image.with_suffix(".txt").write_text("a caption of this picture")
     assert materialise(str(root), tmp_path / "workspace", CLASSES).names == ["labels", "stamps"]
 
 

@@ -15,6 +15,7 @@ from trainer.errors import InputError
 
 # What tools name the folder of a detector's label files.
 LABELS = frozenset({"labels", "annotations", "obj_train_data"})
+LOOKED_AT = 20  # text files beside images, of which an empty one tells nothing
 
 FORM = (
     "Give a folder for each class with its images in it (cat/1.jpg, dog/1.jpg), in folders train, val and test or "
@@ -83,13 +84,28 @@ def _refuse_boxes(folders: Folders, train: str) -> None:
     below = {join(train, name): folders.read(join(train, name)) for name in folders.read(train).folders}
     labels = [path for path in below if path.rpartition("/")[2].lower() in LABELS and not folders.images(path)]
     images = sum(len(folder.images) for folder in below.values())
-    beside = sum(len(folder.images.keys() & folder.texts.keys()) for folder in below.values())
-    if labels or beside > images / 2:
-        found = f"the folder {labels[0]}" if labels else f"label files beside {beside} of {images} images"
+    beside = [
+        folders.root / path / folder.texts[stem]
+        for path, folder in below.items()
+        for stem in folder.images.keys() & folder.texts.keys()
+    ]
+    # Captions may lie there, too.
+    if labels or (len(beside) > images / 2 and any(_has_boxes(file) for file in sorted(beside)[:LOOKED_AT])):
+        found = f"the folder {labels[0]}" if labels else f"label files beside {len(beside)} of {images} images"
         raise InputError(
             f"The dataset is one of boxes, it has {found}: a detector can be trained on it (`task: detect` in the "
             f"pipeline's file), and no classifier. {FORM}"
         )
+
+
+def _has_boxes(file: Path) -> bool:
+    """Whether a text file's first line is a row of labels: a class and four numbers or more."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        words = next(lines, "").split()
+    try:
+        return len([float(word) for word in words]) >= 5
+    except ValueError:
+        return False
 
 
 def _names(folders: Folders, train: str, problems: Problems) -> list[str]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VARIABLE = "YOLO_LIFECYCLE_COMMAND"
+GRACE = 10.0  # seconds until SIGTERM
 PATIENCE = 10.0  # seconds from SIGTERM to SIGKILL
 PAUSE = 0.1
 
@@ -63,15 +64,19 @@ def left(mark: str) -> dict[int, Process]:
         mine |= more
 
 
-def end(mark: str) -> list[Process]:
+def end(mark: str, grace: float) -> list[Process]:
     """End what was left behind, SIGTERM first: a server ends its own processes.
 
     Args:
         mark: the value of VARIABLE that the command gave to its programs.
+        grace: seconds in which they may end by themselves, as a browser's helpers and git's tidying do.
 
     Returns:
         What had to be told to end.
     """
+    deadline = time.monotonic() + grace
+    while left(mark) and time.monotonic() < deadline:
+        time.sleep(PAUSE)
     told: dict[int, Process] = {}
     killed_from = time.monotonic() + PATIENCE
     while running := left(mark):

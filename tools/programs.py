@@ -57,7 +57,7 @@ class Programs:
 
     def end_what_is_left(self) -> bool:
         """End and name what the programs left behind; whether they should not have: none was told to stop."""
-        found = leftovers.end(self._mark)
+        found = leftovers.end(self._mark, grace=0 if self._stopped else leftovers.GRACE)
         for process in found:
             print(f"ended, for it was left behind: process {process.pid}, {process.command[:200]}", file=sys.stderr)
         return bool(found) and not self._stopped

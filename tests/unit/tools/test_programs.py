@@ -54,7 +54,7 @@ import os, sys
 from pathlib import Path
 from tools import leftovers
 from tools.programs import Programs
-leftovers.PATIENCE = 1
+leftovers.GRACE, leftovers.PATIENCE = float(sys.argv[3]), 1
 programs = Programs()
 programs.call([sys.executable, sys.argv[1], sys.argv[2]], Path.cwd(), os.environ, None)
 sys.exit(3 if programs.end_what_is_left() else 0)
@@ -81,7 +81,7 @@ def test_a_command_that_is_told_to_stop_ends_its_programs_and_starts_no_more(num
 def test_what_a_killed_program_leaves_behind_is_ended_and_named_and_nothing_else_is(tmp_path: Path) -> None:
     program, started = tmp_path / "program.py", tmp_path / "server"
     program.write_text(KILLED)
-    command = [sys.executable, "-c", LEAVES, str(program), str(started)]
+    command = [sys.executable, "-c", LEAVES, str(program), str(started), "0.5"]
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert bystander.poll() is None
@@ -90,3 +90,11 @@ def test_what_a_killed_program_leaves_behind_is_ended_and_named_and_nothing_else
     for pid in map(int, started.read_text().split()):
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
         assert f"ended, for it was left behind: process {pid}, {sys.executable} -c" in done.stderr
+
+
+def test_what_ends_by_itself_is_no_fault_of_the_tests(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import subprocess\nsubprocess.Popen(['sleep', '0.5'], start_new_session=True)\n")
+    command = [sys.executable, "-c", LEAVES, str(program), "", "30"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -79,11 +79,12 @@ def end(mark: str, grace: float) -> list[Process]:
         time.sleep(PAUSE)
     told: dict[int, Process] = {}
     killed_from = time.monotonic() + PATIENCE
-    while running := left(mark):
+    # One that the kernel does not let go, as of a network disk that is away, is named and left.
+    while (running := left(mark)) and time.monotonic() < killed_from + PATIENCE:
         late = time.monotonic() > killed_from
         for pid, process in running.items():
             if late or pid not in told:
-                with suppress(ProcessLookupError):
+                with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
             told[pid] = process
         time.sleep(PAUSE)

@@ -58,7 +58,7 @@ def check_schemas_once() -> None:
             check(schema, *arguments, **options)
             sound.add(text)
 
-    Draft202012Validator.check_schema = check_once
+    Draft202012Validator.check_schema = staticmethod(check_once)
 
 
 check_schemas_once()

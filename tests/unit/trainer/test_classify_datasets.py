@@ -201,6 +201,8 @@ def test_a_class_whose_folders_are_written_in_two_ways_is_one_class(tree: Make, 
 def test_names_that_look_the_same_are_refused(tree: Make, tmp_path: Path) -> None:
     composed, apart = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
     assert "Classes whose names look the same (1)" in _refusal(tree({"": {composed: 3, apart: 3}}), tmp_path)
+    counts = {"train": {composed: 3, "dog": 3}, "val": {composed: 1, apart: 1, "dog": 1}}
+    assert "Classes whose names look the same (1)" in _refusal(tree(counts, "val"), tmp_path)
 
 
 def test_one_class_none_and_too_few_images_are_refused(tree: Make, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from trainer.datasets.folders import Folders, composed
+from trainer.datasets.accents import composed
+from trainer.datasets.folders import Folders
 from trainer.datasets.problems import Problems
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from trainer.datasets.accents import composed
 from trainer.datasets.model import IMAGE_SUFFIXES
 from trainer.datasets.problems import Problems
 
@@ -139,8 +139,3 @@ def suffix(name: str) -> str:
 def is_text(name: str) -> bool:
     """Whether a file's name may be one of a label file."""
     return name[-4:].lower() == ".txt"
-
-
-def composed(text: str) -> str:
-    """A Mac writes é as e and an accent; annotations made elsewhere have it as one character."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)

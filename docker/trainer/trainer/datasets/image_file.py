@@ -201,7 +201,8 @@ def _decoded(content: bytes, name: str, kind: str) -> tuple[int, int]:
             image.load()
             wide = image.mode in WIDE
     except (UnidentifiedImageError, ImportError) as error:  # Ultralytics' Image.open tries a decoder of phones' photos
-        raise BadImage("unreadable images", f"a {kind} that is damaged, or {OTHER_PIXELS}") from error
+        other = f", or {OTHER_PIXELS}" if kind == "TIFF" else ""
+        raise BadImage("unreadable images", f"a {kind} that is damaged{other}") from error
     except Exception as error:  # whatever its decoders raise: OSError, SyntaxError, ValueError, struct.error…
         raise BadImage("unreadable images", " ".join(str(error).split())[:200]) from error
     pixels = decode_rgb(content, tiff=name.lower().endswith(TIFF))

@@ -15,6 +15,7 @@ from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
+from trainer.datasets.accents import composed
 from trainer.datasets.finder import ImageFinder
 from trainer.datasets.folders import Folders, is_image
 from trainer.datasets.model import SPLITS
@@ -134,7 +135,7 @@ def _records(file: Path, shown: str) -> Iterator[tuple[int, Record]]:
 
 def _names(about: Record, path: str) -> dict[int, str]:
     try:
-        found = {int(number): str(name).strip() for number, name in about["class_names"].items()}
+        found = {int(number): composed(str(name).strip()) for number, name in about["class_names"].items()}
     except (ValueError, AttributeError, KeyError) as error:
         raise InputError(f"{path} has no class_names by number in its first line. Export the dataset again.") from error
     if not found or min(found) < 0:

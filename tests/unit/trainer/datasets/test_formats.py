@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -346,6 +347,20 @@ def test_yolo_without_data_yaml_is_read(layout: Callable[[Path], None], tmp_path
     dataset = materialise(str(tmp_path / "yolo"), tmp_path / "workspace", BOXES)
     assert dataset.names == NAMES
     _assert_objects(dataset)
+
+
+@pytest.mark.parametrize("layout", [_cvat_coco, _challenge, _cvat_voc, _cvat_yolo, _cvat_ultralytics])
+def test_names_are_the_same_however_a_tool_writes_their_accents(
+    layout: Callable[[Path], object], tmp_path: Path
+) -> None:
+    root, together, apart = tmp_path / "export", *(unicodedata.normalize(form, "Wölfin") for form in ("NFC", "NFD"))
+    layout(root)
+    texts = [path for path in sorted(root.rglob("*")) if path.suffix in (".json", ".xml", ".txt", ".yaml", ".names")]
+    for number, path in enumerate(texts):  # Pascal VOC: an image's file may have the one, the next the other
+        form = together if path.suffix == ".xml" and number % 2 else apart
+        path.write_text(path.read_text(encoding="utf-8").replace("fox", form), encoding="utf-8")
+    names = materialise(str(root), tmp_path / "workspace", BOXES).names
+    assert sorted(names) == sorted([together, "cat", "dog"])
 
 
 @pytest.mark.parametrize("layout", [_cvat_coco, _cvat_voc, _cvat_yolo])

@@ -153,6 +153,12 @@ def test_a_tiff_of_measurements_is_refused_by_its_pixels(content: bytes, patched
     assert "whose pixels are not whole numbers of 8 or 16 bits without a sign" in caught.value.detail
 
 
+def test_a_file_that_breaks_off_in_its_header_is_said_to_be_damaged() -> None:
+    with pytest.raises(BadImage) as caught:
+        inspect(_encoded("BMP")[:16], "0.bmp")
+    assert caught.value.detail == "a BMP that is damaged"
+
+
 @pytest.mark.parametrize("case", FOREIGN)
 def test_a_file_that_is_not_what_its_name_says_is_refused_by_its_format(
     case: str, make_tree: MakeTree, tmp_path: Path

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.datasets.folders import Folders, composed, is_image, join
+from trainer.datasets.accents import composed
+from trainer.datasets.folders import Folders, is_image, join
 from trainer.datasets.model import SPLITS, Sample, Tree
 from trainer.datasets.problems import Problems
 from trainer.datasets.split_names import split_of
@@ -120,13 +121,18 @@ def _names(folders: Folders, train: str, problems: Problems) -> list[str]:
         raise InputError(
             f"The dataset has one class alone ({given[0]}), so there is nothing to tell apart. {FORM} Two or more."
         )
+    _refuse_lookalikes(given, problems)
+    return [composed(name) for name in given]
+
+
+def _refuse_lookalikes(folders: list[str], problems: Problems) -> None:
+    """Add folders of one place whose names a person cannot tell apart."""
     seen: dict[str, str] = {}
-    for name in given:
+    for name in folders:
         plain = composed(name).strip()
         if plain in seen:
             problems.add("classes whose names look the same", f"{name!r} and {seen[plain]!r}")
         seen[plain] = name
-    return [composed(name) for name in given]
 
 
 class _Reader:
@@ -145,6 +151,8 @@ class _Reader:
         for name in here.files:
             if is_image(name):
                 self._problems.add("images in no folder of a class", join(self._folder, name))
+        if split != "train":
+            _refuse_lookalikes(sorted(here.folders), self._problems)
         own = {composed(name): name for name in here.folders}
         for name in sorted(set(own) - set(self._names)):
             self._problems.add("classes that train does not have", join(self._folder, own[name]))

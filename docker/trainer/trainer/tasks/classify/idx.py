@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from trainer.datasets.accents import composed
 from trainer.datasets.model import Sample, Tree
 from trainer.datasets.split_names import split_of
 from trainer.errors import InputError
@@ -95,7 +96,7 @@ def _names(folder: Path, count: int) -> list[str]:
     file = folder / NAMES
     if not file.is_file():
         return [str(number) for number in range(count)]
-    names = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    names = [composed(line.strip()) for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if len(names) < count or len(set(names)) < len(names):
         raise InputError(
             f"{NAMES} has {len(set(names))} different names, and the labels go from 0 to {count - 1}. Write a line for "

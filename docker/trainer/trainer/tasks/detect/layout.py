@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from trainer.datasets.folders import Folders, composed, is_text, join
+from trainer.datasets.accents import composed
+from trainer.datasets.folders import Folders, is_text, join
 from trainer.datasets.model import label_path
 from trainer.datasets.problems import Problems
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.datasets.accents import composed
 from trainer.datasets.finder import ImageFinder
 from trainer.datasets.folders import Folders
 from trainer.datasets.model import Sample, Tree
@@ -187,7 +188,7 @@ def _names(categories: list[dict[str, Any]], used: set[str], file: str) -> dict[
                 f"{file} gives the category id {number} to {found[number]} and to {name.strip()}. Give each its "
                 "own, or export the dataset again."
             )
-        found[number] = name.strip()
+        found[number] = composed(name.strip())
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainer.datasets.folders import composed
+from trainer.datasets.accents import composed
 from trainer.errors import InputError
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trainer.datasets.accents import composed
 from trainer.datasets.finder import ImageFinder
 from trainer.datasets.folders import Folders, join
 from trainer.datasets.model import Sample, Tree
@@ -36,7 +37,9 @@ def read_plain(folders: Folders, names_file: str, problems: Problems) -> Tree:
     Raises:
         InputError: there are no names.
     """
-    names = [line.strip() for line in (folders.root / names_file).read_text(encoding="utf-8-sig").splitlines()]
+    names = [
+        composed(line.strip()) for line in (folders.root / names_file).read_text(encoding="utf-8-sig").splitlines()
+    ]
     names = [name for name in names if name]
     if not names:
         raise InputError(f"{names_file} is empty. It must have a line for each class, in the order of their numbers.")

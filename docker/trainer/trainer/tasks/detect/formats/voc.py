@@ -11,8 +11,9 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from trainer.datasets.accents import composed
 from trainer.datasets.finder import ImageFinder
-from trainer.datasets.folders import Folders, composed, join
+from trainer.datasets.folders import Folders, join
 from trainer.datasets.model import Sample, Tree
 from trainer.datasets.problems import Problems
 from trainer.datasets.split_names import split_of, split_of_folders
@@ -98,7 +99,7 @@ def _names(folders: Folders, seen: set[str], problems: Problems) -> list[str]:
         names = sorted(seen)
     else:
         lines = (folders.root / file).read_text(encoding="utf-8-sig").splitlines()
-        names = [line.split(":")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+        names = [composed(line.split(":")[0].strip()) for line in lines if line.strip() and not line.startswith("#")]
         names = [name for name in names if name != BACKGROUND or name in seen]
         require_distinct(names, file)
     if not names:
@@ -173,7 +174,7 @@ class _Reader:
     def _object(
         self, found: ElementTree.Element, root: ElementTree.Element, size: tuple[int, int], path: str
     ) -> tuple[str, tuple[float, ...]] | None:
-        name = _text(found, "name").strip()
+        name = composed(_text(found, "name").strip())
         if (found.findtext("difficult") or "0").strip() == "1":
             self._warnings.add("objects marked difficult, which are left out as Ultralytics does", f"{path}: {name}")
             return None

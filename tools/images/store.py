@@ -7,7 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,21 +101,24 @@ def execute(command: list[str], log: Path, tmp: Path) -> str:
         ImageError: it cannot be started, or failed; the end of its output is in the message.
     """
     environment = {**os.environ, "TMPDIR": str(tmp)}
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            code = process.wait()
-        except BaseException:
-            # Interrupted. buildah has children of its own, which would go on.
+    process = None
+    try:
+        # What is started while an interrupt arrives would otherwise run on with nobody who knows of it.
+        with log.open("w") as output, interrupts_held():
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        code = process.wait()
+    except BaseException:
+        # Interrupted. buildah has children of its own, which would continue.
+        if process is not None:
             stop(process)
-            raise
+        raise
     said = log.read_text(errors="replace")
     if code:
         end = "\n      ".join(said.strip().splitlines()[-TAIL:])
@@ -124,8 +128,27 @@ def execute(command: list[str], log: Path, tmp: Path) -> str:
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a process group: first asked, and after some seconds made to."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+    with interrupts_held():
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, sign)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """While this lasts, SIGINT and SIGTERM wait; what arrived then acts at its end. In a program's first thread."""
+    arrived: list[int] = []
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Those that are ignored stay so: what is started here inherits that.
+    held = [number for number, handler in former.items() if handler is not signal.SIG_IGN]
+    for number in held:
+        signal.signal(number, lambda signum, frame: arrived.append(signum))
+    try:
+        yield
+    finally:
+        for number in held:
+            signal.signal(number, former[number])
+    for signum in dict.fromkeys(arrived):
+        signal.raise_signal(signum)

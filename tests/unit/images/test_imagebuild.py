@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -111,25 +110,33 @@ def test_a_failed_step_tells_the_end_of_its_log_and_does_not_end_the_others(tmp_
     assert (tmp_path / "build.log").read_text().startswith("1\n")
 
 
-def test_what_was_started_ends_with_the_one_who_waits_for_it(tmp_path: Path) -> None:
-    """A build that is interrupted, as by Ctrl-C, does not go on in the background."""
-    # Whoever runs the tests in the background of a shell has SIGINT ignored, which is inherited.
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    code += "from tools.images.store import execute; from pathlib import Path as P; import sys; "
-    code += "execute(['sh', '-c', 'echo $$; sleep 1000 & wait'], P(sys.argv[1]), P('/tmp'))"
+@pytest.mark.parametrize("sign", ["INT", "TERM"])
+def test_what_was_started_ends_with_the_one_who_waits_for_it(sign: str, tmp_path: Path) -> None:
+    """A build that is interrupted does not continue in the background, even if it was not yet known to run."""
+    # It interrupts whoever starts it at once, which on a busy machine does not yet know its number.
+    program = f"echo $$; kill -{sign} $PPID; sleep 1000 & wait"
+    code = f"""
+import pathlib, signal, subprocess, sys, time
+from tools.images.__main__ import _terminate
+from tools.images.store import execute
+
+class Busy(subprocess.Popen):
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        time.sleep(0.5)
+
+subprocess.Popen = Busy
+# Whoever runs the tests in the background of a shell has SIGINT ignored, which is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, _terminate)
+execute(["sh", "-c", {program!r}], pathlib.Path(sys.argv[1]), pathlib.Path("/tmp"))
+"""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     log = tmp_path / "log"
-    waiting = subprocess.Popen([sys.executable, "-c", code, str(log)], env=environment, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and not (log.exists() and log.read_text().endswith("\n")):
-            time.sleep(0.05)
-        group = int(log.read_text())
-        waiting.send_signal(signal.SIGINT)
-        assert waiting.wait(30) != 0
-    finally:
-        waiting.kill()
-        waiting.wait()
+    ended = subprocess.run([sys.executable, "-c", code, str(log)], env=environment, capture_output=True, timeout=60)
+    assert ended.returncode != 0 and b"KeyboardInterrupt" in ended.stderr
+    group = int(log.read_text())
+    # What was ended counts as there until its new parent has heard of it.
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and alive(group):
         time.sleep(0.05)

@@ -3,7 +3,7 @@
     python -m tools.tests                         lint, types and every suite
     python -m tools.tests --only gitops,trainer   these parts, with their set-up and nothing else
     python -m tools.tests unit                    one suite, or lint, or types
-    python -m tools.tests --extended              further releases and trainings, which `make test` leaves to CI
+    python -m tools.tests --extended              further cases, releases and trainings, left to CI
     python -m tools.tests --soak                  the long forms, which it leaves to the nights
 
 Runs on a bare machine: the standard library only. All steps run even when one fails; at the end stand the seconds of
@@ -46,7 +46,7 @@ IMPORTED = ("plugins", "clients/python", "docker/trainer", ".")
 PROGRAMS = Programs()
 
 # Which tests each command runs, by their marks (pyproject.toml).
-CHOSEN = {"": "not extended and not soak", "extended": "extended", "soak": "soak"}
+CHOSEN = {"": "not extended and not soak", "extended": "extended and not soak", "soak": "soak"}
 
 # Steps that only compute leave the processor to those beside them that wait for servers with a time limit.
 POLITE = ("nice", "-n", "10")
@@ -222,7 +222,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("steps", nargs="*", metavar="step", help=f"of {', '.join((*CHECKS, *SUITES))}; none: all")
     parser.add_argument("--only", default="", help="names of parts, with commas between")
     tiers = parser.add_mutually_exclusive_group()
-    for tier, said in (("extended", "further releases and trainings"), ("soak", "the long forms")):
+    for tier, said in (("extended", "further cases, releases and trainings"), ("soak", "the long forms")):
         tiers.add_argument(f"--{tier}", dest="tier", action="store_const", const=tier, default="", help=said)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="tests that run at once")
     options = parser.parse_args(argv)

@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 from tests.support.release_repository import Repository
 
 HERE = Path(__file__).parent
-# About half of what this folder takes.
+# Their further tests are about half of what this folder takes.
 RELEASES = {
     "test_approval",
     "test_candidate",
@@ -33,10 +33,11 @@ RELEASES = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers run this folder, each with an Airflow database and servers that are made once."""
+    """One worker runs what `make test` chooses and two the further ones: each makes database and servers once."""
     for item in items:
         if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group("releases" if item.path.stem in RELEASES else "airflow"))
+            apart = item.path.stem in RELEASES and item.get_closest_marker("extended")
+            item.add_marker(pytest.mark.xdist_group("releases" if apart else "airflow"))
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,7 @@ def test_approved_version_goes_live(platform: Platform, asked: Callable[..., Any
     assert "version **1**" in seen["body"] and "staging/detector" in seen["body"]
 
 
+@pytest.mark.extended
 def test_rejected_version_stays_registered_and_is_not_committed(platform: Platform, asked: Callable[..., Any]) -> None:
     before = platform.repository.tip
     ended, _ = asked("Reject")

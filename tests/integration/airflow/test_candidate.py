@@ -33,6 +33,7 @@ def commits(platform: Platform) -> list[str]:
     return git("-C", str(platform.repository.bare), "log", "--format=%s", "main", "--", FILE).splitlines()
 
 
+@pytest.mark.extended
 def test_good_candidate_is_proved_beside_the_live_version_and_then_goes_live(platform: Platform, prove: Run) -> None:
     first = prove(**platform.params())
     assert first.state == "success", first.text[-5000:]
@@ -91,6 +92,7 @@ def test_candidate_with_wrong_boxes_goes_by_one_commit_and_live_is_not_touched(r
     assert commits(platform)[0].startswith(f"Discard the candidate {platform.model} 2 in staging/detector")
 
 
+@pytest.mark.extended
 def test_candidate_that_does_not_start_goes_with_argo_cds_reason(released: Platform, prove: Run) -> None:
     platform = released
     before = platform.repository.text()
@@ -103,6 +105,7 @@ def test_candidate_that_does_not_start_goes_with_argo_cds_reason(released: Platf
     assert WORDS in one_line(ended.text)
 
 
+@pytest.mark.extended
 def test_slow_candidate_is_refused_with_both_times(
     released: Platform, prove: Run, configure: Callable[..., None]
 ) -> None:
@@ -115,6 +118,7 @@ def test_slow_candidate_is_refused_with_both_times(
     assert (platform.repository.pin()["version"], "candidate" in platform.repository.pin()) == (1, False)
 
 
+@pytest.mark.extended
 def test_model_on_hold_gets_no_candidate(platform: Platform, prove: Run) -> None:
     before = platform.repository.write(platform.repository.text().replace("hold: false", "hold: true"))
     ended = prove(**platform.params())
@@ -138,6 +142,7 @@ def while_proving(platform: Platform, act: Callable[[], object]) -> threading.Th
     return thread
 
 
+@pytest.mark.extended
 def test_hold_set_during_the_proof_keeps_the_live_version_and_the_candidate_goes(
     platform: Platform, prove: Run
 ) -> None:
@@ -159,6 +164,7 @@ def test_hold_set_during_the_proof_keeps_the_live_version_and_the_candidate_goes
     )
 
 
+@pytest.mark.extended
 def test_candidate_that_another_run_replaced_is_left_to_that_run(platform: Platform, prove: Run) -> None:
     repository = platform.repository
 
@@ -174,6 +180,7 @@ def test_candidate_that_another_run_replaced_is_left_to_that_run(platform: Platf
     assert "Superseded" in ended.text and "pins the candidate version 7" in one_line(ended.text)
 
 
+@pytest.mark.extended
 def test_candidate_of_a_run_that_was_killed_is_replaced_with_a_sentence(platform: Platform, prove: Run) -> None:
     left = f'candidate: {{version: 1, sha256: "{"a" * 64}", runId: "killed"}}'
     text = platform.repository.text()

@@ -25,6 +25,9 @@ from tests.support.release_repository import FILE, PRODUCTION
 STAGES = ("promote", "wait_for_rollout", "verify_serving", "set_alias")
 Staged = Callable[..., Finished]
 
+# Further releases, each with two stages: test_promotion.py shows one.
+pytestmark = pytest.mark.extended
+
 
 @pytest.fixture
 def staged(platform: Platform, run: Run, tmp_path: Path) -> Staged:

@@ -45,6 +45,7 @@ def mark_the_one_that_waits(state: str) -> tuple[threading.Thread, list[str]]:
     return thread, marked
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("state", "status"), [("failed", "KILLED"), ("success", "FINISHED")])
 def test_the_mlflow_run_ends_and_airflow_keeps_the_state_that_the_person_gave(
     platform: Platform,

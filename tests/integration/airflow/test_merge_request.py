@@ -58,6 +58,7 @@ def test_merged_request_goes_live(platform: Platform, run: Run, service: Hosting
     assert TOKEN not in ended.text
 
 
+@pytest.mark.extended
 def test_closed_request_fails_the_run_and_changes_nothing(
     platform: Platform, run: Run, service: HostingService
 ) -> None:

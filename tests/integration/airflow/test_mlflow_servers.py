@@ -108,6 +108,7 @@ def test_a_store_that_the_pods_reach_by_themselves_is_theirs_to_try(mlflow_serve
     check_server(client, client.get_experiment(client.create_experiment("servers-s3", "s3://bucket/mlflow")))
 
 
+@pytest.mark.extended
 def test_a_server_that_no_longer_serves_artifacts(tmp_path: Path) -> None:
     from lifecycle.mlflow import runs
 
@@ -139,6 +140,7 @@ def test_a_version_in_git_that_mlflow_lost_fails_before_anything_is_trained(plat
     assert ended.tasks["prepare"] == "upstream_failed"
 
 
+@pytest.mark.extended
 def test_a_version_whose_files_mlflow_lost_fails_as_early(platform: Platform, run: Run, mlflow_server: Mlflow) -> None:
     assert run(**platform.params()).state == "success"
     (model,) = platform.client.search_logged_models(

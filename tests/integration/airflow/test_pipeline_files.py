@@ -53,6 +53,7 @@ def read(tmp_path: Path) -> Read:
     return call
 
 
+@pytest.mark.extended
 def test_a_wrong_file_is_an_import_error_that_names_the_key_and_the_other_dags_stay(read: Read, tmp_path: Path) -> None:
     folder = tmp_path / "dags" / "pipelines"
     write(folder, "letters", letters())
@@ -87,6 +88,7 @@ def test_an_environment_that_this_cluster_does_not_serve_is_refused_before_train
     assert platform.client.get_experiment_by_name(platform.model) is None
 
 
+@pytest.mark.extended
 def test_a_run_that_would_train_what_is_live_ends_as_skipped(platform: Platform, run: Run) -> None:
     assert run(**platform.params()).tasks["set_alias"] == "success"
     before = platform.repository.tip

@@ -85,6 +85,7 @@ def refused(platform: Platform, ended: Finished, task: str, said: str) -> None:
     assert "Nothing was committed." in one_line(ended.text)
 
 
+@pytest.mark.extended
 def test_what_may_not_go_on_is_refused_in_a_sentence_and_nothing_is_committed(platform: Platform, run: Run) -> None:
     repository, choose = platform.repository, "choose_promotion"
     tip = repository.tip
@@ -116,6 +117,7 @@ def test_what_may_not_go_on_is_refused_in_a_sentence_and_nothing_is_committed(pl
     assert platform.production.version is None
 
 
+@pytest.mark.extended
 def test_a_version_that_staging_lost_after_the_decision_is_not_committed(
     released: Platform, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +138,7 @@ def test_a_version_that_staging_lost_after_the_decision_is_not_committed(
     assert pins(platform) == (1, None)
 
 
+@pytest.mark.extended
 def test_a_version_that_fails_in_production_is_taken_back_there_alone(released: Platform, run: Run) -> None:
     platform = released
     assert run("yolo_promote", **PARAMS).state == "success"
@@ -167,6 +170,7 @@ def staged(run: Run, tmp_path: Path) -> Run:
     return ended
 
 
+@pytest.mark.extended
 def test_the_stages_own_proof_and_soak_hold_for_a_person_too(
     released: Platform, staged: Run, configure: Callable[..., None]
 ) -> None:

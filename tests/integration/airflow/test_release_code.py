@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.airflow.dag_runs import Platform, Run
 from tests.integration.airflow.servers import one_line
 from tests.support.release_repository import CODE, FILE, git
@@ -14,6 +16,7 @@ def pin(platform: Platform) -> tuple[int | None, str]:
     return entry["version"], entry["codeCommit"]
 
 
+@pytest.mark.extended
 def test_code_alone_is_released_proved_and_taken_back_like_a_version(platform: Platform, run: Run) -> None:
     from lifecycle.ui import overview
 

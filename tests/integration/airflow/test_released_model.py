@@ -57,6 +57,7 @@ def waiting(dag_id: str) -> int:
         return int(session.scalar(query) or 0)
 
 
+@pytest.mark.extended
 def test_a_release_updates_the_model_and_starts_what_hangs_on_it(platform: Platform, run: Run, consumer: str) -> None:
     rejected = run(**platform.params(hyperparameters={"map50": 0.1}))
     assert (rejected.tasks["set_alias"], events(platform.model), waiting(consumer)) == ("skipped", [], 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from tests.integration.airflow.dag_runs import Platform, Run
 from tests.integration.airflow.hand import Hand
 from tests.integration.airflow.servers import one_line
@@ -47,6 +49,7 @@ def test_degraded_rollout_brings_the_former_version_back_and_fails(released: Pla
     assert f"The former {platform.model} version 1 is back and answers" in said
 
 
+@pytest.mark.extended
 def test_degraded_first_rollout_leaves_no_server(platform: Platform, run: Run) -> None:
     platform.hand.broken[1] = WORDS
     ended = run(**platform.params())
@@ -73,6 +76,7 @@ def test_server_with_wrong_boxes_is_taken_back(released: Platform, run: Run) -> 
     assert "the trained model finds class 1" in one_line(ended.text)
 
 
+@pytest.mark.extended
 def test_time_limit_names_what_was_waited_for(platform: Platform, run: Run, configure: Callable[..., None]) -> None:
     configure(ROLLOUT_TIMEOUT=5)
     resume = after_promotion(platform, 1, lambda hand: None)
@@ -85,6 +89,7 @@ def test_time_limit_names_what_was_waited_for(platform: Platform, run: Run, conf
     assert "Argo CD is still at revision" in said
 
 
+@pytest.mark.extended
 def test_rollout_seen_in_a_later_commit_of_somebody_else_counts(platform: Platform, run: Run) -> None:
     def edit(hand: Hand) -> None:
         platform.repository.write("hello\n", "README.md")
@@ -97,6 +102,7 @@ def test_rollout_seen_in_a_later_commit_of_somebody_else_counts(platform: Platfo
     assert ended.pull("wait_for_rollout")["revision"] == platform.repository.tip != ended.pull("promote")["commit"]
 
 
+@pytest.mark.extended
 def test_run_that_was_overtaken_leaves_the_word_to_the_other(platform: Platform, run: Run) -> None:
     def overtake(hand: Hand) -> None:
         platform.repository.write(platform.repository.text().replace("version: 1\n", "version: 7\n"))

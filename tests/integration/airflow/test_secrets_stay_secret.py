@@ -122,6 +122,7 @@ def test_token_that_is_refused_is_named_by_its_connection_alone(
     assert places(EXPIRED, traces(platform, ended, pods)) == set()
 
 
+@pytest.mark.extended
 def test_token_that_expires_before_the_push_is_in_no_error(
     platform: Platform, run: Run, remote: Remote, pods: PodWatch
 ) -> None:
@@ -143,6 +144,7 @@ def test_token_that_expires_before_the_push_is_in_no_error(
     assert places(TOKEN, left) == set()
 
 
+@pytest.mark.extended
 def test_tokens_of_a_merge_request_are_in_nothing_that_it_leaves(
     platform: Platform, run: Run, service: HostingService, pods: PodWatch
 ) -> None:
@@ -162,6 +164,7 @@ def test_tokens_of_a_merge_request_are_in_nothing_that_it_leaves(
     assert places(TOKEN, left) | places(API_TOKEN, left) == set()
 
 
+@pytest.mark.extended
 def test_api_token_that_is_refused_is_in_no_error(
     platform: Platform, run: Run, service: HostingService, pods: PodWatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_good_run_ends_with_the_new_version_as_champion(platform: Platform, run:
     until("MLflow's run has ended", lambda: mlflow_end(platform, ended) == ("FINISHED", "live"))
 
 
+@pytest.mark.extended
 def test_second_run_is_compared_with_the_first_and_changes_three_lines(released: Platform, run: Run) -> None:
     platform = released
     ended = run(**platform.params(hyperparameters={"map50": 0.95, "live": 0.9}))
@@ -105,6 +106,7 @@ def test_candidate_that_is_not_good_enough_changes_nothing(released: Platform, r
         assert mlflow_end(platform, ended) == ("FINISHED", "rejected")
 
 
+@pytest.mark.extended
 def test_version_with_other_classes_stops_at_the_gate_unless_the_run_allows_it(released: Platform, run: Run) -> None:
     platform = released
     before = platform.repository.tip
@@ -138,6 +140,7 @@ def test_bad_dataset_fails_at_once_and_leaves_nothing(platform: Platform, run: R
     assert (platform.repository.tip, platform.versions()) == (before, [])
 
 
+@pytest.mark.extended
 def test_pod_that_dies_is_retried_in_the_same_run_with_one_version(platform: Platform, run: Run) -> None:
     ended = run(**platform.params(dataset="flaky"))
     assert ended.state == "success", ended.text[-5000:]

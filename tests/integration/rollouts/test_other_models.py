@@ -123,6 +123,7 @@ def parameters(site: Site) -> Mapping[str, str]:
     return {key: value["string_value"] for key, value in told.items()}
 
 
+@pytest.mark.extended
 def test_a_folder_is_served_moved_by_a_commit_refused_when_it_is_broken_and_taken_back(
     zoo: Site, bucket: Bucket
 ) -> None:
@@ -160,6 +161,7 @@ def test_a_folder_is_served_moved_by_a_commit_refused_when_it_is_broken_and_take
     assert answer(zoo) == 200
 
 
+@pytest.mark.extended
 def test_a_polled_folder_is_loaded_again_without_a_commit(zoo: Site, bucket: Bucket) -> None:
     uri = bucket.put(f"{MODEL}/polled", 3)
     zoo.write_values(APP, values(bucket, uri, modelControlMode="poll", pollSeconds=1))

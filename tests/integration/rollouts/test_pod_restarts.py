@@ -38,6 +38,7 @@ def test_a_pod_that_restarts_serves_from_its_cache_what_git_pins_and_says_so(sit
         site.push(CODE, before)
 
 
+@pytest.mark.extended
 def test_a_pod_whose_models_process_died_is_started_again_and_says_why(site: Site) -> None:
     app = "crashing"  # of its own: another test's may still be rolling
     site.serve(app, {MODEL: 1})

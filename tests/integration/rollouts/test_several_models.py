@@ -47,6 +47,7 @@ def seen(asking: Asking) -> set[int]:
     return {version for client in asking.clients for version in client.versions}
 
 
+@pytest.mark.extended
 def test_a_bump_of_one_model_reloads_it_alone_and_stops_none(several: Site, asking: dict[str, Asking]) -> None:
     before = {model: identities(several.pods(APP, model)) for model in OTHERS}
     for each in asking.values():
@@ -60,6 +61,7 @@ def test_a_bump_of_one_model_reloads_it_alone_and_stops_none(several: Site, aski
     assert {model: identities(several.pods(APP, model)) for model in OTHERS} == before, "the others' pods are the same"
 
 
+@pytest.mark.extended
 def test_a_version_that_cannot_be_loaded_is_never_asked_and_all_serve_on(
     several: Site, asking: dict[str, Asking], handmade: Path
 ) -> None:

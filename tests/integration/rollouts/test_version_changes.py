@@ -64,6 +64,7 @@ def wait_ready_again(site: Site, name: str) -> None:
     assert site.container(named(site, name))["lastState"]["terminated"]["exitCode"] == 137
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_no_answer_fails_when_one_of_two_servers_is_killed_between_requests(site: Site, kills: int) -> None:
     site.serve(APP, {MODEL: 1}, replicas=2)

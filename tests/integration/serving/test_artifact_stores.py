@@ -46,6 +46,7 @@ def direct(s3: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield server
 
 
+@pytest.mark.extended
 def test_a_version_in_s3_is_served(
     direct: Mlflow, s3: dict[str, str], handmade: Path, triton_executable: Path, tmp_path: Path
 ) -> None:

@@ -64,7 +64,7 @@ def assembled(model: str, registered: Registered, secret: dict[str, str], root: 
     return found
 
 
-@pytest.mark.parametrize("mode", ["none", "explicit"])
+@pytest.mark.parametrize("mode", ["none", pytest.param("explicit", marks=pytest.mark.extended)])
 def test_rendered_pods_serve_a_detector_with_its_twin_for_pictures_and_a_classifier_with_its_labels(
     mode: str, triton_executable: Path, mlflow_server: Mlflow, toy: Registered, colours: Registered, tmp_path: Path
 ) -> None:

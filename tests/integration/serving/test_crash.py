@@ -66,6 +66,7 @@ def test_a_server_whose_models_process_died_ends_and_says_why(
     assert "toy: the process that infers has died" in triton.log
 
 
+@pytest.mark.extended
 def test_a_server_that_is_its_containers_first_process_ends_too(
     start_triton: Callable[..., Triton], toy: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -183,6 +183,7 @@ def test_a_new_version_replaces_the_old_one_which_stays_when_that_fails(
     assert not own.triton.ready(own.name)
 
 
+@pytest.mark.extended
 def test_poll_mode_loads_what_was_changed_and_nothing_else(
     start_triton: Callable[..., Triton], mlflow_server: Mlflow, toy: Registered, handmade: Path
 ) -> None:

@@ -20,6 +20,7 @@ RED = np.zeros((1, 3, 64, 64), np.float32)
 RED[:, 0] = 0.9
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.soak)])
 def test_many_small_models_on_one_server(
     start_triton: Callable[..., Triton], mlflow_server: Mlflow, handmade: Path, count: int

@@ -130,6 +130,7 @@ def deliver(registered: Registered, run: str, **more: Any) -> Any:
     return handoff.deliver(wanted)
 
 
+@pytest.mark.extended
 def test_a_release_publishes_its_folder_once_and_triton_serves_it(
     place: Place, toy_version: Registered, triton_executable: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +189,7 @@ def test_a_release_publishes_its_folder_once_and_triton_serves_it(
     }  # fmt: skip
 
 
+@pytest.mark.extended
 def test_the_folder_of_a_classifier_has_the_names_of_its_classes(
     place: Place, mlflow_server: Mlflow, handmade: Path, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def by_our_client(triton: Triton, model: str, pictures: list[Path]) -> list[Floa
         return client.detect([np.asarray(Image.open(path).convert("RGB")) for path in pictures], size=160)
 
 
+@pytest.mark.extended
 def test_it_finds_what_ultralytics_finds_with_the_file_and_what_our_client_finds(
     told: dict[str, dict[str, Any]], serving: Triton, pictures: list[Path]
 ) -> None:

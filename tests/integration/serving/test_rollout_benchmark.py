@@ -15,6 +15,7 @@ from tests.support.mlflow import Mlflow
 pytestmark = pytest.mark.xdist_group("loading")
 
 
+@pytest.mark.extended
 def test_a_copy_of_the_only_version_holds_the_same_file(mlflow_server: Mlflow, handmade: Path) -> None:
     """As MLflow 3 registers models: the source names a logged model, whose id has to come along."""
     only = mlflow_server.register_as_the_training_does("alone", handmade / "toy.onnx")

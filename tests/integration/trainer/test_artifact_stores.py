@@ -66,7 +66,7 @@ def test_a_run_whose_artifacts_are_in_s3(direct: Server, s3: S3, colours: Colour
     ("root", "package"),
     [
         ("gs://bucket/mlflow", "google-cloud-storage"),
-        ("wasbs://c@account.blob.core.windows.net/m", "azure-storage-blob"),
+        pytest.param("wasbs://c@account.blob.core.windows.net/m", "azure-storage-blob", marks=pytest.mark.extended),
     ],
 )
 def test_a_store_whose_client_the_image_lacks_is_named_before_anything_is_fetched(

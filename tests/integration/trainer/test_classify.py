@@ -13,7 +13,7 @@ from PIL import Image
 from pods import ROOT, SEED, Pods, Server, make_pods
 
 # One server for all files of this folder, and trainings one after another: each takes all cores.
-pytestmark = pytest.mark.xdist_group("trainer")
+pytestmark = [pytest.mark.extended, pytest.mark.xdist_group("trainer")]
 
 # dags/examples/digits-classes.yaml, with fewer digits and epochs.
 TRAIN: dict[str, Any] = yaml.safe_load((ROOT / "dags/examples/digits-classes.yaml").read_text())["train"]
@@ -122,7 +122,6 @@ def test_a_live_version_is_measured_on_the_same_images_and_must_be_of_the_same_t
     assert "Version 2 of digits-classifier, which is live, is of the task detect, and the candidate of" in refused.last
 
 
-@pytest.mark.extended
 def test_an_interrupted_training_goes_on_from_its_checkpoint(server: Server, tmp_path: Path) -> None:
     small = f"--dataset=digits?images=120&seed={SEED}", "--model=shufflenet_v2_x0_5", "--batch=16"
     pods = _classifier(server, tmp_path / "workspace", *small)

@@ -213,9 +213,10 @@ def test_a_second_run_is_compared_with_the_live_version(trained: Pods) -> None:
     assert gone.last.startswith("ERROR: MLflow at") and "version 99 of digits-detector, which is live" in gone.last
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("architecture", "size", "output"),
-    [("yolo11n.yaml", 64, (-1, 14, -1)), pytest.param("yolo26n.yaml", 128, (-1, 300, 6), marks=pytest.mark.extended)],
+    [("yolo11n.yaml", 64, (-1, 14, -1)), ("yolo26n.yaml", 128, (-1, 300, 6))],
     ids=["plain", "end to end, without suppression"],
 )
 def test_an_architecture_that_learned_next_to_nothing_goes_the_whole_way(

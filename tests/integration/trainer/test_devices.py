@@ -50,6 +50,7 @@ def start_on_two(pods: Pods, *more: str, **environment: str) -> subprocess.Popen
     )
 
 
+@pytest.mark.extended
 def test_two_processes_train_one_model_and_a_kill_in_the_middle_resumes(pods: Pods) -> None:
     process = start_on_two(pods)
     assert process.stdout

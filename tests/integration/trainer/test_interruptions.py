@@ -27,6 +27,7 @@ def _until(process: subprocess.Popen[str], text: str) -> list[str]:
     raise AssertionError("".join(lines) + (process.stderr.read() if process.stderr else ""))
 
 
+@pytest.mark.extended
 def test_a_killed_training_goes_on_learns_and_logs_one_model(server: Server, colours: Colours, tmp_path: Path) -> None:
     options = [f"--dataset={colours.dataset}", f"--model={colours.beginner}", "--epochs=30", "--batch=8"]
     pods = make_pods(server, tmp_path / "workspace", *options, f"--hyperparameters={json.dumps(LEARNING)}")

@@ -1,8 +1,8 @@
 """Runs the cases in interleaved rounds and adds them up.
 
-On a shared machine what others do changes from second to second. So every round runs each of its cases once, shortly
-after one another and in an order of its own; a ratio is taken between two cases of the same round, and its median over
-the rounds is what is reported.
+On a shared machine what others do changes from second to second. So every round runs each of its cases once, those
+that are compared shortly after one another, in an order of its own; a ratio is taken between two cases of the same
+round, and its median over the rounds is what is reported.
 """
 
 import math
@@ -115,6 +115,18 @@ def ratio(result: Result | None, base: Result | None, value: Callable[[Measured]
     return median(ratios) if ratios else None
 
 
+def neighbours(cases: Sequence[Case], order: random.Random) -> list[Case]:
+    """A round's cases: those of one engine and number of clients together, whose ratios are what is reported.
+
+    The headline first; else in an order that is drawn, of the groups and within each.
+    """
+    groups: dict[tuple[object, ...], list[Case]] = {}
+    for case in order.sample(cases, len(cases)):
+        key = (not case.headline, case.subject.engine, case.subject.precision, case.clients)
+        groups.setdefault(key, []).append(case)
+    return [case for key in sorted(groups, key=lambda key: bool(key[0])) for case in groups[key]]
+
+
 def run_rounds(
     subjects: Mapping[Subject, Measurable], cases: Sequence[Case], plan: Plan, say: Callable[[str], None]
 ) -> dict[Case, Result]:
@@ -137,8 +149,7 @@ def run_rounds(
             break
         sweep = bool(plan.sweep_every) and index % plan.sweep_every == 1
         chosen = list(cases) if sweep else list(headline)
-        order.shuffle(chosen)
-        chosen.sort(key=lambda case: not case.headline)
+        chosen = neighbours(chosen, order)
         say(f"round {index + 1} of {plan.rounds}: {len(chosen)} cases")
         for case in chosen:
             if not case.headline and time.monotonic() > until:

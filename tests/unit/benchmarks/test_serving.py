@@ -1,5 +1,6 @@
 """The serving benchmark's own arithmetic: what it counts is what happened."""
 
+import random
 import socket
 import threading
 import time
@@ -23,7 +24,7 @@ from benchmarks.serving.cases import (
 )
 from benchmarks.serving.load import Window, closed_loop
 from benchmarks.serving.machine import this_machine
-from benchmarks.serving.measure import Result, p50_of, percentile, ratio, rps_of
+from benchmarks.serving.measure import Result, neighbours, p50_of, percentile, ratio, rps_of
 from benchmarks.serving.report import Report
 from benchmarks.serving.subjects import Measured
 from benchmarks.serving.wire import Relay, bytes_per_request
@@ -53,6 +54,20 @@ def test_closed_loop_takes_cpu_of_the_window_alone() -> None:
     ticks = iter([100.0, 103.5])
     window = closed_loop([lambda _: time.sleep(0.01)], 0.05, lambda: next(ticks), no_clock)
     assert window.cpu == 3.5
+
+
+def test_what_is_compared_is_measured_one_after_another() -> None:
+    subjects = [
+        Subject(path, engine, "fp32") for path in (BARE, OURS, PER_PROCESSOR) for engine in ("openvino", "onnxruntime")
+    ]
+    cases = [case for subject in subjects for case in cases_of(subject, [FLOAT, UINT8], full=True)]
+    ordered = neighbours(cases, random.Random(0))
+    assert sorted(map(str, ordered)) == sorted(map(str, cases))
+    assert ordered != neighbours(cases, random.Random(1))
+    groups = [(case.headline, case.subject.engine, case.clients) for case in ordered]
+    began = [group for before, group in zip([None, *groups], groups, strict=False) if group != before]
+    assert len(began) == len(set(began)), "no group is left and taken up again"
+    assert [headline for headline, *_ in began] == sorted((headline for headline, *_ in began), reverse=True)
 
 
 def test_an_error_of_one_client_ends_the_measurement() -> None:

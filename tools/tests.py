@@ -7,9 +7,8 @@
     python -m tools.tests --soak                  the long forms, which it leaves to the nights
 
 Runs on a bare machine: the standard library only. All steps run even when one fails; at the end stand the seconds of
-each and the ten slowest tests. What waits for servers half of the time, end to end and integration, runs side by side;
-what only computes takes what these leave of the processor: units and trainings, one after another, and lint and types
-as soon as end to end has ended.
+each and the ten slowest tests. What waits for servers half of the time, end to end and integration, runs side by side,
+and after them trainings, lint and types; the units take what these leave of the processor.
 """
 
 from __future__ import annotations
@@ -266,10 +265,9 @@ def test(chosen: list[Part], options: argparse.Namespace) -> int:
     trainings = [part for part in chosen if part.environment == "trainer"]
     servers = [part for part in chosen if part.environment != "trainer"]
     outcome.lanes(
-        groups(servers, ("integration",), options, outcome),
-        # End to end ends first; types, in one thread, then leave a processor to the others.
-        {**groups(chosen, ("e2e",), options, outcome), **{name: CHECKS[name] for name in options.checks}},
-        {**groups(chosen, ("unit",), options, outcome), **groups(trainings, ("integration",), options, outcome)},
+        {**groups(servers, ("integration",), options, outcome), **{name: CHECKS[name] for name in options.checks}},
+        {**groups(chosen, ("e2e",), options, outcome), **groups(trainings, ("integration",), options, outcome)},
+        groups(chosen, ("unit",), options, outcome),
     )
     return conclude(outcome, options)
 

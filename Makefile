@@ -48,7 +48,7 @@ test-kubernetes: ## the contracts of Kubernetes on a real API server: KUBEBUILDE
 	@CONTRACTS_ON=real .venv/dev/bin/python -m pytest --quiet tests/contracts/api_server
 
 test-extended: ## further cases, releases and trainings, which `test` leaves to CI (ONLY=... as well)
-	@$(TESTS) --extended unit integration e2e $(if $(ONLY),--only $(ONLY))
+	@$(TESTS) --extended integration e2e $(if $(ONLY),--only $(ONLY))
 
 soak: ## the long forms of tests of endurance, which `test` leaves out (ONLY=... as well)
 	@$(TESTS) --soak $(if $(ONLY),--only $(ONLY))

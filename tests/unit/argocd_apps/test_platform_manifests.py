@@ -407,7 +407,6 @@ def test_mlflow_answers_to_the_names_that_it_is_called_by_and_to_no_other() -> N
         assert not is_allowed_host_header(allowed, name)
 
 
-@pytest.mark.extended
 def test_mlflow_upgrades_a_database_that_there_is_and_leaves_a_new_one_to_the_server(tmp_path: Path) -> None:
     script = ROOT / "charts" / "mlflow" / "files" / "migrate.py"
     database = f"sqlite:///{tmp_path}/mlflow.db"

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.support import rendered
@@ -35,7 +34,6 @@ def test_each_alert_is_seen_to_fire_and_to_be_quiet() -> None:
     assert {test["alertname"] for test in tests if not test.get("exp_alerts")} == alerts
 
 
-@pytest.mark.extended
 def test_the_cases_notice_alerts_that_never_fire(tmp_path: Path) -> None:
     file = rendered.rule_groups(rendered.render(rendered.VALUES))
     alerts = [rule for group in file["groups"] for rule in group["rules"] if "alert" in rule]

@@ -137,12 +137,15 @@ def test_errors_within_the_model_are_noticed_although_triton_calls_them_successe
     assert found["metric"]["model"] == MODEL
 
 
-def test_a_model_process_that_dies_is_noticed(release: Release) -> None:
-    release.kill_model_process("a")
+def test_a_model_process_that_dies_is_noticed(release: Release, versions: list[Registered]) -> None:
+    # A pod of its own: Triton, made to stay, may stop answering at all when a model's process dies amid requests.
+    release.start_pod("crashing", versions[0])
+    release.kill_model_process("crashing")
     release.prometheus.wait(f'nv_inference_request_failure{{reason="BACKEND",{RELEASED}}} > 0')
     panel = next(query for query in QUERIES if query.where == "Failures by reason [A]")
     failing = substituted(panel.expression, VARIABLES)
     assert [series["metric"] for series in release.prometheus.wait(f"({failing}) > 0")] == [{"reason": "BACKEND"}]
+    release.end_pod("crashing")
 
 
 def test_a_rollout_is_seen_and_a_version_that_git_does_not_name_is_noticed(

@@ -17,6 +17,7 @@ from tritonclient.utils import InferenceServerException
 from tests.integration.monitoring.documented import Documented
 from tests.integration.monitoring.prometheus import Prometheus
 from tests.support.mlflow import Mlflow, Registered
+from tests.support.processes import end
 from tests.support.rendered import NAMESPACE, RELEASE, VALUES, Manifest, one, render
 from tests.support.triton import Triton, add_model
 
@@ -111,6 +112,15 @@ class Release:
         if load:
             self.stack.enter_context(Load(pod.grpc))
         return pod
+
+    def end_pod(self, name: str) -> None:
+        """Ends a server at once, and Prometheus forgets it, as it does a pod that was deleted."""
+        server = self.pods.pop(name).process
+        assert server is not None
+        end(server, patience=0)
+        del self.documented.tritons[name]
+        self.scrape()
+        self.prometheus.wait(f'{{pod="{name}"}}', present=False)
 
     def scrape(self) -> None:
         """Tell Prometheus of every pod, with the labels that the operator gives, and of Argo CD and Airflow."""

@@ -47,7 +47,7 @@ test-kubernetes: ## the contracts of Kubernetes on a real API server: KUBEBUILDE
 	@$(PYTHON) -m tools.environments dev pytest
 	@CONTRACTS_ON=real .venv/dev/bin/python -m pytest --quiet tests/contracts/api_server
 
-test-extended: ## further cases, releases and trainings, which `test` leaves to CI (ONLY=... as well)
+test-extended: ## what `test` leaves out to be quicker and CI runs after it (ONLY=... as well)
 	@$(TESTS) --extended integration e2e $(if $(ONLY),--only $(ONLY))
 
 soak: ## the long forms of tests of endurance, which `test` leaves out (ONLY=... as well)

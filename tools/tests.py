@@ -3,7 +3,7 @@
     python -m tools.tests                         lint, types and every suite
     python -m tools.tests --only gitops,trainer   these parts, with their set-up and nothing else
     python -m tools.tests unit                    one suite, or lint, or types
-    python -m tools.tests --extended              further cases, releases and trainings, left to CI
+    python -m tools.tests --extended              what `make test` leaves out to be quicker
     python -m tools.tests --soak                  the long forms, which it leaves to the nights
 
 Runs on a bare machine: the standard library only. All steps run even when one fails; at the end stand the seconds of
@@ -221,7 +221,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("steps", nargs="*", metavar="step", help=f"of {', '.join((*CHECKS, *SUITES))}; none: all")
     parser.add_argument("--only", default="", help="names of parts, with commas between")
     tiers = parser.add_mutually_exclusive_group()
-    for tier, said in (("extended", "further cases, releases and trainings"), ("soak", "the long forms")):
+    for tier, said in (("extended", "what is left out to be quicker"), ("soak", "the long forms")):
         tiers.add_argument(f"--{tier}", dest="tier", action="store_const", const=tier, default="", help=said)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="tests that run at once")
     options = parser.parse_args(argv)

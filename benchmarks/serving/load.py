@@ -11,6 +11,10 @@ from dataclasses import dataclass
 # A call gets a running number, by which it chooses its picture, and returns when the answer is there.
 Call = Callable[[int], None]
 Clock = Callable[[], float]
+# So many requests a window has at least, where its growth allows it: fewer have no median.
+LEAST_REQUESTS = 20
+# At most so much longer it grows for them.
+GROWTH = 4
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def closed_loop(
 
     Args:
         calls: one for each client.
-        seconds: length of the window; it grows, up to fourfold, until there are two answers for each client.
+        seconds: length of the window; it grows, up to fourfold, until there are two answers for each client, and 20.
         cpu_clock: processor seconds that whoever serves has used so far.
         client_clock: the same of the clients.
         patience: seconds within which the first answers must come.
@@ -77,10 +81,10 @@ def closed_loop(
         if not stop.is_set() and not all(client.answers for client in clients):
             raise TimeoutError(f"not every one of {len(calls)} clients had an answer within {patience:g} s")
         before = sum(len(client.answers) for client in clients)
-        enough = before + 2 * len(clients)
+        enough = before + max(2 * len(clients), LEAST_REQUESTS)
         begin, cpu_begin, client_begin = time.perf_counter(), cpu_clock(), client_clock()
         stop.wait(seconds)
-        _wait(stop, 3 * seconds, lambda: sum(len(client.answers) for client in clients) >= enough)
+        _wait(stop, (GROWTH - 1) * seconds, lambda: sum(len(client.answers) for client in clients) >= enough)
         end, cpu_end, client_end = time.perf_counter(), cpu_clock(), client_clock()
     finally:
         stop.set()

@@ -56,7 +56,7 @@ class Measurable(Protocol):
     tree: Tree
 
     def measure(self, case: Case, seconds: float) -> Measured:
-        """Runs one case."""
+        """Runs one case; `seconds` is the least that its window takes."""
 
     def wire_bytes(self, case: Case) -> int:
         """Bytes of one request and its answer on the wire."""

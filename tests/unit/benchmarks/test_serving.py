@@ -50,6 +50,12 @@ def test_closed_loop_waits_for_two_answers_of_slow_clients() -> None:
     assert window.seconds > 0.1
 
 
+def test_closed_loop_waits_for_a_median_of_one_slow_client() -> None:
+    window = closed_loop([lambda _: time.sleep(0.03)], 0.5, no_clock, no_clock)
+    assert len(window.latencies) >= 20
+    assert window.seconds > 0.5
+
+
 def test_closed_loop_takes_cpu_of_the_window_alone() -> None:
     ticks = iter([100.0, 103.5])
     window = closed_loop([lambda _: time.sleep(0.01)], 0.05, lambda: next(ticks), no_clock)

@@ -44,10 +44,11 @@ def of_cluster(settings: Settings, kubectl: Kubectl, variables: Mapping[str, str
         return
     yield from _rights(kubectl)
     yield from _storage(settings, kubectl)
-    yield from _nodes(settings, kubectl)
+    nodes = kubectl.list("nodes")
+    yield from _nodes(settings, kubectl, nodes)
     yield from existing.findings(settings, kubectl)
     yield from databases.findings(settings, kubectl)
-    yield from provider.findings(settings, kubectl, kubectl.list("nodes"))
+    yield from provider.findings(settings, kubectl, nodes)
     yield from _secrets(settings, kubectl, variables)
 
 
@@ -180,8 +181,7 @@ def _storage(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
     yield from volumes.findings(settings, kubectl, classes)
 
 
-def _nodes(settings: Settings, kubectl: Kubectl) -> Iterator[Finding]:
-    nodes = kubectl.list("nodes")
+def _nodes(settings: Settings, kubectl: Kubectl, nodes: list[Object]) -> Iterator[Finding]:
     wanted = int(settings.values["training.gpus"])
     most = max((int((node["status"].get("allocatable") or {}).get("nvidia.com/gpu", 0)) for node in nodes), default=0)
     if wanted > most:

@@ -51,8 +51,11 @@ CLAIMS = (
 def findings(settings: Settings, kubectl: Kubectl, classes: list[Object]) -> Iterator[Finding]:
     """What Argo CD could not apply, or would apply without effect."""
     grows = {each["metadata"]["name"]: each.get("allowVolumeExpansion") is True for each in classes}
+    # One request for all of them: a cluster far away takes half a second for each.
+    all_claims = kubectl.list("persistentvolumeclaim")
+    there = {(each["metadata"]["namespace"], each["metadata"]["name"]): each for each in all_claims}
     for claim in CLAIMS:
-        found = kubectl.get("persistentvolumeclaim", claim.name, claim.namespace)
+        found = there.get((claim.namespace, claim.name))
         if found is None or (claim.template_of == "postgresql" and settings.text("postgresql.type") != "statefulset"):
             continue
         spec = found["spec"]

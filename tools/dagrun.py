@@ -22,6 +22,7 @@ ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 SHOWN = {"running", "deferred", "awaiting_input", "up_for_retry", *ENDED}
 LIVE, FAILED, REJECTED = 0, 1, 3  # exit codes; the last also where there was nothing to train
 STAYS = "The new version is not live; what was live before still is."
+RUN_EVERY = 5  # questions about the tasks for one about the run
 PARAGRAPH = 15  # the most lines of a log that are shown
 
 Say = Callable[[str], None]
@@ -92,19 +93,25 @@ class Progress:
         self._say(f"{minutes:02d}:{seconds:02d}  {text}")
 
 
-def follow(airflow: Airflow, run: str, progress: Progress, interval: float = 1.0) -> Tasks:
-    """Show the run's progress until it has ended; its tasks then."""
+def follow(airflow: Airflow, run: str, progress: Progress, interval: float = 2.0) -> Tasks:
+    """Show the run's progress until it has ended; its tasks then.
+
+    Each question costs Airflow's API server some 50 ms, on a small machine at the expense of the training.
+    """
     mlflow_run: str | None = None
+    number, over = 0, False
     while True:
+        # A run ends after its tasks, or before them by a person or its time limit, which may be told later.
         # Asked before the tasks, so that a run that has ended is not left with the states of a moment before.
-        ended = airflow.state(run) in ("success", "failed")
+        ended = (over or number % RUN_EVERY == 0) and airflow.state(run) in ("success", "failed")
         tasks = airflow.tasks(run)
+        number, over = number + 1, all(task["state"] in ENDED for task in tasks)
         if mlflow_run is None and succeeded(tasks, "open_run"):
             mlflow_run = (airflow.xcom(run, "open_run") or {}).get("run_id")
         progress.show(tasks, mlflow_run)
         if ended:
             return tasks
-        time.sleep(interval)
+        time.sleep(min(interval, 0.5) if over else interval)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ from tools.programs import Programs
 VENV = ROOT / ".venv"
 DEV = VENV / "dev" / "bin"
 RESULTS = ROOT / ".test-results"
+# Compiled once for all processes of all runs, and nothing is written beside the code: in a folder of Triton's models it
+# would count as a change. Where the machine forbids writing it, each of hundreds of processes would compile all that it
+# imports.
+COMPILED = {"PYTHONPYCACHEPREFIX": str(VENV / "pycache"), "PYTHONDONTWRITEBYTECODE": ""}
 SLOWEST = 10
 # pytest's exit code where no test was chosen: every test of a part is a long form, or none is.
 NOTHING_CHOSEN = 5
@@ -108,7 +112,7 @@ def set_up(chosen: list[Part], output: IO[str] | None) -> int:
     if any(part.name in ARGOCD_TYPES for part in chosen):
         steps.append([str(DEV / "python"), "-m", "tests.schemas.argocd.install"])
         steps.append([str(DEV / "python"), "-m", "tests.schemas.kserve.install"])
-    return next((code for step in steps if (code := call(output, *step))), 0)
+    return next((code for step in steps if (code := call(output, *step, **COMPILED))), 0)
 
 
 def lint(output: IO[str] | None) -> int:
@@ -136,11 +140,7 @@ def run(chosen: list[Part], options: argparse.Namespace, outcome: Outcome, outpu
     results = RESULTS / f"{suite}-{environment}.xml"
     python_path = [str(coverage.HOOK), str(VENV / "pytest")] if environment != "dev" else []
     variables = {
-        # Compiled once for all processes of all runs, and nothing is written beside the code: in a folder of Triton's
-        # models it would count as a change. Where the machine forbids writing it, each of hundreds of processes would
-        # compile all that it imports.
-        "PYTHONPYCACHEPREFIX": str(VENV / "pycache"),
-        "PYTHONDONTWRITEBYTECODE": "",
+        **COMPILED,
         # Programs that come from Debian's packages; the system's own are found first.
         "PATH": f"{os.environ['PATH']}:{VENV / 'apt' / 'usr' / 'bin'}",
         # Nothing talks to anything but loopback: ONNX Runtime's telemetry is on by default.

@@ -35,11 +35,16 @@ def answers(url: str, timeout: float = 2) -> bool:
 
 
 def until(
-    what: str, check: Callable[[], Found | None], shown: Callable[[], object] = str, seconds: float = 180
+    what: str,
+    check: Callable[[], Found | None],
+    shown: Callable[[], object] = str,
+    seconds: float = 180,
+    pause: float = 0.05,
 ) -> Found:
     """The first true answer of a check; fails the test, with what `shown` returns, where none comes in time.
 
-    A connection that fails (OSError, which URLError is) counts as an answer that is not true yet.
+    A connection that fails (OSError, which URLError is) counts as an answer that is not true yet. `pause`: seconds
+    between two checks; longer where one costs much beside what it waits for.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -50,7 +55,7 @@ def until(
         except OSError as caught:
             error = caught
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}\n{error or ''}\n{shown()}"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def start(

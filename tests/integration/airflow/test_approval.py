@@ -33,7 +33,7 @@ def answer_with(
                 waiting = [item for item in found["hitl_details"] if item["task_instance"]["state"] == "awaiting_input"]
                 return waiting[0] if waiting else None
 
-            question = until("the question", pending, seconds=90)
+            question = until("the question", pending, seconds=90, pause=0.5)
             seen.update(question)
             first(client)
             instance = question["task_instance"]

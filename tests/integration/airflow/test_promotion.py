@@ -29,6 +29,7 @@ def aliases(platform: Platform) -> tuple[str | None, str | None, str | None]:
     return platform.alias("staging"), platform.alias("production"), platform.alias("champion")
 
 
+@pytest.mark.extended
 def test_a_version_goes_on_and_each_stage_is_left_alone_by_the_other(released: Platform, run: Run) -> None:
     platform = released
     assert (pins(platform), aliases(platform)) == ((1, None), ("1", None, None))

@@ -23,7 +23,12 @@ SHORT, LONG = (1, 2, 1), (1, 2, 3, 2, 1, 3)
 
 
 @pytest.mark.parametrize(
-    ("pins", "answers"), [(SHORT, 200), pytest.param(LONG, 1000, marks=pytest.mark.soak)], ids=["short", "long"]
+    ("pins", "answers"),
+    [
+        # End to end has clients, too, that ask while a version changes.
+        pytest.param(SHORT, 200, marks=pytest.mark.extended, id="short"),
+        pytest.param(LONG, 1000, marks=pytest.mark.soak, id="long"),
+    ],
 )
 def test_no_answer_fails_while_versions_change(site: Site, pins: tuple[int, ...], answers: int) -> None:
     """`answers`: from one commit to the next, of all clients together."""

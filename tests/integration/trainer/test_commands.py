@@ -189,6 +189,7 @@ def test_the_verification_images_are_found_by_the_onnx_as_expected(trained: Pods
     assert len(boxes) == _boxes(trained, "test", tmp_path)
 
 
+@pytest.mark.extended
 def test_a_second_run_is_compared_with_the_live_version(trained: Pods) -> None:
     tags = {key: trained.tags[key] for key in ("sha256", "image_size", "class_names")}
     uri = trained.tags["model_uri"]
@@ -233,7 +234,10 @@ def test_an_architecture_that_learned_next_to_nothing_goes_the_whole_way(
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [('{"lr0": 2}', "Valid 'lr0' values are between 0.0 and 1.0"), ('{"close_mosaic": "ten"}', "close_mosaic")],
+    [
+        ('{"lr0": 2}', "Valid 'lr0' values are between 0.0 and 1.0"),
+        pytest.param('{"close_mosaic": "ten"}', "close_mosaic", marks=pytest.mark.extended),
+    ],
 )
 def test_prepare_refuses_a_value_of_a_hyperparameter_before_it_reads_the_dataset(
     values: str, message: str, pods: Pods

@@ -59,6 +59,7 @@ def test_a_killed_training_goes_on_learns_and_logs_one_model(server: Server, col
     assert "was begun with other arguments: epochs was '30' and is '31'" in other.last
 
 
+@pytest.mark.extended
 def test_a_training_that_is_told_to_stop_stops_cleanly(server: Server, colours: Colours, tmp_path: Path) -> None:
     pods = make_pods(server, tmp_path / "workspace", "--epochs=500", f"--model={colours.architecture}")
     pods.ok("prepare")

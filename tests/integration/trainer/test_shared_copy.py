@@ -51,6 +51,7 @@ def _damage(copy: Path) -> None:
     (copy / "train.txt").write_text("./images/train/2.jpg\n")
 
 
+@pytest.mark.extended
 def test_the_copy_outlives_a_killed_training_and_a_repair_while_another_one_reads(
     server: Server, colours: Colours, tmp_path: Path
 ) -> None:

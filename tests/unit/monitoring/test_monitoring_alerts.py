@@ -17,8 +17,7 @@ MONITORED = rendered.render(rendered.VALUES)
 def run(folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the cases against the rules that are rendered into ``folder``."""
     shutil.copy(CASES, folder)
-    command = [rendered.tool("promtool"), "test", "rules", CASES.name]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return rendered.promtool(folder, "test", "rules", CASES.name)
 
 
 def test_alerts_fire_and_do_not_fire(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def main(names: list[str]) -> int:
     start = time.monotonic()
     try:
         check_machine()
-        wanted = tuple(each for each in DEMO + TESTS if each.name in names) if names else DEMO
+        wanted = tuple(each for each in TESTS + DEMO if each.name in names) if names else DEMO
         todo = list(stale(wanted))
         if not todo:
             return 0

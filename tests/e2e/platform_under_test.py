@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"plots": False}
 OWN = yaml.safe_load((ROOT / "dags" / "pipelines" / "digits.yaml").read_text())["train"]["hyperparameters"]
 # The demo with fewer epochs and a lower gate: how well it learns on this processor is not what these tests are about.
-DEMO = {"epochs": 4, "hyperparameters": OWN | QUICK, "min_map50": 0.5, "max_regression": 0.5}
+DEMO = {"epochs": 3, "hyperparameters": OWN | QUICK, "min_map50": 0.5, "max_regression": 0.5}
 # Seconds of training, for a run whose model is to be refused.
 TINY = {"dataset": "digits?images=150", "epochs": 1, "hyperparameters": QUICK}
 # The files whose commits are the demo's detector's.

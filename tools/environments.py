@@ -67,6 +67,20 @@ SERVERS = (
     "airflow.providers.cncf.kubernetes.operators.pod",
     "mlflow.server.fastapi_app",
 )
+# What `prepare`, `train` and `evaluate` import: their pods come one after another, while a processor has nothing to do.
+TRAINING = (
+    "mlflow.data",
+    "ultralytics.models.yolo.detect",
+    "torch.onnx",
+    "torch._dynamo",
+    "torchvision",
+    "matplotlib.pyplot",
+    "onnx",
+    "onnxslim",
+    "nncf",
+    "openvino",
+    "git",
+)
 # The order lets what is compiled of one be done while the next is installed.
 DEMO = (
     Environment("airflow", ("requirements.txt",), imports=SERVERS),
@@ -75,7 +89,7 @@ DEMO = (
         ("docker/trainer/requirements.txt",),
         overrides="docker/trainer/overrides.txt",
         torch=True,
-        imports=("mlflow", "onnx", "openvino", "torch.onnx", "ultralytics.models.yolo.detect"),
+        imports=TRAINING,
     ),
     # Compiled, as pip does in the image: a model's processes never write bytecode, and each would compile its imports.
     Environment(

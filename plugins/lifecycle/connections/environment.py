@@ -104,7 +104,7 @@ async def _asynchronous() -> AsyncIterator[Any]:
         if file:
             await config.load_kube_config(config_file=file, client_configuration=chosen)
         else:
-            config.load_incluster_config(client_configuration=chosen)  # type: ignore[no-untyped-call]
+            config.load_incluster_config(client_configuration=chosen)
     except ConfigException as error:
         raise _unknown_cluster(file, error) from error
     async with client.ApiClient(chosen) as connection:

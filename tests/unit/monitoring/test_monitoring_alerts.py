@@ -37,7 +37,7 @@ def test_the_cases_notice_alerts_that_never_fire(tmp_path: Path) -> None:
     file = rendered.rule_groups(rendered.render(rendered.VALUES))
     alerts = [rule for group in file["groups"] for rule in group["rules"] if "alert" in rule]
     for rule in alerts:
-        rule["expr"] = f"({rule['expr']}) and vector(0) > 1"
+        rule["expr"] = "vector(0) > 1"
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(file))
     done = run(tmp_path)
     assert done.returncode != 0

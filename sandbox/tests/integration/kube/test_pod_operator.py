@@ -7,6 +7,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import pytest
 from kubernetes import client
 
 from sandbox.tests.support import airflow_home
@@ -49,6 +50,8 @@ def run_dag(server: Server, namespace: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+# End to end has the operator's pods, too; here they are looked at more closely.
+@pytest.mark.extended
 def test_pod_operator_streams_logs_and_reports_a_failure(
     server: Server, core: client.CoreV1Api, namespace: str, tmp_path: Path
 ) -> None:

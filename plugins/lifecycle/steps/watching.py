@@ -109,10 +109,15 @@ class RolloutWatch:
     def _hook(self) -> AsyncClusterHook:
         return AsyncClusterHook(self.kubernetes_conn_id)
 
-    async def end(self) -> RolloutEvent:
-        """Look until there is an end to report."""
+    async def end(self, patience: float = 0.0) -> RolloutEvent:
+        """Look until there is an end to report.
+
+        Args:
+            patience: seconds for which an unknown revision is none: right after a commit it is nearly always the one
+                before, which Argo CD is about to leave.
+        """
         try:
-            verdict = await self._watch()
+            verdict = await self._watch(time.monotonic() + patience)
         except LifecycleError as error:
             return self._event("error", Verdict(State.WAITING, str(error)), "", retryable=error.retryable)
         wants_reasons = verdict.state in (State.WAITING, State.FAILED, State.CRASHING)
@@ -130,7 +135,7 @@ class RolloutWatch:
             "deadline": self.deadline,
         }
 
-    async def _watch(self) -> Verdict:
+    async def _watch(self, patient_until: float) -> Verdict:
         """Return the first verdict that is not `waiting`, or the last one at the deadline."""
         refreshed, said, outage, refused = 0.0, "", 0, 0
         verdict = Verdict(State.WAITING, "the Application was not read yet")
@@ -154,7 +159,8 @@ class RolloutWatch:
             if verdict.message != said:
                 log.info("%s: %s", self.application, verdict.message)
                 said = verdict.message
-            if verdict.state is not State.WAITING or time.time() >= self.deadline:
+            leaving = verdict.state is State.OTHER and time.monotonic() < patient_until
+            if not (verdict.state is State.WAITING or leaving) or time.time() >= self.deadline:
                 return verdict
             # An API server that is unreachable is asked less and less often, at most every 30 seconds.
             await asyncio.sleep(min(self.poll * 2 ** min(outage, 6), max(self.poll, 30.0)))

@@ -19,7 +19,8 @@ class ApplicationTrigger(BaseTrigger):
     """Fires once, with a `lifecycle.model.results.RolloutEvent`.
 
     :param settle: seconds before the first event. Airflow 3.3 fails a task whose trigger fires before the scheduler has
-        drained the end of the worker's part (apache/airflow#72716); and Argo CD needs a moment to see the commit.
+        drained the end of the worker's part (apache/airflow#72716); and Argo CD needs a moment to see the commit: until
+        then the revision before is not reported, which would cost a second deferral.
     :param watched: what is watched: the attributes of `RolloutWatch`.
     """
 
@@ -36,7 +37,7 @@ class ApplicationTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is an end to report."""
         started = time.monotonic()
-        event = await self.watch.end()
+        event = await self.watch.end(patience=self.settle)
         await asyncio.sleep(max(0.0, started + self.settle - time.monotonic()))
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 

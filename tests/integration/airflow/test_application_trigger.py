@@ -203,3 +203,12 @@ def test_event_waits_for_airflow_to_see_the_deferral(kube: Kube) -> None:
     start = time.monotonic()
     fire(20, settle=1.5)
     assert time.monotonic() - start >= 1.5
+
+
+def test_the_revision_before_is_not_reported_while_airflow_is_waited_for(kube: Kube) -> None:
+    apply(kube, FORMER)
+    event = fire(20, lambda: apply(kube, WANTED), settle=5.0)
+    assert (event["state"], event["revision"]) == ("ready", WANTED)
+    apply(kube, FORMER)
+    event = fire(20, settle=1.0)
+    assert (event["state"], event["revision"]) == ("other", FORMER)

@@ -81,6 +81,8 @@ TRAINING = (
     "openvino",
     "git",
 )
+# Seconds that the set-up waits, once all is installed, for what is still being compiled.
+LONGEST = 120
 # The order lets what is compiled of one be done while the next is installed.
 DEMO = (
     Environment("airflow", ("requirements.txt",), imports=SERVERS),
@@ -214,7 +216,7 @@ def build(environment: Environment, uv: Path, variables: dict[str, str]) -> None
 class Compiling:
     """Compiles what an environment's processes will import, while the next environment is installed.
 
-    By importing it, in a folder and with a home of its own: of the 20,000 modules that are installed they need 3,000.
+    By importing it, in a folder and with a home of its own: they need a part of what is installed.
     """
 
     def __init__(self) -> None:
@@ -241,11 +243,13 @@ class Compiling:
         )
 
     def end(self, whole: bool) -> None:
-        """Wait for all of it, or end it where the set-up failed."""
+        """Wait for all of it; end it where the set-up failed, and an import that hangs: it only saves time."""
         for each in self._running:
-            if not whole:
-                each.terminate()
-            each.wait()
+            try:
+                each.wait(LONGEST if whole else 0)
+            except subprocess.TimeoutExpired:
+                each.kill()
+                each.wait()
         shutil.rmtree(VENV / "compiling", ignore_errors=True)
 
 

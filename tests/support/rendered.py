@@ -36,7 +36,7 @@ def tool(name: str) -> str:
 
 
 def promtool(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run promtool in a folder; without a limit near, a quarter of its seconds is the collection of its garbage."""
+    """Run promtool in a folder. It ends after seconds, so its garbage is hardly collected, which takes many of them."""
     command, environment = [tool("promtool"), *arguments], {**os.environ, "GOGC": "800"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

@@ -30,16 +30,18 @@ def test_what_an_environment_imports_is_compiled_and_what_it_lacks_stops_nothing
     assert [path.name for path in (tmp_path / "venv").iterdir()] == ["some"]
 
 
-def test_a_set_up_that_fails_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("whole", [False, True], ids=["a set-up that fails", "an import that hangs"])
+def test_no_process_is_left(whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environments, "VENV", tmp_path)
+    monkeypatch.setattr(environments, "LONGEST", 0.1)
     python = tmp_path / "some" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\nexec sleep 600\n")
     python.chmod(0o755)
     compiling = Compiling()
     compiling.start(Environment("some", (), imports=("wave",)))
-    compiling.end(whole=False)
-    assert [each.returncode for each in compiling._running] == [-15]
+    compiling.end(whole)
+    assert [each.returncode for each in compiling._running] == [-9]
 
 
 @pytest.mark.parametrize("environment", [each for each in DEMO + TESTS if each.imports], ids=lambda each: each.name)
